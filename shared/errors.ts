@@ -1,0 +1,84 @@
+/**
+ * The one catalogue of errors that a person meets: what went wrong and what to change.
+ * `exitCode` is what a command ends with (DESIGN.md's list: 1 inconclusive, 2 usage, 3 unreachable).
+ */
+export const ERROR_CATALOGUE = {
+  ERR_ENDPOINT: {
+    exitCode: 2,
+    problem: 'not an address or HOST[:PORT]',
+    remedy: 'write HOST, HOST:PORT, 192.0.2.1:3478 or [2001:db8::1]:3478',
+  },
+  ERR_PORT: { exitCode: 2, problem: 'not a port', remedy: 'give a whole number from 1 to 65535' },
+  ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'see --help for its range' },
+  ERR_FLAGS: { exitCode: 2, problem: 'these options do not go together', remedy: 'see --help' },
+  ERR_CONFIG_FILE: {
+    exitCode: 2,
+    problem: 'the configuration file cannot be used',
+    remedy: 'correct it, or name another with --config',
+  },
+  ERR_NO_SERVER: {
+    exitCode: 2,
+    problem: 'no server to ask',
+    remedy: 'give --server HOST, or set NATPROBE_SERVER',
+  },
+  ERR_RESOLVE: {
+    exitCode: 3,
+    problem: 'the server name does not resolve',
+    remedy: 'check its spelling and this machine’s DNS, or give an address',
+  },
+  ERR_UNREACHABLE: {
+    exitCode: 3,
+    problem: 'the server cannot be reached',
+    remedy: 'check the address and that natprobed runs there, or try another --server',
+  },
+  ERR_LOCAL_PORT: {
+    exitCode: 2,
+    problem: 'the local port cannot be bound',
+    remedy: 'choose another --local-port, or stop what holds it',
+  },
+  ERR_SOCKET: { exitCode: 1, problem: 'a socket failed', remedy: 'see the system error' },
+  ERR_ABORTED: { exitCode: 1, problem: 'stopped before a verdict', remedy: 'run it again' },
+  ERR_ADDRESS_NOT_LOCAL: {
+    exitCode: 2,
+    problem: 'this machine does not have that address',
+    remedy: 'give one that `ip address` lists; behind 1:1 NAT bind the private one and add --advertise PRIVATE=PUBLIC',
+  },
+  ERR_PORT_IN_USE: {
+    exitCode: 2,
+    problem: 'another program holds that port',
+    remedy: 'stop it, or choose another --port or --alt-port',
+  },
+  ERR_PORT_FORBIDDEN: {
+    exitCode: 2,
+    problem: 'this user may not bind that port',
+    remedy: 'use a port from 1024 up, or give the process CAP_NET_BIND_SERVICE',
+  },
+  ERR_SELF_TEST: {
+    exitCode: 1,
+    problem: 'the server does not answer itself',
+    remedy: 'check the firewall rules of this host for its own addresses and ports',
+  },
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CATALOGUE;
+
+/** An error for a person: a catalogued code, the place it concerns (a flag, a file) and a detail. */
+export class NatprobeError extends Error {
+  readonly code: ErrorCode;
+  readonly place: string;
+
+  constructor(code: ErrorCode, place: string, detail?: string, options?: ErrorOptions) {
+    const entry = ERROR_CATALOGUE[code];
+    super(
+      `${place}: ${entry.problem}${detail === undefined ? '' : ` (${detail})`}; ${entry.remedy}`,
+      options,
+    );
+    this.name = 'NatprobeError';
+    this.code = code;
+    this.place = place;
+  }
+
+  get exitCode(): number {
+    return ERROR_CATALOGUE[this.code].exitCode;
+  }
+}

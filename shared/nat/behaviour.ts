@@ -1,0 +1,56 @@
+/** The axes of RFC 4787 and the names that natprobe uses for their values. */
+
+/** RFC 4787 §4.1; `none` is no translation, `dependent` where ADM and APDM cannot be told apart. */
+export type Mapping =
+  | 'none'
+  | 'endpoint-independent'
+  | 'address-dependent'
+  | 'address-and-port-dependent'
+  | 'dependent'
+  | 'unknown';
+
+/** RFC 4787 §5. */
+export type Filtering =
+  | 'endpoint-independent'
+  | 'address-dependent'
+  | 'address-and-port-dependent'
+  | 'unknown';
+
+/** The classic names (RFC 3489 §5), and what natprobe adds to them. */
+export type NatType =
+  | 'open'
+  | 'symmetric-firewall'
+  | 'full-cone'
+  | 'restricted-cone'
+  | 'port-restricted-cone'
+  | 'symmetric'
+  | 'cone'
+  | 'udp-blocked'
+  | 'inconclusive';
+
+/** The classic name of a mapping and a filtering (MEASURING.md §2). */
+export function natTypeOf(mapping: Mapping, filtering: Filtering): NatType {
+  switch (mapping) {
+    case 'none':
+      if (filtering === 'unknown') return 'inconclusive';
+      return filtering === 'endpoint-independent' ? 'open' : 'symmetric-firewall';
+    case 'endpoint-independent':
+      switch (filtering) {
+        case 'endpoint-independent':
+          return 'full-cone';
+        case 'address-dependent':
+          return 'restricted-cone';
+        case 'address-and-port-dependent':
+          return 'port-restricted-cone';
+        case 'unknown':
+          return 'cone';
+      }
+    // eslint-disable-next-line no-fallthrough -- every case above returns
+    case 'address-dependent':
+    case 'address-and-port-dependent':
+    case 'dependent':
+      return 'symmetric';
+    case 'unknown':
+      return 'inconclusive';
+  }
+}

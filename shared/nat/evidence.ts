@@ -1,0 +1,111 @@
+import type { Endpoint, Family } from '../endpoint.ts';
+
+/**
+ * What a run saw, and nothing that it concluded. Times are milliseconds since the run began.
+ * Readers ignore kinds that they don't know.
+ */
+export type Evidence = RunEvidence | SocketEvidence | BindingEvidence | TcpEvidence | RefusalEvidence;
+
+/** The run itself: until when it watched. Silence is judged against `untilMs`. */
+export interface RunEvidence {
+  readonly kind: 'run';
+  readonly family: Family;
+  /** The servers asked, primary endpoint first named, in the order given. */
+  readonly servers: readonly Endpoint[];
+  readonly untilMs: number;
+  /** The time budget. */
+  readonly timeoutMs: number;
+  /** The least time between two packets. */
+  readonly paceMs: number;
+}
+
+/** A socket, and the local endpoint that the kernel uses towards the server. */
+export interface SocketEvidence {
+  readonly kind: 'socket';
+  readonly socket: string;
+  readonly purpose: 'mapping' | 'filtering';
+  readonly local: Endpoint;
+}
+
+/** Which bits of the answering endpoint a request asks to differ (CHANGE-REQUEST, RFC 5780 §7.2). */
+export interface Change {
+  readonly address: boolean;
+  readonly port: boolean;
+}
+
+/** A series of like Binding requests from one socket to one endpoint, and each reply to them. */
+export interface BindingEvidence {
+  readonly kind: 'binding';
+  readonly socket: string;
+  readonly to: Endpoint;
+  /** Absent for a plain request. */
+  readonly change?: Change;
+  /** Whether a receipt was asked for. */
+  readonly receipt: boolean;
+  readonly sends: readonly BindingSend[];
+  readonly replies: readonly BindingReply[];
+}
+
+/** One transaction. */
+export interface BindingSend {
+  readonly atMs: number;
+  /** Hexadecimal. */
+  readonly transactionId: string;
+}
+
+/** One datagram that carried the transaction id of `sends[send]`. Duplicates are recorded as they come. */
+export type BindingReply = ResponseReply | ReceiptReply | ErrorReply;
+
+interface ReplyBase {
+  /** Index into `sends`. */
+  readonly send: number;
+  readonly atMs: number;
+  readonly from: Endpoint;
+}
+
+export interface ResponseReply extends ReplyBase {
+  readonly kind: 'response';
+  /** XOR-MAPPED-ADDRESS, or MAPPED-ADDRESS from an RFC 3489 server. */
+  readonly mapped: Endpoint;
+  /** MAPPED-ADDRESS where it differs from XOR-MAPPED-ADDRESS: somebody rewrote the payload. */
+  readonly plainMapped?: Endpoint;
+  /** RESPONSE-ORIGIN or SOURCE-ADDRESS. */
+  readonly origin?: Endpoint;
+  /** OTHER-ADDRESS or CHANGED-ADDRESS. */
+  readonly other?: Endpoint;
+}
+
+/** The server's word that it has just sent the response from `sentFrom`. */
+export interface ReceiptReply extends ReplyBase {
+  readonly kind: 'receipt';
+  readonly sentFrom: Endpoint;
+  /** What a relay between paired hosts may add to the response's way, in milliseconds. */
+  readonly relayDelayMs: number;
+}
+
+export interface ErrorReply extends ReplyBase {
+  readonly kind: 'error';
+  readonly code: number;
+  readonly unknownAttributes: readonly number[];
+}
+
+/** The control where UDP is silent: STUN over TCP to the same server. */
+export interface TcpEvidence {
+  readonly kind: 'tcp';
+  readonly to: Endpoint;
+  readonly atMs: number;
+  /** `pending` while it is under way. */
+  readonly outcome: 'pending' | 'answered' | 'connected' | 'refused' | 'unreachable' | 'timeout';
+  /** From SYN to SYN-ACK or reset. */
+  readonly connectMs?: number;
+  /** From request to answer. */
+  readonly answerMs?: number;
+}
+
+/** An ICMP error (or a local "no route") for datagrams to `to`. */
+export interface RefusalEvidence {
+  readonly kind: 'refusal';
+  readonly to: Endpoint;
+  readonly atMs: number;
+  readonly reason: 'port-unreachable' | 'unreachable';
+}
