@@ -1,7 +1,3 @@
-import { delimiter, join } from 'node:path';
-import { accessSync, constants } from 'node:fs';
-import { describe, it } from 'vitest';
-
 /**
  * Tests that need something of the machine (root, nft, another program).
  *
@@ -9,6 +5,8 @@ import { describe, it } from 'vitest';
  * is missing the test is skipped under a name that ends in that sentence; with NATPROBE_REQUIRE_ALL=1,
  * which CI sets, it fails instead.
  */
+import { describe, it } from 'vitest';
+
 export type Missing = string | undefined;
 
 /** `describe`, where nothing is missing. */
@@ -29,32 +27,6 @@ export function itIf(
     if (missing === undefined) it(name, body, timeoutMs);
     else registerSkip(name, missing);
   };
-}
-
-/** Says which of these programs is not installed; Debian's sbin folders count, whoever runs this. */
-export function missingPrograms(...programs: string[]): Missing {
-  const absent = programs.filter((program) => programPath(program) === undefined);
-  return absent.length === 0 ? undefined : `not installed: ${absent.join(', ')}`;
-}
-
-/** PATH with the sbin folders, where nft, ip and the servers live. */
-export function systemPath(): string {
-  return [process.env['PATH'] ?? '', '/usr/local/sbin', '/usr/sbin', '/sbin'].join(delimiter);
-}
-
-function programPath(program: string): string | undefined {
-  return systemPath()
-    .split(delimiter)
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, program))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
 }
 
 function reasonOf(requirements: Missing[]): Missing {
