@@ -1,0 +1,63 @@
+import { SERVER_ROLES, SERVER_ROLE_NAMES, type ServerRole, type ServerRoleName } from '../../shared/role.ts';
+import { ANSWER_KINDS, type AnswerKind } from './answer-rules.ts';
+
+/** Why a datagram draws nothing. */
+export const DROP_REASONS = [
+  /** Another protocol's, damaged, or with a wrong FINGERPRINT. */
+  'not-stun',
+  /** Attributes that run past the end, in too few bytes to be worth an error. */
+  'malformed',
+  /** An indication or a response: answering those could loop. */
+  'not-request',
+  /** A method that is not Binding. */
+  'unknown-method',
+  /** From port 0, which cannot be answered. */
+  'port-zero',
+  /** The answer would go to an endpoint of this server. */
+  'own-endpoint',
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** Counts since the start. */
+export interface AnswerCounts {
+  /** By what was asked, and by the role that the request came in on. */
+  readonly answers: Readonly<Record<AnswerKind, Readonly<Record<ServerRoleName, number>>>>;
+  readonly drops: Readonly<Record<DropReason, number>>;
+}
+
+const KIND_INDEX = indexOf(ANSWER_KINDS);
+const DROP_INDEX = indexOf(DROP_REASONS);
+
+/** Counting without allocation: typed arrays, since a large number in an object would be boxed. */
+export class AnswerCounters {
+  private readonly answered = new Float64Array(ANSWER_KINDS.length * SERVER_ROLES.length);
+  private readonly dropped = new Float64Array(DROP_REASONS.length);
+
+  countAnswer(kind: AnswerKind, arrival: ServerRole): void {
+    this.answered[KIND_INDEX[kind] * SERVER_ROLES.length + arrival]! += 1;
+  }
+
+  countDrop(reason: DropReason): void {
+    this.dropped[DROP_INDEX[reason]]! += 1;
+  }
+
+  snapshot(): AnswerCounts {
+    return {
+      answers: recordOf(ANSWER_KINDS, (_, kind) =>
+        recordOf(SERVER_ROLE_NAMES, (_name, role) => this.answered[kind * SERVER_ROLES.length + role]!),
+      ),
+      drops: recordOf(DROP_REASONS, (_, reason) => this.dropped[reason]!),
+    };
+  }
+}
+
+function indexOf<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return recordOf(names, (_, index) => index);
+}
+
+function recordOf<Name extends string, Value>(
+  names: readonly Name[],
+  value: (name: Name, index: number) => Value,
+): Record<Name, Value> {
+  return Object.fromEntries(names.map((name, index) => [name, value(name, index)])) as Record<Name, Value>;
+}

@@ -1,0 +1,24 @@
+import { parseIpv4Into, parseIpv6Into } from '../../shared/address.ts';
+
+/** Where a request came from, as bytes. One object is reused for every request. */
+export class SourceAddress {
+  family: 4 | 6 = 4;
+  /** The first 4 bytes for IPv4, all 16 for IPv6. */
+  readonly bytes = new Uint8Array(16);
+  port = 0;
+
+  /**
+   * Takes an address as Node prints it (an IPv6 zone such as `%eth0` is left out) and a port.
+   * False, and without meaning, if `address` is none.
+   */
+  set(address: string, port: number): boolean {
+    this.port = port;
+    if (!address.includes(':')) {
+      this.family = 4;
+      return parseIpv4Into(address, this.bytes, 0);
+    }
+    this.family = 6;
+    const zone = address.indexOf('%');
+    return parseIpv6Into(zone < 0 ? address : address.slice(0, zone), this.bytes, 0);
+  }
+}
