@@ -27,8 +27,7 @@ export type ClassifierAction =
 
 export type ClassifierEvent =
   /** For a progress line: what is known so far. */
-  | { kind: 'progress'; verdict: Verdict }
-  | { kind: 'done'; result: ClassifierResult };
+  { kind: 'progress'; verdict: Verdict } | { kind: 'done'; result: ClassifierResult };
 
 export interface ClassifierResult {
   readonly family: Family;

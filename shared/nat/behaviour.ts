@@ -11,10 +11,7 @@ export type Mapping =
 
 /** RFC 4787 §5. */
 export type Filtering =
-  | 'endpoint-independent'
-  | 'address-dependent'
-  | 'address-and-port-dependent'
-  | 'unknown';
+  'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent' | 'unknown';
 
 /** The classic names (RFC 3489 §5), and what natprobe adds to them. */
 export type NatType =
@@ -45,7 +42,6 @@ export function natTypeOf(mapping: Mapping, filtering: Filtering): NatType {
         case 'unknown':
           return 'cone';
       }
-    // eslint-disable-next-line no-fallthrough -- every case above returns
     case 'address-dependent':
     case 'address-and-port-dependent':
     case 'dependent':

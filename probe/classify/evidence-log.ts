@@ -1,0 +1,92 @@
+/** The evidence of a run while it grows, and the way from a transaction id back to what it was for. */
+import type { Endpoint, Family } from '../../shared/endpoint.ts';
+import type {
+  BindingEvidence,
+  BindingReply,
+  BindingSend,
+  Evidence,
+  RefusalEvidence,
+  RunEvidence,
+  SocketEvidence,
+  TcpEvidence,
+} from '../../shared/nat/evidence.ts';
+import { type Request, requestKey } from './plan.ts';
+
+interface GrowingSeries extends BindingEvidence {
+  readonly sends: BindingSend[];
+  readonly replies: BindingReply[];
+}
+
+/** A reply before it is known which send it belongs to. */
+export type UnmatchedReply = BindingReply extends infer Reply
+  ? Reply extends BindingReply
+    ? Omit<Reply, 'send'>
+    : never
+  : never;
+
+export class EvidenceLog {
+  readonly #run: { -readonly [Key in keyof RunEvidence]: RunEvidence[Key] };
+  readonly #sockets: SocketEvidence[] = [];
+  readonly #series = new Map<string, GrowingSeries>();
+  readonly #transactions = new Map<string, { series: GrowingSeries; send: number }>();
+  readonly #tcp: TcpEvidence[] = [];
+  readonly #refusals: RefusalEvidence[] = [];
+
+  constructor(run: { family: Family; servers: readonly Endpoint[]; timeoutMs: number; paceMs: number }) {
+    this.#run = { kind: 'run', ...run, untilMs: 0 };
+  }
+
+  /** The evidence as of `nowMs`; valid until the next change. */
+  snapshot(nowMs: number): readonly Evidence[] {
+    this.#run.untilMs = nowMs;
+    return [this.#run, ...this.#sockets, ...this.#series.values(), ...this.#tcp, ...this.#refusals];
+  }
+
+  addSocket(evidence: SocketEvidence): void {
+    this.#sockets.push(evidence);
+  }
+
+  /** Whether anything was sent between the endpoints of `request` before. */
+  hasFlow({ socket, to }: Request): boolean {
+    for (const series of this.#series.values()) {
+      if (series.socket === socket && series.to.port === to.port && series.to.address === to.address)
+        return true;
+    }
+    return false;
+  }
+
+  addSend(request: Request, receipt: boolean, transactionId: string, atMs: number): void {
+    const key = requestKey(request);
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = { kind: 'binding', ...request, receipt, sends: [], replies: [] };
+      this.#series.set(key, series);
+    }
+    this.#transactions.set(transactionId, { series, send: series.sends.length });
+    series.sends.push({ atMs, transactionId });
+  }
+
+  /** Files a reply under the transaction that it names. False if there is none on that socket. */
+  addReply(socket: string, transactionId: string, reply: UnmatchedReply): boolean {
+    const transaction = this.#transactions.get(transactionId);
+    if (transaction?.series.socket !== socket) return false;
+    transaction.series.replies.push({ send: transaction.send, ...reply });
+    return true;
+  }
+
+  get tcp(): readonly TcpEvidence[] {
+    return this.#tcp;
+  }
+
+  addTcp(to: Endpoint, atMs: number): void {
+    this.#tcp.push({ kind: 'tcp', to, atMs, outcome: 'pending' });
+  }
+
+  updateTcp(index: number, change: Partial<TcpEvidence>): void {
+    this.#tcp[index] = { ...this.#tcp[index]!, ...change };
+  }
+
+  addRefusal(evidence: RefusalEvidence): void {
+    this.#refusals.push(evidence);
+  }
+}

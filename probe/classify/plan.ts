@@ -1,0 +1,276 @@
+/**
+ * The test plan: from what has been seen so far, what is still wanted and whether the run is over.
+ * Pure data in and out; classifier.ts paces it and puts it on the wire.
+ */
+import { type Endpoint, formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
+import type { Change } from '../../shared/nat/evidence.ts';
+import {
+  assessFiltering,
+  type FilteringAssessment,
+  type FilteringTest,
+  lacksReceipts,
+} from '../../shared/nat/filtering.ts';
+import { assessMapping } from '../../shared/nat/mapping.ts';
+import { answersDirectly, type Observations, otherAddressOf } from '../../shared/nat/observations.ts';
+import { assessReach } from '../../shared/nat/reach.ts';
+import { type PathLoss, silenceNeeded } from '../../shared/nat/silence.ts';
+import { REQUIRED_CONFIDENCE } from '../../shared/nat/verdict.ts';
+
+/** One Binding request worth sending now. */
+export interface Request {
+  readonly socket: string;
+  readonly to: Endpoint;
+  readonly change?: Change;
+}
+
+export interface Plan {
+  /** In order of worth. */
+  readonly requests: readonly Request[];
+  /** UDP has been silent for so long that TCP is to be asked. */
+  readonly wantsTcp: boolean;
+  /** When waiting alone would change the plan, in milliseconds since the run began. */
+  readonly wakeMs: number | undefined;
+  readonly finished: boolean;
+}
+
+export interface PlanContext {
+  /** The other address and port of the first server, where it is known beforehand. */
+  readonly alternate: Endpoint | undefined;
+  /** Sockets that the system refused: nothing is planned on them. */
+  readonly failedSockets: ReadonlySet<string>;
+}
+
+export const MAPPING_SOCKET = 'mapping';
+/** More sockets than this never disagree usefully: two of three decide. */
+const MAX_MAPPING_SOCKETS = 3;
+
+/** Without an answer the first request is repeated at this interval, in milliseconds. */
+const CONTACT_INTERVAL_MS = 40;
+/** Once TCP shows that the server can be reached, silence is worth counting fast. */
+const SILENT_CONTACT_INTERVAL_MS = 15;
+/** When TCP is asked if UDP has brought nothing. */
+export const TCP_AFTER_MS = 250;
+
+export function mappingSocketName(index: number): string {
+  return index === 0 ? MAPPING_SOCKET : `${MAPPING_SOCKET}-${index + 1}`;
+}
+
+/** Filtering tests have a socket of their own for each server, which has sent to nothing but that server. */
+export function filteringSocketName(serverIndex: number): string {
+  return serverIndex === 0 ? 'filtering' : `filtering-${serverIndex + 1}`;
+}
+
+export function planRequests(observations: Observations, context: PlanContext): Plan {
+  const { nowMs, run } = observations;
+  if (nowMs >= run.timeoutMs) return { requests: [], wantsTcp: false, wakeMs: undefined, finished: true };
+  const reach = assessReach(observations);
+  if (reach.kind === 'open') return planContact(observations);
+  if (reach.kind !== 'udp') return { requests: [], wantsTcp: false, wakeMs: undefined, finished: true };
+
+  const focus = focusServer(observations);
+  const filteringPlan = planFiltering(observations, focus);
+  const mappingPlan = planMapping(observations, focus, context);
+  const requests = [...filteringPlan.opening, ...mappingPlan.requests, ...filteringPlan.repeats];
+  const finished = mappingPlan.finished && filteringPlan.finished;
+  return {
+    requests,
+    wantsTcp: false,
+    wakeMs: finished ? undefined : wakeTime(observations, filteringPlan),
+    finished,
+  };
+}
+
+/** Nothing has answered yet: ask every server, begin the filtering tests at the first, repeat. */
+function planContact(observations: Observations): Plan {
+  const { nowMs, run, tcp } = observations;
+  const tcpReaches = tcp.some(
+    ({ outcome }) => outcome === 'answered' || outcome === 'connected' || outcome === 'refused',
+  );
+  const interval = tcpReaches ? SILENT_CONTACT_INTERVAL_MS : CONTACT_INTERVAL_MS;
+  const contacts = run.servers.map((to) => ({ socket: MAPPING_SOCKET, to }));
+  const never = contacts.filter((contact) => lastSentMs(observations, contact) === undefined);
+  const due = contacts.filter((contact) => {
+    const sentMs = lastSentMs(observations, contact);
+    return sentMs !== undefined && nowMs >= sentMs + interval;
+  });
+  const filtering = planFiltering(observations, run.servers[0]!);
+  const wakes = contacts.map((contact) => (lastSentMs(observations, contact) ?? nowMs) + interval);
+  if (tcp.length === 0) wakes.push(TCP_AFTER_MS);
+  return {
+    requests: [...never.slice(0, 1), ...filtering.opening, ...never.slice(1), ...filtering.repeats, ...due],
+    wantsTcp: tcp.length === 0 && nowMs >= TCP_AFTER_MS,
+    wakeMs: Math.min(...wakes),
+    finished: false,
+  };
+}
+
+/**
+ * The server whose other address serves the filtering tests: the first that has one. An earlier one
+ * that has not answered yet is waited for as long as its answer isn't late.
+ */
+function focusServer(observations: Observations): Endpoint {
+  const { servers } = observations.run;
+  let answered: Endpoint | undefined;
+  for (const server of servers) {
+    const direct = answersDirectly(observations, server);
+    if (direct === 'open' && !isLate(observations, { socket: MAPPING_SOCKET, to: server }))
+      return answered ?? server;
+    if (direct !== 'yes') continue;
+    const other = otherAddressOf(observations, server);
+    if (other !== undefined && answersDirectly(observations, other) !== 'no') return server;
+    answered ??= server;
+  }
+  return answered ?? servers[0]!;
+}
+
+interface MappingPlan {
+  readonly requests: readonly Request[];
+  readonly finished: boolean;
+}
+
+/** Every destination from the first mapping socket; again from further ones where it depends on them. */
+function planMapping(observations: Observations, focus: Endpoint, context: PlanContext): MappingPlan {
+  const targets = mappingTargets(observations, focus, context);
+  const names: string[] = [];
+  for (let index = 0; index < MAX_MAPPING_SOCKETS; index++) names.push(mappingSocketName(index));
+  for (const socket of names.filter((name) => !context.failedSockets.has(name))) {
+    const missing = targets.filter(
+      (to) => !isAnswered(observations, { socket, to }) && answersDirectly(observations, to) !== 'no',
+    );
+    if (missing.length > 0) {
+      const due = missing.filter((to) => isLate(observations, { socket, to })).map((to) => ({ socket, to }));
+      return { requests: due, finished: false };
+    }
+    if (!assessMapping(observations).wantsConfirmation) break;
+  }
+  return { requests: [], finished: true };
+}
+
+/**
+ * With another address: the four corners of one server. Without: the other port, where receipts
+ * name it, and as many servers as are needed for two addresses.
+ */
+function mappingTargets(observations: Observations, focus: Endpoint, context: PlanContext): Endpoint[] {
+  const { servers } = observations.run;
+  const known = sameEndpoint(focus, servers[0]!) ? context.alternate : undefined;
+  const other = otherAddressOf(observations, focus) ?? known;
+  const alive = other !== undefined && answersDirectly(observations, other) !== 'no';
+  if (alive) {
+    return [
+      focus,
+      other,
+      { address: focus.address, port: other.port },
+      { address: other.address, port: focus.port },
+    ];
+  }
+  const otherPort = assessFiltering(observations, focus).otherPort.expected;
+  const targets = otherPort === undefined ? [focus] : [focus, otherPort];
+  const rest = servers.filter((server) => !sameEndpoint(server, focus) && server.address !== focus.address);
+  const answered = rest.filter((server) => isAnswered(observations, { socket: MAPPING_SOCKET, to: server }));
+  return [...targets, ...(answered.length > 0 ? answered.slice(0, 1) : rest)];
+}
+
+interface FilteringPlan {
+  /** The first packet of a fresh socket. */
+  readonly opening: readonly Request[];
+  readonly repeats: readonly Request[];
+  readonly finished: boolean;
+  readonly assessment: FilteringAssessment;
+}
+
+/** As many CHANGE-REQUESTs of either kind as silence would take to be credible, and controls where receipts lack. */
+function planFiltering(observations: Observations, server: Endpoint): FilteringPlan {
+  const { servers } = observations.run;
+  const socket = filteringSocketName(
+    Math.max(
+      0,
+      servers.findIndex((item) => sameEndpoint(item, server)),
+    ),
+  );
+  const assessment = assessFiltering(observations, server);
+  const { otherAddress, otherPort } = assessment;
+  const isOpen = ({ state }: FilteringTest): boolean => state.kind === 'open';
+  const finished = assessment.filtering !== 'unknown' || (!isOpen(otherAddress) && !isOpen(otherPort));
+  if (finished) return { opening: [], repeats: [], finished, assessment };
+
+  const path: PathLoss = {
+    answered: observations.path.answered + observations.inFlight,
+    lost: observations.path.lost,
+  };
+  const needed = silenceNeeded(path, REQUIRED_CONFIDENCE);
+  const wanted = [otherAddress, otherPort]
+    .map(({ change, state }) => ({
+      change,
+      weight: state.kind === 'open' ? state.silent + state.awaiting : Infinity,
+    }))
+    .filter(({ weight }) => weight < needed)
+    .sort((a, b) => a.weight - b.weight);
+  const requests: Request[] = wanted.map(({ change }) => ({ socket, to: server, change }));
+  if (lacksReceipts(observations, server)) {
+    const control: Request = { socket, to: server };
+    const tests = [otherAddress.change, otherPort.change].map((change) =>
+      countSent(observations, { ...control, change }),
+    );
+    if (countSent(observations, control) < Math.max(...tests)) requests.unshift(control);
+  }
+  const isNew = lastSentMs(observations, { socket, to: server }, true) === undefined;
+  return isNew
+    ? { opening: requests.slice(0, 1), repeats: requests.slice(1), finished, assessment }
+    : { opening: [], repeats: requests, finished, assessment };
+}
+
+/** The next moment at which a transaction counts as lost or as silent. */
+function wakeTime(observations: Observations, { assessment }: FilteringPlan): number | undefined {
+  const times = [observations.nextLossMs];
+  for (const { state } of [assessment.otherAddress, assessment.otherPort]) {
+    if (state.kind === 'open') times.push(state.nextMs);
+  }
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+/** Never sent, or so long ago that its answer is late. */
+function isLate(observations: Observations, request: Request): boolean {
+  const sentMs = lastSentMs(observations, request);
+  if (sentMs === undefined) return true;
+  return observations.lossAfterMs !== undefined && observations.nowMs >= sentMs + observations.lossAfterMs;
+}
+
+function isAnswered(observations: Observations, { socket, to }: Request): boolean {
+  return observations.series.some(
+    (item) =>
+      item.socket === socket &&
+      item.change === undefined &&
+      sameEndpoint(item.to, to) &&
+      item.replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, to)),
+  );
+}
+
+function countSent(observations: Observations, request: Request): number {
+  const series = observations.series.find((item) => requestKey(item) === requestKey(request));
+  return series?.sends.length ?? 0;
+}
+
+/** When the flow of `request` (or with `anyChange`, any request between these endpoints) was last used. */
+function lastSentMs(observations: Observations, request: Request, anyChange = false): number | undefined {
+  let last: number | undefined;
+  for (const item of observations.series) {
+    if (item.socket !== request.socket || !sameEndpoint(item.to, request.to)) continue;
+    if (
+      !anyChange &&
+      (item.change?.address !== request.change?.address || item.change?.port !== request.change?.port)
+    ) {
+      continue;
+    }
+    const sent = item.sends.at(-1);
+    if (sent !== undefined) last = Math.max(last ?? -Infinity, sent.atMs);
+  }
+  return last;
+}
+
+/** One key for each series of like requests. */
+export function requestKey({ socket, to, change }: Request): string {
+  const kind =
+    change === undefined ? 'plain' : `${change.address ? 'address' : ''}${change.port ? 'port' : ''}`;
+  return `${socket} ${formatEndpoint(to)} ${kind}`;
+}

@@ -1,0 +1,90 @@
+/** The classifier's STUN messages: what it sends and what it makes of what comes. */
+import { type Endpoint, type Family, sameEndpoint } from '../../shared/endpoint.ts';
+import type { Change } from '../../shared/nat/evidence.ts';
+import type { AttributeValue } from '../../shared/stun/attributes/attribute.ts';
+import {
+  CHANGED_ADDRESS,
+  MAPPED_ADDRESS,
+  OTHER_ADDRESS,
+  RESPONSE_ORIGIN,
+  SOURCE_ADDRESS,
+  XOR_MAPPED_ADDRESS,
+} from '../../shared/stun/attributes/address.ts';
+import { CHANGE_REQUEST } from '../../shared/stun/attributes/behaviour.ts';
+import { ERROR_CODE, UNKNOWN_ATTRIBUTES } from '../../shared/stun/attributes/error.ts';
+import { RECEIPT, RECEIPT_REQUEST } from '../../shared/stun/attributes/natprobe.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  readAttribute,
+  type StunMessage,
+  type TransactionId,
+} from '../../shared/stun/message.ts';
+import type { UnmatchedReply } from './evidence-log.ts';
+
+/**
+ * Filler that makes a request at least as long as the response and the receipt that it draws
+ * together, so that the server honours it.
+ */
+const RECEIPT_FILLER_BYTES: Readonly<Record<Family, number>> = { ipv4: 120, ipv6: 200 };
+
+/** A plain Binding request, or one with CHANGE-REQUEST that also asks for a receipt. */
+export function encodeBindingRequest(
+  family: Family,
+  transactionId: TransactionId,
+  change: Change | undefined,
+): Uint8Array {
+  const attributes: AttributeValue[] =
+    change === undefined ? [] : [CHANGE_REQUEST.of(change), RECEIPT_REQUEST.of(RECEIPT_FILLER_BYTES[family])];
+  return encodeMessage({ class: 'request', transactionId, attributes });
+}
+
+export interface DecodedReply {
+  readonly transactionId: TransactionId;
+  readonly reply: UnmatchedReply;
+}
+
+/** Reads what a server sent; undefined for anything that is no reply to a Binding request. */
+export function decodeReply(bytes: Uint8Array, from: Endpoint, atMs: number): DecodedReply | undefined {
+  const decoded = decodeMessage(bytes);
+  if (decoded.kind !== 'message') return undefined;
+  const { message } = decoded;
+  const reply = replyOf(message, from, atMs);
+  return reply === undefined ? undefined : { transactionId: message.transactionId, reply };
+}
+
+function replyOf(message: StunMessage, from: Endpoint, atMs: number): UnmatchedReply | undefined {
+  switch (message.class) {
+    case 'success': {
+      const xorMapped = readAttribute(message, XOR_MAPPED_ADDRESS);
+      const plainMapped = readAttribute(message, MAPPED_ADDRESS);
+      const mapped = xorMapped ?? plainMapped;
+      if (mapped === undefined) return undefined;
+      const origin = readAttribute(message, RESPONSE_ORIGIN) ?? readAttribute(message, SOURCE_ADDRESS);
+      const other = readAttribute(message, OTHER_ADDRESS) ?? readAttribute(message, CHANGED_ADDRESS);
+      const rewritten = plainMapped !== undefined && !sameEndpoint(plainMapped, mapped);
+      return {
+        kind: 'response',
+        atMs,
+        from,
+        mapped,
+        ...(rewritten ? { plainMapped } : {}),
+        ...(origin === undefined ? {} : { origin }),
+        ...(other === undefined ? {} : { other }),
+      };
+    }
+    case 'indication': {
+      const receipt = readAttribute(message, RECEIPT);
+      return receipt === undefined ? undefined : { kind: 'receipt', atMs, from, ...receipt };
+    }
+    case 'error': {
+      const error = readAttribute(message, ERROR_CODE);
+      const unknownAttributes = readAttribute(message, UNKNOWN_ATTRIBUTES) ?? [];
+      return error === undefined
+        ? undefined
+        : { kind: 'error', atMs, from, code: error.code, unknownAttributes };
+    }
+    case 'request':
+      return undefined;
+  }
+}

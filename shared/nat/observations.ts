@@ -1,0 +1,211 @@
+/**
+ * Evidence, counted: which endpoints answered, how fast, at what loss, and what each test amounts to
+ * at one moment. Facts only; mapping.ts, filtering.ts and reach.ts conclude from them.
+ */
+import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
+import type {
+  BindingEvidence,
+  Evidence,
+  RefusalEvidence,
+  RunEvidence,
+  SocketEvidence,
+  TcpEvidence,
+} from './evidence.ts';
+import { chanceAllLost, MIN_SILENT_SLOTS, type PathLoss } from './silence.ts';
+import { REQUIRED_CONFIDENCE } from './verdict.ts';
+
+/** A wait after a receipt, and the slack on top of a round trip, are never shorter. MEASURING.md §1. */
+export const MIN_WAIT_MS = 50;
+
+/** How many mean deviations a late packet may be late. */
+const JITTER_FACTOR = 4;
+
+export interface Observations {
+  readonly nowMs: number;
+  readonly run: RunEvidence;
+  readonly sockets: readonly SocketEvidence[];
+  readonly series: readonly BindingEvidence[];
+  readonly tcp: readonly TcpEvidence[];
+  readonly refusals: readonly RefusalEvidence[];
+  /** Round trips to each endpoint that ever answered, by formatEndpoint. */
+  readonly roundTrips: ReadonlyMap<string, RoundTrip>;
+  /** The largest mean deviation seen towards any endpoint, in milliseconds. */
+  readonly jitterMs: number;
+  /** A transaction without reply is lost once it is this old; undefined until something has answered. */
+  readonly lossAfterMs: number | undefined;
+  readonly path: PathLoss;
+  /** Transactions that may still be answered. */
+  readonly inFlight: number;
+  /** When the oldest of them will count as lost; undefined if none is or nothing has answered. */
+  readonly nextLossMs: number | undefined;
+  /** Primary endpoints of servers that have ever sent a receipt, by formatEndpoint. */
+  readonly receiptServers: ReadonlySet<string>;
+}
+
+export interface RoundTrip {
+  readonly meanMs: number;
+  readonly samples: number;
+}
+
+/** Counts the evidence as of the run's `untilMs`. Throws if there is no `run` among it. */
+export function observe(evidence: readonly Evidence[]): Observations {
+  const sockets: SocketEvidence[] = [];
+  const series: BindingEvidence[] = [];
+  const tcp: TcpEvidence[] = [];
+  const refusals: RefusalEvidence[] = [];
+  let run: RunEvidence | undefined;
+  for (const item of evidence) {
+    if (item.kind === 'binding') series.push(item);
+    else if (item.kind === 'socket') sockets.push(item);
+    else if (item.kind === 'run') run = item;
+    else if (item.kind === 'tcp') tcp.push(item);
+    // Not a mere else: a report may carry kinds that this version doesn't know.
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition
+    else if (item.kind === 'refusal') refusals.push(item);
+  }
+  if (run === undefined) throw new TypeError('evidence without its run');
+  const nowMs = run.untilMs;
+  const { roundTrips, jitterMs, receiptServers } = measureRoundTrips(series);
+  let slowestMs: number | undefined;
+  for (const { meanMs } of roundTrips.values()) slowestMs = Math.max(slowestMs ?? 0, meanMs);
+  const lossAfterMs =
+    slowestMs === undefined ? undefined : slowestMs + JITTER_FACTOR * jitterMs + MIN_WAIT_MS;
+  const counted = countPath(series, roundTrips, receiptServers, nowMs, lossAfterMs);
+  return {
+    nowMs,
+    run,
+    sockets,
+    series,
+    tcp,
+    refusals,
+    roundTrips,
+    jitterMs,
+    lossAfterMs,
+    receiptServers,
+    ...counted,
+  };
+}
+
+export function roundTripTo(observations: Observations, endpoint: Endpoint): RoundTrip | undefined {
+  return observations.roundTrips.get(formatEndpoint(endpoint));
+}
+
+/**
+ * Whether `endpoint` answers plain requests from a mapping socket: `no` once enough went unanswered
+ * to exclude loss, `open` before.
+ */
+export function answersDirectly(observations: Observations, endpoint: Endpoint): 'yes' | 'no' | 'open' {
+  if (observations.roundTrips.has(formatEndpoint(endpoint))) return 'yes';
+  const { lossAfterMs, nowMs } = observations;
+  if (lossAfterMs === undefined) return 'open';
+  let silent = 0;
+  for (const { change, to, sends } of observations.series) {
+    if (change !== undefined || !sameEndpoint(to, endpoint)) continue;
+    for (const { atMs } of sends) silent += nowMs >= atMs + lossAfterMs ? 1 : 0;
+  }
+  const credible =
+    silent >= MIN_SILENT_SLOTS && chanceAllLost(silent, observations.path) <= 1 - REQUIRED_CONFIDENCE;
+  return credible ? 'no' : 'open';
+}
+
+/** The other address and port (OTHER-ADDRESS, CHANGED-ADDRESS) that `server` itself has named, if any. */
+export function otherAddressOf(observations: Observations, server: Endpoint): Endpoint | undefined {
+  for (const { change, to, replies } of observations.series) {
+    if (change !== undefined || !sameEndpoint(to, server)) continue;
+    for (const reply of replies) {
+      if (reply.kind !== 'response' || reply.other === undefined || !sameEndpoint(reply.from, server))
+        continue;
+      if (reply.other.address !== server.address && reply.other.port !== server.port) return reply.other;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * How long after the receipt a response from `from` may still come: the difference of the round
+ * trips, the relay's delay and jitter, at least 50 ms. Undefined while `from` has answered nobody:
+ * a receipt proves a send and not a path.
+ */
+export function waitAfterReceiptMs(
+  observations: Observations,
+  asked: Endpoint,
+  from: Endpoint,
+  relayDelayMs: number,
+): number | undefined {
+  const alternate = roundTripTo(observations, from);
+  const primary = roundTripTo(observations, asked);
+  if (alternate === undefined || primary === undefined) return undefined;
+  const later = Math.max(0, alternate.meanMs - primary.meanMs);
+  return Math.max(MIN_WAIT_MS, later + relayDelayMs + JITTER_FACTOR * observations.jitterMs);
+}
+
+interface RoundTrips {
+  roundTrips: Map<string, RoundTrip>;
+  jitterMs: number;
+  receiptServers: Set<string>;
+}
+
+/** A reply counts for the round trip to `to` if it came from there, the first one for each send. */
+function measureRoundTrips(series: readonly BindingEvidence[]): RoundTrips {
+  const samples = new Map<string, number[]>();
+  const receiptServers = new Set<string>();
+  for (const { to, sends, replies } of series) {
+    if (replies.length === 0) continue;
+    const key = formatEndpoint(to);
+    let list = samples.get(key);
+    const seen = new Uint8Array(sends.length);
+    for (const reply of replies) {
+      const send = sends[reply.send];
+      if (send === undefined || !sameEndpoint(reply.from, to)) continue;
+      if (reply.kind === 'receipt') receiptServers.add(key);
+      if (seen[reply.send] === 1) continue;
+      seen[reply.send] = 1;
+      if (list === undefined) samples.set(key, (list = []));
+      list.push(reply.atMs - send.atMs);
+    }
+  }
+  const roundTrips = new Map<string, RoundTrip>();
+  let jitterMs = 0;
+  for (const [key, list] of samples) {
+    const meanMs = list.reduce((sum, value) => sum + value, 0) / list.length;
+    const deviation = list.reduce((sum, value) => sum + Math.abs(value - meanMs), 0) / list.length;
+    jitterMs = Math.max(jitterMs, deviation);
+    roundTrips.set(key, { meanMs, samples: list.length });
+  }
+  return { roundTrips, jitterMs, receiptServers };
+}
+
+/**
+ * Counts the transactions which no NAT behaviour can silence: plain ones to an endpoint that has
+ * answered before, and those with a receipt from a server that gives receipts.
+ */
+function countPath(
+  series: readonly BindingEvidence[],
+  roundTrips: ReadonlyMap<string, RoundTrip>,
+  receiptServers: ReadonlySet<string>,
+  nowMs: number,
+  lossAfterMs: number | undefined,
+): Pick<Observations, 'path' | 'inFlight' | 'nextLossMs'> {
+  let answered = 0;
+  let lost = 0;
+  let inFlight = 0;
+  let nextLossMs: number | undefined;
+  for (const item of series) {
+    const key = formatEndpoint(item.to);
+    const certain = item.change === undefined ? roundTrips.has(key) : item.receipt && receiptServers.has(key);
+    const replied = new Uint8Array(item.sends.length);
+    for (const reply of item.replies) replied[reply.send] = 1;
+    for (let send = 0; send < item.sends.length; send++) {
+      if (replied[send] === 1) {
+        if (certain) answered++;
+        continue;
+      }
+      const lossAtMs = lossAfterMs === undefined ? Infinity : item.sends[send]!.atMs + lossAfterMs;
+      if (nowMs < lossAtMs) {
+        inFlight++;
+        nextLossMs = Math.min(nextLossMs ?? Infinity, lossAtMs);
+      } else if (certain) lost++;
+    }
+  }
+  return { path: { answered, lost }, inFlight, nextLossMs };
+}

@@ -1,0 +1,78 @@
+/** What it means when nothing came back over UDP, with TCP to the same server as the control. */
+import { sameEndpoint } from '../endpoint.ts';
+import type { TcpEvidence } from './evidence.ts';
+import type { Observations } from './observations.ts';
+import { chanceAllLost, MIN_SILENT_SLOTS } from './silence.ts';
+import { REQUIRED_CONFIDENCE } from './verdict.ts';
+
+/** UDP is not called blocked before this, however fast TCP answers. */
+export const BLOCKED_AFTER_MS = 1000;
+
+export type Reach =
+  | { readonly kind: 'udp' }
+  | {
+      readonly kind: 'blocked';
+      readonly confidence: number;
+      readonly unanswered: number;
+      readonly how: string;
+    }
+  /** Both UDP and TCP were refused: the host is there and nothing listens. */
+  | { readonly kind: 'nothing-listens' }
+  | { readonly kind: 'unreachable'; readonly why: string }
+  | { readonly kind: 'open' };
+
+export function assessReach(observations: Observations): Reach {
+  const { roundTrips, tcp, refusals, nowMs } = observations;
+  if (roundTrips.size > 0) return { kind: 'udp' };
+  const reached = tcp.filter(
+    ({ outcome }) => outcome === 'answered' || outcome === 'connected' || outcome === 'refused',
+  );
+  if (reached.length === 0) {
+    const noRoute = refusals.some(({ reason }) => reason === 'unreachable');
+    const over =
+      tcp.length > 0 && tcp.every(({ outcome }) => outcome === 'unreachable' || outcome === 'timeout');
+    if (!over) return { kind: 'open' };
+    return { kind: 'unreachable', why: noRoute ? 'no route to it' : 'neither UDP nor TCP brought an answer' };
+  }
+  const refusedUdp = refusals.some(
+    ({ reason, to }) => reason === 'port-unreachable' && reached.some((item) => sameEndpoint(item.to, to)),
+  );
+  if (refusedUdp && reached.every(({ outcome }) => outcome === 'refused')) return { kind: 'nothing-listens' };
+  const { unanswered, answered } = weigh(observations, reached);
+  const confidence = 1 - chanceAllLost(unanswered, { answered, lost: 0 });
+  if (nowMs < BLOCKED_AFTER_MS || unanswered < MIN_SILENT_SLOTS || confidence < REQUIRED_CONFIDENCE) {
+    return { kind: 'open' };
+  }
+  const best = reached.find(({ outcome }) => outcome === 'answered') ?? reached[0]!;
+  return {
+    kind: 'blocked',
+    confidence,
+    unanswered,
+    how: HOW_REACHED[best.outcome as keyof typeof HOW_REACHED],
+  };
+}
+
+const HOW_REACHED = {
+  answered: 'the server answers the same request over TCP',
+  connected: 'the server accepts TCP',
+  refused: 'the server resets TCP, so it can be reached',
+} as const;
+
+/** Plain requests old enough to have come back at the round trip that TCP showed, and what TCP answered. */
+function weigh(
+  observations: Observations,
+  reached: readonly TcpEvidence[],
+): { unanswered: number; answered: number } {
+  let answered = 0;
+  let unanswered = 0;
+  for (const item of reached) {
+    answered += item.outcome === 'answered' ? 2 : 1;
+    // Half a round trip and 50 ms more than TCP needed: UDP may take another queue.
+    const returnMs = 1.5 * (item.connectMs ?? 0) + 50;
+    for (const { change, to, sends } of observations.series) {
+      if (change !== undefined || !sameEndpoint(to, item.to)) continue;
+      for (const { atMs } of sends) unanswered += observations.nowMs >= atMs + returnMs ? 1 : 0;
+    }
+  }
+  return { unanswered, answered };
+}
