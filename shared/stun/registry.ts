@@ -152,7 +152,7 @@ export function methodName(method: number): string {
 }
 
 /** IANA's "STUN Error Codes" and RFC 3489's, with the phrase that goes into ERROR-CODE. */
-export const ERROR_PHRASES: Readonly<Partial<Record<number, string>>> = {
+export const ERROR_PHRASES: Readonly<Record<number, string>> = {
   300: 'Try Alternate',
   400: 'Bad Request',
   401: 'Unauthorized',

@@ -12,6 +12,10 @@ import {
 /** Which of the two address families an address attribute carries. */
 export type AddressFamily = 4 | 6;
 
+const NO_BYTES = new Uint8Array(0);
+const PHRASE_BYTES: ReadonlyMap<number, Uint8Array> = new Map(
+  Object.entries(ERROR_PHRASES).map(([code, phrase]) => [Number(code), Buffer.from(phrase)]),
+);
 const SPACE = 0x20;
 const LONGEST_VALUE = 0xffff;
 
@@ -113,18 +117,18 @@ export class MessageWriter {
     this.buffer.fill(0, offset, offset + length);
   }
 
-  /** ERROR-CODE with the registry's phrase (RFC 8489 §14.8), padded with spaces for RFC 3489 §11.2.9. */
-  errorCode(code: number): void {
-    const phrase = ERROR_PHRASES[code] ?? '';
+  /**
+   * ERROR-CODE (RFC 8489 §14.8) with a phrase in UTF-8, by default the registry's. RFC 3489 §11.2.9
+   * wants a multiple of four: there it is padded with spaces.
+   */
+  errorCode(code: number, phrase: Uint8Array = PHRASE_BYTES.get(code) ?? NO_BYTES): void {
     const phraseLength = this.modern ? phrase.length : (phrase.length + 3) & ~3;
     const offset = this.open(ATTRIBUTE.ERROR_CODE, 4 + phraseLength);
     const buffer = this.buffer;
     writeU16(buffer, offset, 0);
     buffer[offset + 2] = Math.trunc(code / 100);
     buffer[offset + 3] = code % 100;
-    for (let i = 0; i < phraseLength; i += 1) {
-      buffer[offset + 4 + i] = i < phrase.length ? phrase.charCodeAt(i) : SPACE;
-    }
+    for (let i = 0; i < phraseLength; i += 1) buffer[offset + 4 + i] = phrase[i] ?? SPACE;
   }
 
   /**
