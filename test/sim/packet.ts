@@ -1,0 +1,58 @@
+import type { Endpoint } from '../../shared/endpoint.ts';
+
+/**
+ * A UDP datagram, or an ICMP error about one, on its way through the simulated network.
+ *
+ * An ICMP error travels as if the endpoint that can't be reached had sent it to the datagram's
+ * sender, which is what the header that it quotes says, and how a NAT finds whom to hand it to.
+ * Boxes on the way rewrite the addresses in place.
+ */
+export interface Packet {
+  readonly kind: 'udp' | IcmpError;
+  sourceAddress: string;
+  sourcePort: number;
+  destinationAddress: string;
+  destinationPort: number;
+  /** Not to be changed by anybody: duplicates share them. Empty for ICMP errors. */
+  readonly bytes: Uint8Array;
+}
+
+export type IcmpError = 'port-unreachable' | 'unreachable';
+
+const NO_BYTES = new Uint8Array(0);
+
+export function udpPacket(from: Endpoint, to: Endpoint, bytes: Uint8Array): Packet {
+  return {
+    kind: 'udp',
+    sourceAddress: from.address,
+    sourcePort: from.port,
+    destinationAddress: to.address,
+    destinationPort: to.port,
+    bytes,
+  };
+}
+
+/** The ICMP error that `packet` draws. */
+export function icmpErrorFor(packet: Packet, kind: IcmpError): Packet {
+  return {
+    kind,
+    sourceAddress: packet.destinationAddress,
+    sourcePort: packet.destinationPort,
+    destinationAddress: packet.sourceAddress,
+    destinationPort: packet.sourcePort,
+    bytes: NO_BYTES,
+  };
+}
+
+/** An endpoint as a lookup key. */
+export function endpointKey(address: string, port: number): string {
+  return `${address}#${port}`;
+}
+
+export function sourceKey(packet: Packet): string {
+  return endpointKey(packet.sourceAddress, packet.sourcePort);
+}
+
+export function destinationKey(packet: Packet): string {
+  return endpointKey(packet.destinationAddress, packet.destinationPort);
+}
