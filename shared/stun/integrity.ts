@@ -51,7 +51,8 @@ export function userHash(username: string, realm: string): Uint8Array {
 
 /**
  * Text as the OpaqueString profile prepares it (RFC 8265 §4.2): other spaces become U+0020, then
- * Unicode NFC. Throws RangeError for empty text and for what the profile disallows of it.
+ * Unicode NFC. Throws RangeError for empty text and for what the profile disallows. RFC 5389's
+ * SASLprep also maps compatibility characters, which is left to whoever still has such passwords.
  */
 export function opaqueString(text: string): string {
   const prepared = text.replace(/\p{Zs}/gu, ' ').normalize('NFC');

@@ -132,7 +132,7 @@ export class MessageWriter {
   }
 
   /**
-   * UNKNOWN-ATTRIBUTES with the first `count` of `types` (RFC 8489 §14.9). RFC 3489 §11.2.10 wants
+   * UNKNOWN-ATTRIBUTES with the first `count` of `types` (RFC 8489 §14.13). RFC 3489 §11.2.10 wants
    * an even number and has the last repeated: `duplicateOddLast`.
    */
   unknownAttributes(types: ArrayLike<number>, count: number, duplicateOddLast: boolean): void {

@@ -6,8 +6,10 @@ import type { Attribute } from './attribute.ts';
 /** Most bytes of a text of 127 characters as RFC 8489 §14.8 to §14.10 and §14.14 have receivers allow. */
 const MOST_BYTES_RECEIVED = 763;
 
-/** RFC 8489 §14.3: less than 509 bytes. */
+/** RFC 8489 §14.3: less than 509 bytes; in RFC 3489 messages (§11.2.6) a multiple of four. */
 export const USERNAME = textAttribute(ATTRIBUTE.USERNAME, { bytes: 508 });
+/** RFC 3489 §11.2.7; its length is a multiple of four. */
+export const PASSWORD = textAttribute(ATTRIBUTE.PASSWORD, { bytes: 508 });
 /** RFC 8489 §14.9: less than 128 characters. */
 export const REALM = textAttribute(ATTRIBUTE.REALM, { characters: 127 });
 /** RFC 8489 §14.10: less than 128 characters. */
@@ -45,6 +47,11 @@ function textAttribute(type: number, limit: TextLimit): Attribute<string> {
     check: (text) => checkText(attribute.name, text, limit),
     encode: (writer, text) => {
       const bytes = Buffer.from(text);
+      if (!writer.modern && bytes.length % 4 !== 0) {
+        throw new RangeError(
+          `${attribute.name} of ${bytes.length} bytes in an RFC 3489 message, no multiple of four`,
+        );
+      }
       writer.bytes(type, bytes, 0, bytes.length);
     },
     decode: decodeText,
