@@ -21,7 +21,8 @@ export interface ClassifierOptions {
   readonly timeoutMs: number;
   /** The least time between two packets that open a NAT binding: 5 to 20, or 100 to be gentle (RFC 5780 §5). */
   readonly paceMs: number;
-  readonly randomBytes: (length: number) => Uint8Array;
+  /** Unpredictable bytes: they are the transaction ids, which are all that keeps forged answers out. */
+  readonly random: (length: number) => Uint8Array;
 }
 
 /** A slot this long or longer is for gentle running: one packet in it, not two. */
@@ -170,7 +171,7 @@ class Classifier implements Machine<ClassifierInput, ClassifierAction, Classifie
   }
 
   #transactionId(): TransactionId {
-    return transactionIdOf(this.#options.randomBytes(12));
+    return transactionIdOf(this.#options.random(12));
   }
 
   /** Opens the socket on its first use; true once it can send. */
@@ -180,25 +181,19 @@ class Classifier implements Machine<ClassifierInput, ClassifierAction, Classifie
   }
 
   #openSocket(socket: string): void {
-    const { family, servers } = this.#options;
+    const { family, servers, localPort } = this.#options;
+    const given = localPort !== undefined && socket === mappingSocketName(0);
+    const port = given ? localPort : this.#choosePort(socket);
     this.#sockets.set(socket, 'opening');
-    this.#actions.push({
-      kind: 'open-socket',
-      socket,
-      family,
-      port: this.#choosePort(socket),
-      towards: servers[0]!,
-    });
+    this.#actions.push({ kind: 'open-socket', socket, family, port, given, towards: servers[0]! });
   }
 
   #choosePort(socket: string): number {
-    const { localPort, randomBytes } = this.#options;
-    if (socket === mappingSocketName(0) && localPort !== undefined) return localPort;
     const tries = this.#portTries.get(socket) ?? 0;
     this.#portTries.set(socket, tries + 1);
     if (tries >= PORT_TRIES) return 0;
     const { first, count } = FRESH_PORTS[purposeOf(socket)];
-    const [high, low] = randomBytes(2);
+    const [high, low] = this.#options.random(2);
     return first + (((high! << 8) | low!) % count);
   }
 

@@ -33,7 +33,8 @@ export class EvidenceLog {
   readonly #refusals: RefusalEvidence[] = [];
 
   constructor(run: { family: Family; servers: readonly Endpoint[]; timeoutMs: number; paceMs: number }) {
-    this.#run = { kind: 'run', ...run, untilMs: 0 };
+    const { family, servers, timeoutMs, paceMs } = run;
+    this.#run = { kind: 'run', family, servers, untilMs: 0, timeoutMs, paceMs };
   }
 
   /** The evidence as of `nowMs`; valid until the next change. */

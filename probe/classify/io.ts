@@ -16,8 +16,11 @@ export type ClassifierInput =
 
 /** What the classifier machine asks for. */
 export type ClassifierAction =
-  /** A UDP socket bound to `port` (0: fresh, chosen by the system) for traffic with any endpoint. */
-  | { kind: 'open-socket'; socket: string; family: Family; port: number; towards: Endpoint }
+  /**
+   * A UDP socket bound to `port` (0: chosen by the system) for traffic with any endpoint. `given` is
+   * the person's port: if it can't be bound that is their error to hear; others are tried again.
+   */
+  | { kind: 'open-socket'; socket: string; family: Family; port: number; given: boolean; towards: Endpoint }
   /** Connected to `to` alone, so that ICMP errors are reported (as `refused`). Datagrams go the same way. */
   | { kind: 'open-connected-socket'; socket: string; to: Endpoint }
   | { kind: 'send'; socket: string; to: Endpoint; bytes: Uint8Array }
