@@ -10,6 +10,7 @@ export const ERROR_CATALOGUE = {
   },
   ERR_PORT: { exitCode: 2, problem: 'not a port', remedy: 'give a whole number from 1 to 65535' },
   ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'see --help for its range' },
+  ERR_USAGE: { exitCode: 2, problem: 'not understood', remedy: 'see --help' },
   ERR_FLAGS: { exitCode: 2, problem: 'these options do not go together', remedy: 'see --help' },
   ERR_CONFIG_FILE: {
     exitCode: 2,

@@ -1,0 +1,17 @@
+/** What natprobe ends with. Errors carry theirs in the catalogue (shared/errors.ts). */
+export const EXIT = {
+  verdict: 0,
+  inconclusive: 1,
+  usage: 2,
+  unreachable: 3,
+  /** 128 + SIGINT, as shells have it. */
+  interrupted: 130,
+} as const;
+
+/** For --help, in order. */
+export const EXIT_CODE_LINES: readonly (readonly [code: number, meaning: string])[] = [
+  [EXIT.verdict, 'a verdict (also "UDP blocked")'],
+  [EXIT.inconclusive, 'inconclusive: it could not be told within the time, or a socket failed'],
+  [EXIT.usage, 'usage: an option, the configuration file or the local port cannot be used'],
+  [EXIT.unreachable, 'no server could be reached over UDP or TCP, or its name does not resolve'],
+];

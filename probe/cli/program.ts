@@ -1,0 +1,119 @@
+import { Command, CommanderError } from 'commander';
+import { parseHostPort, parsePort } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import { VERSION } from '../../shared/version.ts';
+import { EXIT, EXIT_CODE_LINES } from './exit-codes.ts';
+import { reportError } from './report-error.ts';
+import type { Flags } from './settings.ts';
+
+/**
+ * Runs natprobe with these arguments. It prints, sets `process.exitCode`, and lets go of what can't
+ * be cancelled (a resolver that doesn't answer).
+ */
+export async function runProgram(args: readonly string[]): Promise<void> {
+  // Whoever reads us may stop early (`| head -1`); that is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
+  try {
+    await createProgram().parseAsync(args, { from: 'user' });
+  } catch (error) {
+    const shown = asShown(error);
+    if (shown !== undefined) process.exitCode = reportError(shown, args.includes('--json'));
+  }
+  // Fires only where something still holds the process: by then there is nothing to wait for.
+  setTimeout(() => process.exit(), 0).unref();
+}
+
+/** The command line of natprobe, for running and for its help. */
+export function createProgram(): Command {
+  const program = new Command('natprobe');
+  program
+    .description(
+      'Names the NAT in front of this machine: how it maps, what it lets in, and what\nthat means for peers.',
+    )
+    .usage('[options]')
+    .option('-s, --server <host[:port]>', 'STUN server to ask (port 3478); may be repeated', collectServer)
+    .option('--alt <host[:port]>', "the server's other address and port (3479), if it tells none", checkHost)
+    .option('-4, --ipv4', 'IPv4 only')
+    .option('-6, --ipv6', 'IPv6 only')
+    .option('--local-port <port>', 'measure the mapping from this local port', checkPort)
+    .option('--timeout <seconds>', 'time budget for each address family (default: 10)', checkSeconds)
+    .option('--gentle', 'at most 10 requests a second (RFC 5780 section 5)')
+    .option('--json', 'print one JSON document, natprobe/report@1')
+    .option('-v, --verbose', 'add the four classic steps, and every send and reply')
+    .option('--no-color', 'no colours, whatever the terminal')
+    .option('--config <file>', 'configuration file (JSON)')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', helpDetails())
+    .exitOverride()
+    // Errors are printed in one place, with their remedy.
+    .configureOutput({ outputError: () => undefined })
+    .configureHelp({ helpWidth: 80 })
+    .action(async (flags: Flags) => {
+      const { classifyCommand } = await import('./commands/classify.ts');
+      process.exitCode = await classifyCommand(flags);
+    });
+  return program;
+}
+
+function helpDetails(): string {
+  const codes = EXIT_CODE_LINES.map(([code, meaning]) => `  ${code}  ${meaning}`);
+  return `
+Without --server it asks the servers in NATPROBE_SERVER (separated by commas),
+else those of the configuration file, else a list of public ones that are not
+verified. That file is $XDG_CONFIG_HOME/natprobe/config.json, or else
+~/.config/natprobe/config.json; its keys are server, alt, family, localPort,
+timeout, gentle and color. Options win over the environment, that over the file.
+
+Both address families are tested at the same time unless one is chosen. Results
+go to standard output, everything else to standard error. Terminals get colour;
+NO_COLOR turns it off, FORCE_COLOR on, and --no-color wins over both.
+
+Exit codes:
+${codes.join('\n')}
+
+Examples:
+  natprobe --server stun.example.org          name the NAT
+  natprobe -s 192.0.2.1 -4 --verbose          IPv4 only, with every test shown
+  natprobe -s a.example.org -s b.example.org  two servers with one address each
+  natprobe -s 192.0.2.1 --json | jq -r .verdict.type
+  natprobe -s 192.0.2.1 --local-port 51820    from the port a tunnel will use
+`;
+}
+
+function collectServer(text: string, earlier: readonly string[] = []): readonly string[] {
+  parseHostPort(text, '--server');
+  return [...earlier, text];
+}
+
+function checkHost(text: string): string {
+  parseHostPort(text, '--alt');
+  return text;
+}
+
+function checkPort(text: string): number {
+  return parsePort(text, '--local-port');
+}
+
+function checkSeconds(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  if (seconds <= 0 || seconds > 3600) {
+    throw new NatprobeError(
+      'ERR_NUMBER',
+      '--timeout',
+      `got ${JSON.stringify(text)}, wanted seconds, above 0 and up to 3600`,
+    );
+  }
+  return seconds;
+}
+
+/** What is to be told about an error; undefined where the help or the version was all that was wanted. */
+function asShown(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  if (error.exitCode === EXIT.verdict) return undefined;
+  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return new NatprobeError('ERR_USAGE', 'command line', message);
+}

@@ -1,0 +1,76 @@
+import type { Family } from '../../../shared/endpoint.ts';
+import type { Filtering, Mapping, NatType } from '../../../shared/nat/behaviour.ts';
+import type { Verdict } from '../../../shared/nat/verdict.ts';
+
+export const FAMILY_NAMES: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
+
+/** Types in plain words. */
+export const TYPE_NAMES: Readonly<Record<NatType, string>> = {
+  open: 'open',
+  'symmetric-firewall': 'symmetric firewall',
+  'full-cone': 'full cone',
+  'restricted-cone': 'restricted cone',
+  'port-restricted-cone': 'port-restricted cone',
+  symmetric: 'symmetric',
+  cone: 'cone',
+  'udp-blocked': 'UDP blocked',
+  inconclusive: 'inconclusive',
+};
+
+/** The short forms of RFC 4787's terms; describeMapping and describeFiltering spell them out. */
+const MAPPING_SHORT: Readonly<Record<Mapping, string>> = {
+  none: 'no translation',
+  'endpoint-independent': 'EIM',
+  'address-dependent': 'ADM',
+  'address-and-port-dependent': 'APDM',
+  dependent: 'ADM or APDM',
+  unknown: 'mapping unknown',
+};
+
+const FILTERING_SHORT: Readonly<Record<Filtering, string>> = {
+  'endpoint-independent': 'EIF',
+  'address-dependent': 'ADF',
+  'address-and-port-dependent': 'APDF',
+  unknown: 'filtering unknown',
+};
+
+/** `port-restricted cone (EIM, APDF)`: the type, then mapping and filtering by RFC 4787. */
+export function nameVerdict({ type, mapping, filtering }: Verdict): string {
+  const terms =
+    type === 'udp-blocked'
+      ? 'no UDP to the server'
+      : `${MAPPING_SHORT[mapping]}, ${FILTERING_SHORT[filtering]}`;
+  return `${TYPE_NAMES[type]} (${terms})`;
+}
+
+/** RFC 4787 §4.1 in a line. */
+export function describeMapping(mapping: Mapping): string {
+  switch (mapping) {
+    case 'none':
+      return 'none: this machine is seen under its own address and port';
+    case 'endpoint-independent':
+      return 'endpoint-independent (EIM): every peer sees the same public endpoint';
+    case 'address-dependent':
+      return 'address-dependent (ADM): each peer address sees another public endpoint';
+    case 'address-and-port-dependent':
+      return 'address- and port-dependent (APDM): each peer endpoint sees another public endpoint';
+    case 'dependent':
+      return 'address-dependent, perhaps port-dependent too (ADM or APDM): peers see different public endpoints';
+    case 'unknown':
+      return 'unknown';
+  }
+}
+
+/** RFC 4787 §5 in a line. */
+export function describeFiltering(filtering: Filtering): string {
+  switch (filtering) {
+    case 'endpoint-independent':
+      return 'endpoint-independent (EIF): lets in anyone';
+    case 'address-dependent':
+      return 'address-dependent (ADF): lets in any port of an address that was sent to';
+    case 'address-and-port-dependent':
+      return 'address- and port-dependent (APDF): lets in only an address and port that was sent to';
+    case 'unknown':
+      return 'unknown';
+  }
+}

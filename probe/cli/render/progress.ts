@@ -1,0 +1,46 @@
+import type { Family } from '../../../shared/endpoint.ts';
+import type { Verdict } from '../../../shared/nat/verdict.ts';
+import { WIDTH } from './layout.ts';
+import { FAMILY_NAMES } from './names.ts';
+
+/** A run shorter than this shows none. */
+const SHOWN_AFTER_MS = 1000;
+const REDRAWN_EVERY_MS = 200;
+
+/** A line on a terminal that says how long it has been and what is known so far. */
+export interface Progress {
+  update(family: Family, verdict: Verdict): void;
+  /** Takes the line away. */
+  end(): void;
+}
+
+/** Draws on `terminal`, but nothing if that is none. */
+export function showProgress(terminal: NodeJS.WriteStream): Progress {
+  if (!terminal.isTTY) return { update: () => undefined, end: () => undefined };
+  const known = new Map<Family, Verdict>();
+  const startedAt = performance.now();
+  let drawn = false;
+  const timer = setInterval(() => {
+    const elapsedMs = performance.now() - startedAt;
+    if (elapsedMs < SHOWN_AFTER_MS) return;
+    drawn = true;
+    // Carriage return, text, erase to the end of the line (ECMA-48 EL).
+    terminal.write(`\r${renderProgress(elapsedMs, known).slice(0, WIDTH - 1)}\u001b[K`);
+  }, REDRAWN_EVERY_MS);
+  return {
+    update: (family, verdict) => void known.set(family, verdict),
+    end() {
+      clearInterval(timer);
+      if (drawn) terminal.write('\r\u001b[K');
+      drawn = false;
+    },
+  };
+}
+
+function renderProgress(elapsedMs: number, known: ReadonlyMap<Family, Verdict>): string {
+  const parts = [...known].map(
+    ([family, { mapping, filtering }]) =>
+      `${FAMILY_NAMES[family]}: mapping ${mapping}, filtering ${filtering}`,
+  );
+  return `${(elapsedMs / 1000).toFixed(1)} s  ${parts.length === 0 ? 'waiting for the server' : parts.join('; ')}`;
+}

@@ -1,0 +1,91 @@
+import type { Family } from '../../../shared/endpoint.ts';
+import type { Verdict } from '../../../shared/nat/verdict.ts';
+import { isClassified, type FamilyReport, type Report } from '../../../shared/report/report.ts';
+import { formatConfidence, formatMs, layoutRow } from './layout.ts';
+import { describeFiltering, describeMapping, FAMILY_NAMES, nameVerdict } from './names.ts';
+import { describePunching, describeReach } from './peers.ts';
+import type { Paint, Style } from './style.ts';
+
+/** The report for people; the first line is `NAT type: <plain name> (...)`. Ends with a newline. */
+export function renderReport(report: Report, style: Style): string {
+  const lines = [
+    `${style.bold('NAT type:')} ${colourOf(report.verdict, style)(nameVerdict(report.verdict))}`,
+    '',
+  ];
+  for (const { label, text } of [...describeFamily(report), ...describeOthers(report)]) {
+    lines.push(...layoutRow(label, text, style.dim));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+interface Row {
+  readonly label: string;
+  readonly text: string;
+}
+
+function describeFamily({ verdict, endpoints, server, timing }: FamilyReport): Row[] {
+  const rows: Row[] = [];
+  if (verdict.type !== 'udp-blocked') {
+    rows.push({ label: 'Mapping', text: describeMapping(verdict.mapping) });
+    rows.push({ label: 'Filtering', text: describeFiltering(verdict.filtering) });
+  }
+  if (endpoints.local !== undefined) rows.push({ label: 'Local', text: endpoints.local });
+  if (endpoints.mapped !== undefined)
+    rows.push({ label: 'Public', text: describePublic(endpoints.mapped, endpoints.local) });
+  rows.push({ label: 'Peers', text: describeReach(verdict) });
+  const punching = describePunching(verdict);
+  if (punching !== undefined) rows.push({ label: 'Punching', text: punching });
+  rows.push({
+    label: 'Sure',
+    text: [formatConfidence(verdict.confidence), ...verdict.reasons.map(({ text }) => text)].join('\n'),
+  });
+  const alternate = server.alternate === undefined ? '' : `, whose other address is ${server.alternate}`;
+  rows.push({ label: 'Server', text: `${server.endpoints.join(', ')}${alternate}` });
+  const roundTrip = timing.rttMs === undefined ? '' : `, with a round trip of ${formatMs(timing.rttMs)}`;
+  rows.push({ label: 'Took', text: `${formatMs(timing.totalMs)}${roundTrip}` });
+  return rows;
+}
+
+/** The family that the top level isn't about, in a line, unless it was left out on purpose. */
+function describeOthers(report: Report): Row[] {
+  return (['ipv4', 'ipv6'] as const satisfies Family[]).flatMap((family): Row[] => {
+    const other = report.families[family];
+    if (family === report.family) return [];
+    const label = FAMILY_NAMES[family];
+    if (!isClassified(other)) {
+      return other.skipped.code === 'not-asked'
+        ? []
+        : [{ label, text: `not classified: ${other.skipped.text}` }];
+    }
+    const mapped = other.endpoints.mapped === undefined ? '' : `; public endpoint ${other.endpoints.mapped}`;
+    return [{ label, text: `${nameVerdict(other.verdict)}${mapped}` }];
+  });
+}
+
+function describePublic(mapped: string, local: string | undefined): string {
+  if (local === undefined) return mapped;
+  if (mapped === local) return `${mapped} (the same)`;
+  return portOf(mapped) === portOf(local) ? `${mapped} (port preserved)` : mapped;
+}
+
+function portOf(endpoint: string): string {
+  return endpoint.slice(endpoint.lastIndexOf(':') + 1);
+}
+
+/** Green: a peer can begin or a plain punch works with most; yellow: it takes more; red: it can't be. */
+function colourOf({ type }: Verdict, style: Style): Paint {
+  switch (type) {
+    case 'open':
+    case 'full-cone':
+    case 'restricted-cone':
+      return style.good;
+    case 'symmetric-firewall':
+    case 'port-restricted-cone':
+    case 'cone':
+    case 'symmetric':
+    case 'inconclusive':
+      return style.fair;
+    case 'udp-blocked':
+      return style.bad;
+  }
+}

@@ -1,0 +1,96 @@
+import { parseHostPort, type Family } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import type { ConfigFile } from './config-file.ts';
+
+/** As commander hands them over; what wasn't given is absent (but `color`, which is then true). */
+export interface Flags {
+  readonly server?: readonly string[];
+  readonly alt?: string;
+  readonly ipv4?: boolean;
+  readonly ipv6?: boolean;
+  readonly localPort?: number;
+  readonly timeout?: number;
+  readonly gentle?: boolean;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  readonly color: boolean;
+  readonly config?: string;
+}
+
+/** What a run goes by. */
+export interface Settings {
+  readonly servers: readonly string[];
+  readonly serversFrom: ServerSource;
+  readonly alternate?: string;
+  readonly families: readonly Family[];
+  readonly localPort?: number;
+  readonly timeoutMs?: number;
+  readonly gentle: boolean;
+  readonly json: boolean;
+  readonly verbose: boolean;
+  /** False if a flag or the file says no; else the terminal decides. */
+  readonly color: boolean;
+}
+
+export type ServerSource = 'flag' | 'environment' | 'file' | 'default list';
+
+/**
+ * Settles each setting: flag over environment over file over default.
+ * Throws ERR_FLAGS for flags that exclude each other, ERR_ENDPOINT for a bad NATPROBE_SERVER.
+ */
+export function settle(
+  flags: Flags,
+  env: NodeJS.ProcessEnv,
+  file: ConfigFile,
+  defaultServers: readonly string[],
+): Settings {
+  if (flags.ipv4 === true && flags.ipv6 === true) {
+    throw new NatprobeError('ERR_FLAGS', '-4 and -6', 'leave both out to test both families');
+  }
+  const chosen = chooseServers(flags, env, file, defaultServers);
+  const alternate = flags.alt ?? (chosen.serversFrom === 'file' ? file.alt : undefined);
+  if (flags.alt !== undefined && chosen.serversFrom === 'default list') {
+    throw new NatprobeError('ERR_FLAGS', '--alt', 'it is the other address of a --server, and none is given');
+  }
+  const localPort = flags.localPort ?? file.localPort;
+  const timeout = flags.timeout ?? file.timeout;
+  return {
+    ...chosen,
+    ...(alternate !== undefined && { alternate }),
+    families: chooseFamilies(flags, file),
+    ...(localPort !== undefined && { localPort }),
+    ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
+    gentle: flags.gentle ?? file.gentle ?? false,
+    json: flags.json ?? false,
+    verbose: flags.verbose ?? false,
+    color: flags.color && (file.color ?? true),
+  };
+}
+
+function chooseServers(
+  flags: Flags,
+  env: NodeJS.ProcessEnv,
+  file: ConfigFile,
+  defaultServers: readonly string[],
+): Pick<Settings, 'servers' | 'serversFrom'> {
+  if (flags.server !== undefined) return { servers: flags.server, serversFrom: 'flag' };
+  const fromEnv = (env.NATPROBE_SERVER ?? '')
+    .split(',')
+    .map((text) => text.trim())
+    .filter((text) => text !== '');
+  if (fromEnv.length > 0) {
+    for (const text of fromEnv) parseHostPort(text, 'NATPROBE_SERVER');
+    return { servers: fromEnv, serversFrom: 'environment' };
+  }
+  if (file.server !== undefined) {
+    return { servers: typeof file.server === 'string' ? [file.server] : file.server, serversFrom: 'file' };
+  }
+  return { servers: defaultServers, serversFrom: 'default list' };
+}
+
+function chooseFamilies(flags: Flags, file: ConfigFile): readonly Family[] {
+  if (flags.ipv4 === true) return ['ipv4'];
+  if (flags.ipv6 === true) return ['ipv6'];
+  if (file.family === 'ipv4' || file.family === 'ipv6') return [file.family];
+  return ['ipv4', 'ipv6'];
+}

@@ -1,0 +1,188 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { familyOf, type Endpoint, type Family } from '../../shared/endpoint.ts';
+
+/** Why a datagram could not be delivered, as far as this machine was told. */
+export type Refusal = 'port-unreachable' | 'unreachable';
+
+export interface UdpHandlers {
+  onDatagram(from: Endpoint, bytes: Uint8Array): void;
+  onRefused(to: Endpoint, reason: Refusal): void;
+}
+
+/** An open UDP socket. */
+export interface UdpSocket {
+  /** The address that the kernel sends from towards the server, never a wildcard. */
+  readonly local: Endpoint;
+  send(to: Endpoint, bytes: Uint8Array): void;
+  close(): void;
+}
+
+/**
+ * Binds the wildcard of `family` and `port` (0: chosen by the system), for traffic with any endpoint.
+ * Rejects with the system's error, also when there is no route `towards` the server.
+ */
+export async function openUdpSocket(
+  family: Family,
+  port: number,
+  towards: Endpoint,
+  handlers: UdpHandlers,
+): Promise<UdpSocket> {
+  const socket = newSocket(family);
+  try {
+    const [address] = await Promise.all([localAddressTowards(towards), bound(socket, port)]);
+    return attach(socket, { address, port: socket.address().port }, handlers);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/**
+ * Uses a bound socket of the caller: it is listened on until `close`, which leaves it open.
+ * Whatever else arrives on it is handed over too; the classifier ignores it.
+ */
+export async function adoptUdpSocket(
+  socket: Socket,
+  towards: Endpoint,
+  handlers: UdpHandlers,
+): Promise<UdpSocket> {
+  const address = await localAddressTowards(towards);
+  return attach(socket, { address, port: socket.address().port }, handlers, { keepOpen: true });
+}
+
+/** Connects a fresh socket to `to` alone, so that ICMP errors reach `onRefused`. */
+export async function openConnectedUdpSocket(to: Endpoint, handlers: UdpHandlers): Promise<UdpSocket> {
+  const socket = await connected(to);
+  const { address, port } = socket.address();
+  return attach(socket, { address: withoutZone(address), port }, handlers, { connectedTo: to });
+}
+
+/**
+ * The local address that the kernel would send from to `to`: a throwaway socket is connected, which
+ * sends nothing. Rejects with the system's error where there is no route.
+ */
+export async function localAddressTowards(to: Endpoint): Promise<string> {
+  const socket = await connected(to);
+  const { address } = socket.address();
+  socket.close();
+  return withoutZone(address);
+}
+
+/** System errors of a send or a connect that mean "no way to there from here". */
+export const NO_ROUTE_CODES: ReadonlySet<string> = new Set([
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'EAFNOSUPPORT',
+]);
+
+/** The `code` of a system error, else its name. */
+export function systemErrorCode(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+interface Attachment {
+  readonly connectedTo?: Endpoint;
+  readonly keepOpen?: boolean;
+}
+
+function attach(
+  socket: Socket,
+  local: Endpoint,
+  handlers: UdpHandlers,
+  { connectedTo, keepOpen = false }: Attachment = {},
+): UdpSocket {
+  let closed = false;
+
+  function handleMessage(bytes: Buffer, { address, port }: RemoteInfo): void {
+    handlers.onDatagram({ address: withoutZone(address), port }, bytes);
+  }
+
+  function handleError(error: Error, to: Endpoint | undefined = connectedTo): void {
+    if (closed || to === undefined) return;
+    const code = systemErrorCode(error);
+    if (code === 'ECONNREFUSED') handlers.onRefused(to, 'port-unreachable');
+    else if (NO_ROUTE_CODES.has(code)) handlers.onRefused(to, 'unreachable');
+    // Anything else (a full buffer, a local rule that drops: ENOBUFS, EPERM) is a lost datagram.
+  }
+
+  function handleSocketError(error: Error): void {
+    handleError(error);
+  }
+
+  socket.on('message', handleMessage);
+  // The errors of a caller's socket are the caller's.
+  if (!keepOpen) socket.on('error', handleSocketError);
+
+  return {
+    local,
+    send(to, bytes) {
+      if (closed) return;
+      const sent = (error: Error | null): void => {
+        if (error !== null) handleError(error, to);
+      };
+      if (connectedTo === undefined) socket.send(bytes, to.port, to.address, sent);
+      else socket.send(bytes, sent);
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      socket.off('message', handleMessage);
+      if (!keepOpen) socket.close();
+    },
+  };
+}
+
+function newSocket(family: Family): Socket {
+  // Addresses only come as literals here. Without a lookup of our own each send would take a turn
+  // through the resolver's, and so be late by a tick.
+  const options = {
+    lookup: (
+      address: string,
+      _options: unknown,
+      done: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
+    ) => done(null, address, family === 'ipv4' ? 4 : 6),
+  };
+  return family === 'ipv4'
+    ? createSocket({ ...options, type: 'udp4' })
+    : createSocket({ ...options, type: 'udp6', ipv6Only: true });
+}
+
+function bound(socket: Socket, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind({ port, exclusive: true }, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function connected(to: Endpoint): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = newSocket(familyOf(to.address));
+    socket.once('error', fail);
+    // The types omit it, but the callback of a failed connect gets the error.
+    socket.connect(to.port, to.address, (error?: Error) => {
+      if (error instanceof Error) {
+        fail(error);
+        return;
+      }
+      socket.off('error', fail);
+      resolve(socket);
+    });
+
+    function fail(error: Error): void {
+      socket.close();
+      reject(error);
+    }
+  });
+}
+
+/** A link-local address as Node prints it has the interface behind a percent sign. */
+function withoutZone(address: string): string {
+  const percent = address.indexOf('%');
+  return percent === -1 ? address : address.slice(0, percent);
+}

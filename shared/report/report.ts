@@ -1,0 +1,153 @@
+import { formatEndpoint, sameEndpoint, type Endpoint, type Family } from '../endpoint.ts';
+import type { BindingReply, Evidence } from '../nat/evidence.ts';
+import { JUDGE_VERSION, type Endpoints, type Verdict } from '../nat/verdict.ts';
+
+/** Bumped when a reader of the older would misunderstand; fields may be added without. */
+export const REPORT_SCHEMA = 'natprobe/report@1';
+
+/** What `natprobe --json` prints and the library returns. The top level repeats `families[family]`. */
+export interface Report extends FamilyReport {
+  readonly schema: typeof REPORT_SCHEMA;
+  /** The family that the top level is about. */
+  readonly family: Family;
+  /** Both families, always: one that was not classified says why. */
+  readonly families: Readonly<Record<Family, FamilyReport | SkippedFamily>>;
+  /** When the run began, by this machine's clock: ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly judgeVersion: number;
+}
+
+/** What was found out over one address family. Endpoints are text: `192.0.2.1:3478`, `[2001:db8::1]:3478`. */
+export interface FamilyReport {
+  readonly verdict: Verdict;
+  readonly endpoints: ReportedEndpoints;
+  readonly server: ReportedServer;
+  readonly timing: { readonly totalMs: number; readonly rttMs?: number };
+  readonly evidence: readonly Evidence[];
+}
+
+export interface ReportedEndpoints {
+  readonly local?: string;
+  readonly mapped?: string;
+}
+
+export interface ReportedServer {
+  /** As they were named, in that order. */
+  readonly asked: readonly string[];
+  /** The addresses asked, in that order. */
+  readonly endpoints: readonly string[];
+  /** The opposite corner of the first server, as it says (OTHER-ADDRESS); absent if it has none or said none. */
+  readonly alternate?: string;
+  /** Whether a receipt came: the server is natprobed. */
+  readonly receipts: boolean;
+}
+
+export interface SkippedFamily {
+  readonly skipped: Skip;
+}
+
+/** Why a family has no verdict: a stable code for programs and a sentence for people. */
+export interface Skip {
+  readonly code: SkipCode;
+  readonly text: string;
+}
+
+/**
+ * `not-asked` by the caller's choice; `no-address`: no server has one of this family; `no-route`: this
+ * machine has no way there; `unreachable`: no server answered, over UDP or TCP; `late`: the other
+ * family was done, and this one took too long.
+ */
+export type SkipCode = 'not-asked' | 'no-address' | 'no-route' | 'unreachable' | 'late';
+
+/** One family's run, or why there was none. */
+export type FamilyOutcome =
+  | {
+      readonly kind: 'classified';
+      readonly verdict: Verdict;
+      readonly endpoints: Endpoints;
+      readonly servers: readonly Endpoint[];
+      readonly timing: FamilyReport['timing'];
+      readonly evidence: readonly Evidence[];
+    }
+  | { readonly kind: 'skipped'; readonly skip: Skip };
+
+export interface RunSummary {
+  /** The servers as they were named. */
+  readonly asked: readonly string[];
+  readonly startedAt: Date;
+  readonly outcomes: Readonly<Record<Family, FamilyOutcome>>;
+}
+
+/**
+ * The report of a run, or undefined if neither family was classified. The top level is IPv4 if that
+ * has a verdict, else IPv6 if that has one, else (both inconclusive) the first that was classified.
+ */
+export function buildReport(run: RunSummary): Report | undefined {
+  const ipv4 = reportFamily(run.outcomes.ipv4, run.asked);
+  const ipv6 = reportFamily(run.outcomes.ipv6, run.asked);
+  const candidates = [
+    { family: 'ipv4' as const, report: ipv4 },
+    { family: 'ipv6' as const, report: ipv6 },
+  ].filter((candidate): candidate is { family: Family; report: FamilyReport } =>
+    isClassified(candidate.report),
+  );
+  const first = candidates.find(({ report }) => report.verdict.type !== 'inconclusive') ?? candidates[0];
+  if (first === undefined) return undefined;
+  return {
+    schema: REPORT_SCHEMA,
+    family: first.family,
+    ...first.report,
+    families: { ipv4, ipv6 },
+    startedAt: run.startedAt.toISOString(),
+    judgeVersion: JUDGE_VERSION,
+  };
+}
+
+export function isClassified(family: FamilyReport | SkippedFamily): family is FamilyReport {
+  return 'verdict' in family;
+}
+
+function reportFamily(outcome: FamilyOutcome, asked: readonly string[]): FamilyReport | SkippedFamily {
+  if (outcome.kind === 'skipped') return { skipped: outcome.skip };
+  const { local, mapped } = outcome.endpoints;
+  return {
+    verdict: outcome.verdict,
+    endpoints: {
+      ...(local && { local: formatEndpoint(local) }),
+      ...(mapped && { mapped: formatEndpoint(mapped) }),
+    },
+    server: reportServer(outcome.servers, asked, outcome.evidence),
+    timing: roundTimes(outcome.timing),
+    evidence: outcome.evidence,
+  };
+}
+
+function reportServer(
+  servers: readonly Endpoint[],
+  asked: readonly string[],
+  evidence: readonly Evidence[],
+): ReportedServer {
+  const replies = evidence.flatMap((item): readonly BindingReply[] =>
+    item.kind === 'binding' ? item.replies : [],
+  );
+  const primary = servers[0];
+  const answer = replies.find(
+    (reply) =>
+      reply.kind === 'response' &&
+      reply.other !== undefined &&
+      primary !== undefined &&
+      sameEndpoint(reply.from, primary),
+  );
+  return {
+    asked,
+    endpoints: servers.map(formatEndpoint),
+    ...(answer?.kind === 'response' && answer.other && { alternate: formatEndpoint(answer.other) }),
+    receipts: replies.some((reply) => reply.kind === 'receipt'),
+  };
+}
+
+/** Clocks here are good for microseconds at best; more digits would only look like knowledge. */
+function roundTimes({ totalMs, rttMs }: FamilyReport['timing']): FamilyReport['timing'] {
+  const round = (ms: number): number => Math.round(ms * 1000) / 1000;
+  return { totalMs: round(totalMs), ...(rttMs !== undefined && { rttMs: round(rttMs) }) };
+}
