@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StatefulFirewall, StatelessRouter, UdpBlock } from './firewall.ts';
 import { Host } from './host.ts';
+import { Nat } from './nat.ts';
 import { Network } from './network.ts';
 import type { Middlebox } from './realm.ts';
 import { openRecorder, sendAndSettle } from './recorder.ts';
@@ -73,6 +74,27 @@ describe('a firewall without translation', () => {
     sendAndSettle(network, inside, '[2001:db8::1]:1');
     for (const remote of remotes) sendAndSettle(network, remote, '[2001:db8:1::2]:4000');
     expect(inside.heard).toEqual(['[2001:db8::1]:1', '[2001:db8::1]:2']);
+  });
+});
+
+describe('a NAT behind a firewall', () => {
+  it('is reached through it at its own address', () => {
+    const network = new Network(1);
+    const outer = network.internet.addRealmBehind(
+      new StatefulFirewall(network, 'address-dependent'),
+      'outer',
+    );
+    const nat = new Nat(network, ['203.0.113.1'], {
+      mapping: 'endpoint-independent',
+      filtering: 'endpoint-independent',
+      ports: { kind: 'preserve', onCollision: 'random' },
+    });
+    const inside = openRecorder(new Host(outer.addRealmBehind(nat, 'lan'), ['10.0.0.2']), '10.0.0.2:4000');
+    const server = new Host(network.internet, ['192.0.2.1', '192.0.2.2']);
+    const remotes = REMOTES.map((remote) => openRecorder(server, remote));
+    sendAndSettle(network, inside, REMOTES[0]);
+    for (const remote of remotes) sendAndSettle(network, remote, '203.0.113.1:4000');
+    expect(inside.heard).toEqual(REMOTES.slice(0, 2));
   });
 });
 

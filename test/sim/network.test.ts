@@ -204,7 +204,8 @@ describe('TCP as a control', () => {
     const server = new Host(network.internet, ['192.0.2.1']);
     if (listens)
       server.setTcpService(endpoint(SERVER), {
-        answer: (request) => (request.length > 0 ? request : undefined),
+        accepts: true,
+        answer: (request) => request,
       });
     const heard: string[] = [];
     const hear = (kind: string) => heard.push(`${kind} ${network.now}`);

@@ -61,6 +61,7 @@ export class Realm {
     inside.#gateway = { box, outside: this, link };
     for (const address of box.externalAddresses) {
       this.#addRoute(address, { arrive: (packet) => inside.#enter(packet), link, host: undefined });
+      this.#exposeOutside(address, undefined);
     }
     return inside;
   }
@@ -103,7 +104,7 @@ export class Realm {
   }
 
   /** A firewall has no addresses of its own: what is behind it is reached through it. */
-  #exposeOutside(address: string, host: Host): void {
+  #exposeOutside(address: string, host: Host | undefined): void {
     if (this.#gateway?.box.isTransparent !== true) return;
     const { outside, link } = this.#gateway;
     outside.#addRoute(address, { arrive: (packet) => this.#enter(packet), link, host });

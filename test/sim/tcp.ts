@@ -1,4 +1,4 @@
-import type { Endpoint } from '../../shared/endpoint.ts';
+import { familyOf, type Endpoint } from '../../shared/endpoint.ts';
 import type { Host } from './host.ts';
 import type { Direction } from './link.ts';
 import type { Network } from './network.ts';
@@ -8,8 +8,13 @@ import type { Network } from './network.ts';
  * answer, with the links' delay and loss and with retransmission, past all boxes.
  */
 export interface TcpService {
-  /** The answer to a request, or undefined: the connection is closed without one. */
-  answer(request: Uint8Array): Uint8Array | undefined;
+  /** Whether SYNs are answered; else they are dropped. */
+  readonly accepts: boolean;
+  /**
+   * The answer to a request, or undefined: the connection is closed without one. `from` is the
+   * client's own endpoint, as boxes don't touch these connections.
+   */
+  answer(request: Uint8Array, from: Endpoint): Uint8Array | undefined;
 }
 
 export type TcpOutcome =
@@ -22,6 +27,8 @@ const SYN_RETRANSMIT_MS = 1000;
 const DATA_RETRANSMIT_MS = 200;
 /** Linux's tcp_syn_retries (6), and the first. */
 const MAX_TRANSMISSIONS = 7;
+/** Any will do: only the server sees it. */
+const CLIENT_PORT = 40_000;
 
 /**
  * Connects to `to`, writes `request` and reports `connected` and then `answered` or `closed`, or
@@ -36,6 +43,8 @@ export function connectTcp(
   const path = from.realm.pathTo(to.address);
   if (path?.host === undefined) return;
   const service = path.host.tcpServiceAt(to);
+  if (service?.accepts === false) return;
+  const local = { address: from.addressOf(familyOf(to.address)) ?? to.address, port: CLIENT_PORT };
   const { network } = from;
   const roundTrip = [...path.there, ...path.back];
   const startedAt = network.now;
@@ -46,7 +55,7 @@ export function connectTcp(
     }
     report({ kind: 'connected' });
     exchange(network, roundTrip, network.now - startedAt + DATA_RETRANSMIT_MS, () => {
-      const bytes = service.answer(request);
+      const bytes = service.answer(request, local);
       report(bytes === undefined ? { kind: 'closed' } : { kind: 'answered', bytes });
     });
   });

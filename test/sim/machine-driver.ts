@@ -1,0 +1,144 @@
+import type {
+  ClassifierAction,
+  ClassifierEvent,
+  ClassifierInput,
+  ClassifierResult,
+} from '../../probe/classify/io.ts';
+import { familyOf, type Endpoint, type Family } from '../../shared/endpoint.ts';
+import type { Machine } from '../../shared/machine.ts';
+import type { TimedEvent } from './event-queue.ts';
+import type { Host, SocketEvents, UdpSocket } from './host.ts';
+import { connectTcp, type TcpOutcome } from './tcp.ts';
+
+export type ClassifierMachine = Machine<ClassifierInput, ClassifierAction, ClassifierEvent>;
+
+/** What a run came to. Times are virtual milliseconds. */
+export interface MachineRun {
+  /** Undefined if the machine wasn't done by the deadline. */
+  readonly result: ClassifierResult | undefined;
+  readonly tookMs: number;
+  /** UDP datagrams that the machine sent and heard. */
+  readonly sent: number;
+  readonly heard: number;
+}
+
+/** Runs `machine` on `host` until it is done, or for `deadlineMs` at most. */
+export function runMachine(host: Host, machine: ClassifierMachine, deadlineMs: number): MachineRun {
+  return new MachineDriver(host, machine).run(deadlineMs);
+}
+
+class MachineDriver {
+  readonly #host: Host;
+  readonly #machine: ClassifierMachine;
+  readonly #sockets = new Map<string, UdpSocket>();
+  #timer: TimedEvent | undefined;
+  #result: ClassifierResult | undefined;
+  /** After the end nothing more is told, whatever is still on its way. */
+  #isOver = false;
+  #sent = 0;
+  #heard = 0;
+
+  constructor(host: Host, machine: ClassifierMachine) {
+    this.#host = host;
+    this.#machine = machine;
+  }
+
+  run(deadlineMs: number): MachineRun {
+    const { network } = this.#host;
+    const startedAt = network.now;
+    this.#settle();
+    if (this.#result === undefined) network.run(startedAt + deadlineMs);
+    this.#isOver = true;
+    if (this.#timer !== undefined) network.cancel(this.#timer);
+    for (const socket of this.#sockets.values()) socket.close();
+    return {
+      result: this.#result,
+      tookMs: network.now - startedAt,
+      sent: this.#sent,
+      heard: this.#heard,
+    };
+  }
+
+  #tell(input: ClassifierInput): void {
+    if (this.#isOver) return;
+    this.#machine.handleInput(input, this.#host.network.now);
+    this.#settle();
+  }
+
+  /** After each call of the machine: does what it asks for, and arms its timer. */
+  #settle(): void {
+    const { network } = this.#host;
+    for (let action = this.#machine.pollAction(); action; action = this.#machine.pollAction())
+      this.#act(action);
+    for (let event = this.#machine.pollEvent(); event; event = this.#machine.pollEvent()) {
+      if (event.kind !== 'done') continue;
+      this.#result = event.result;
+      this.#isOver = true;
+      network.stop();
+    }
+    if (this.#timer !== undefined) network.cancel(this.#timer);
+    const timeoutAt = this.#machine.pollTimeout();
+    this.#timer =
+      timeoutAt === undefined
+        ? undefined
+        : network.schedule(timeoutAt, () => {
+            this.#machine.handleTimeout(network.now);
+            this.#settle();
+          });
+  }
+
+  #act(action: ClassifierAction): void {
+    switch (action.kind) {
+      case 'open-socket':
+        this.#openSocket(action.socket, action.family, action.port);
+        return;
+      case 'open-connected-socket':
+        this.#openSocket(action.socket, familyOf(action.to.address), 0, action.to);
+        return;
+      case 'send':
+        this.#sent += 1;
+        this.#sockets.get(action.socket)!.send(action.to, action.bytes);
+        return;
+      case 'connect-tcp':
+        connectTcp(this.#host, action.to, action.bytes, (outcome) =>
+          this.#tell(tcpInput(action.attempt, outcome)),
+        );
+        return;
+      case 'close-socket':
+        this.#sockets.get(action.socket)?.close();
+        this.#sockets.delete(action.socket);
+    }
+  }
+
+  /** As with a real socket the outcome is told later, not from within the machine's call. */
+  #openSocket(name: string, family: Family, port: number, peer?: Endpoint): void {
+    const host = this.#host;
+    const address = host.addressOf(family);
+    const events: SocketEvents = {
+      onDatagram: (bytes, from) => {
+        this.#heard += 1;
+        this.#tell({ kind: 'datagram', socket: name, from, bytes });
+      },
+      onRefused: (to, reason) => this.#tell({ kind: 'refused', to, reason }),
+    };
+    const socket = address === undefined ? undefined : host.openSocket({ address, port }, events, peer);
+    const input: ClassifierInput =
+      socket === undefined
+        ? { kind: 'socket-failed', socket: name, code: address === undefined ? 'ENETUNREACH' : 'EADDRINUSE' }
+        : { kind: 'socket-opened', socket: name, local: socket.local };
+    if (socket !== undefined) this.#sockets.set(name, socket);
+    host.network.schedule(host.network.now, () => this.#tell(input));
+  }
+}
+
+function tcpInput(attempt: string, outcome: TcpOutcome): ClassifierInput {
+  switch (outcome.kind) {
+    case 'connected':
+      return { kind: 'tcp-connected', attempt };
+    case 'answered':
+      return { kind: 'tcp-answered', attempt };
+    case 'refused':
+    case 'closed':
+      return { kind: 'tcp-failed', attempt, reason: outcome.kind };
+  }
+}

@@ -1,0 +1,123 @@
+import type { Family } from '../../shared/endpoint.ts';
+import type { Filtering, Mapping, NatType } from '../../shared/nat/behaviour.ts';
+import { StatefulFirewall, StatelessRouter, UdpBlock } from './firewall.ts';
+import { Host } from './host.ts';
+import type { DirectionOptions, LinkOptions } from './link.ts';
+import { LinuxRouter, type LinuxRouterOptions } from './linux-router.ts';
+import { Nat, type Dependence, type NatBehaviour } from './nat.ts';
+import { Network } from './network.ts';
+import type { Middlebox, Realm } from './realm.ts';
+import { SimulatedServer, type SimulatedServerOptions } from './server.ts';
+
+/** A box between the client and the internet. */
+export type Layer =
+  | { readonly kind: 'nat'; readonly behaviour: NatBehaviour; readonly poolSize?: number }
+  | ({ readonly kind: 'linux-router' } & LinuxRouterOptions)
+  | { readonly kind: 'firewall'; readonly filtering: Dependence }
+  | { readonly kind: 'stateless-router' }
+  | {
+      readonly kind: 'udp-block';
+      readonly blocked: 'outbound' | 'inbound' | 'both';
+      readonly rejects?: boolean;
+    };
+
+/** What is in front of a client, and what a probe there should find. */
+export interface Scenario {
+  readonly name: string;
+  readonly family: Family;
+  /** From the client outwards. */
+  readonly layers: readonly Layer[];
+  readonly truth: Truth;
+}
+
+export interface Truth {
+  readonly type: NatType;
+  readonly mapping: Mapping;
+  readonly filtering: Filtering;
+}
+
+export interface Conditions {
+  readonly seed: number;
+  /** Half of it each way, on the outermost link. */
+  readonly rttMs: number;
+  /** What else the outermost link does, each way with a chance of its own. */
+  readonly rough?: Omit<DirectionOptions, 'delayMs'>;
+  readonly server?: Omit<SimulatedServerOptions, 'addresses'>;
+  /** The server has only the first of its addresses. */
+  readonly oneAddress?: boolean;
+}
+
+export interface World {
+  readonly network: Network;
+  readonly client: Host;
+  /** The client's own realm. */
+  readonly lan: Realm;
+  readonly server: SimulatedServer;
+}
+
+/** Addresses from the documentation ranges (RFC 5737, RFC 3849); an inner NAT's are shared or private ones. */
+const ADDRESS_PLAN = {
+  ipv4: {
+    servers: ['192.0.2.1', '192.0.2.2'],
+    pool: (index: number) => `203.0.113.${index + 1}`,
+    inner: (depth: number) => `100.64.${depth}.2`,
+    publicClient: '203.0.113.100',
+    privateClient: '10.0.0.2',
+  },
+  ipv6: {
+    servers: ['2001:db8::1', '2001:db8::2'],
+    pool: (index: number) => `2001:db8:ff::${index + 1}`,
+    inner: (depth: number) => `fd64:${depth}::2`,
+    publicClient: '2001:db8:ff::100',
+    privateClient: 'fd00::2',
+  },
+} as const;
+
+/** Builds a scenario's network with a client in it and one server on the internet. */
+export function buildWorld(scenario: Scenario, conditions: Conditions): World {
+  const network = new Network(conditions.seed);
+  const plan = ADDRESS_PLAN[scenario.family];
+  const direction = { delayMs: conditions.rttMs / 2, ...conditions.rough };
+  const wan: LinkOptions = { up: direction, down: direction };
+  let lan = network.internet;
+  let isTranslated = false;
+  const outermostFirst = [...scenario.layers].reverse();
+  for (const [depth, layer] of outermostFirst.entries()) {
+    const addresses = isTranslated ? [plan.inner(depth)] : poolOf(layer, plan.pool);
+    const box = createBox(network, layer, addresses);
+    isTranslated ||= !box.isTransparent;
+    lan = lan.addRealmBehind(
+      box,
+      `${scenario.name}, ${scenario.layers.length - depth} from inside`,
+      depth === 0 ? wan : undefined,
+    );
+  }
+  const ownLink = scenario.layers.length === 0 ? wan : undefined;
+  const client = new Host(lan, [isTranslated ? plan.privateClient : plan.publicClient], ownLink);
+  const [primary, alternate] = plan.servers;
+  const server = new SimulatedServer(network, {
+    ...conditions.server,
+    addresses: conditions.oneAddress === true ? [primary] : [primary, alternate],
+  });
+  return { network, client, lan, server };
+}
+
+function poolOf(layer: Layer, addressAt: (index: number) => string): string[] {
+  const size = layer.kind === 'nat' ? (layer.poolSize ?? 1) : 1;
+  return Array.from({ length: size }, (_, index) => addressAt(index));
+}
+
+function createBox(network: Network, layer: Layer, addresses: readonly string[]): Middlebox {
+  switch (layer.kind) {
+    case 'nat':
+      return new Nat(network, addresses, layer.behaviour);
+    case 'linux-router':
+      return new LinuxRouter(network, addresses[0]!, layer);
+    case 'firewall':
+      return new StatefulFirewall(network, layer.filtering);
+    case 'stateless-router':
+      return new StatelessRouter();
+    case 'udp-block':
+      return new UdpBlock(layer.blocked, layer.rejects);
+  }
+}
