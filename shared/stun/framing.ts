@@ -39,23 +39,31 @@ export class StreamFramer {
     const { buffer, start } = this;
     const buffered = this.end - start;
     // Two bits are enough to see that it isn't STUN; don't wait for a header that never comes.
-    if (buffered > 0 && buffer[start]! > 0x3f) return this.fail('not-stun');
+    if (buffered > 0 && buffer[start]! > 0x3f) {
+      this.fail('not-stun');
+      return undefined;
+    }
     if (buffered < 4) return undefined;
     const length = (buffer[start + 2]! << 8) | buffer[start + 3]!;
-    if ((length & 3) !== 0) return this.fail('not-stun');
+    if ((length & 3) !== 0) {
+      this.fail('not-stun');
+      return undefined;
+    }
     const whole = HEADER_LENGTH + length;
-    if (whole > this.maxMessageBytes) return this.fail('too-long');
+    if (whole > this.maxMessageBytes) {
+      this.fail('too-long');
+      return undefined;
+    }
     if (buffered < whole) return undefined;
     this.start = start + whole;
     return buffer.slice(start, this.start);
   }
 
-  private fail(reason: FramingFailure): undefined {
+  private fail(reason: FramingFailure): void {
     this.failed = reason;
     this.buffer = new Uint8Array(0);
     this.start = 0;
     this.end = 0;
-    return undefined;
   }
 
   /** Moves what is left to the front, into a larger buffer if it must, so that `length` more fit. */

@@ -155,7 +155,7 @@ export function methodName(method: number): string {
 export const ERROR_PHRASES: Readonly<Record<number, string>> = {
   300: 'Try Alternate',
   400: 'Bad Request',
-  401: 'Unauthorized',
+  401: 'Unauthenticated',
   403: 'Forbidden',
   405: 'Mobility Forbidden',
   420: 'Unknown Attribute',
