@@ -8,6 +8,11 @@ export const ERROR_CATALOGUE = {
     problem: 'not an address or HOST[:PORT]',
     remedy: 'write HOST, HOST:PORT, 192.0.2.1:3478 or [2001:db8::1]:3478',
   },
+  ERR_URL: {
+    exitCode: 2,
+    problem: 'not an http or https URL',
+    remedy: 'write it in full, as in https://nat.example.org',
+  },
   ERR_PORT: { exitCode: 2, problem: 'not a port', remedy: 'give a whole number from 1 to 65535' },
   ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'see --help for its range' },
   ERR_USAGE: { exitCode: 2, problem: 'not understood', remedy: 'see --help' },
@@ -42,12 +47,13 @@ export const ERROR_CATALOGUE = {
   ERR_ADDRESS_NOT_LOCAL: {
     exitCode: 2,
     problem: 'this machine does not have that address',
-    remedy: 'give one that `ip address` lists; behind 1:1 NAT bind the private one and add --advertise PRIVATE=PUBLIC',
+    remedy:
+      'give one that `ip address` lists; behind 1:1 NAT bind the private one and add --advertise PRIVATE=PUBLIC',
   },
   ERR_PORT_IN_USE: {
     exitCode: 2,
     problem: 'another program holds that port',
-    remedy: 'stop it, or choose another --port or --alt-port',
+    remedy: 'stop it, or choose another port with --port, --alt-port or --http',
   },
   ERR_PORT_FORBIDDEN: {
     exitCode: 2,

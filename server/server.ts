@@ -1,0 +1,141 @@
+/** The server as a whole: opens the lanes and HTTP for a configuration, tests itself, and stops again. */
+import type { AddressInfo } from 'node:net';
+import { type Endpoint, formatEndpoint } from '../shared/endpoint.ts';
+import { SERVER_ROLES, SERVER_ROLE_NAMES } from '../shared/role.ts';
+import { VERSION } from '../shared/version.ts';
+import { AnswerCore } from './answer/answer-core.ts';
+import type { AnswerCounts } from './answer/answer-counters.ts';
+import { bindError } from './bind-error.ts';
+import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
+import type { FamilyStatus, Health } from './http/status.ts';
+import { type Log, SILENT_LOG } from './log.ts';
+import { testFamily } from './self-test.ts';
+import {
+  ConnectionCount,
+  type ConnectionLimits,
+  DEFAULT_CONNECTION_LIMITS,
+} from './tcp/connection-limits.ts';
+import type { TcpCounts } from './tcp/stun-connection.ts';
+import { openTcpLane } from './tcp/tcp-lane.ts';
+import type { SendCounts } from './udp/answer-sender.ts';
+import { openUdpLane } from './udp/udp-lane.ts';
+
+export interface ServerOptions {
+  readonly log?: Log;
+  readonly connectionLimits?: ConnectionLimits;
+}
+
+/** Counts of one family since the start. */
+export interface FamilyCounts {
+  readonly udp: AnswerCounts & { readonly sends: Readonly<SendCounts> };
+  readonly tcp: AnswerCounts & { readonly connections: Readonly<TcpCounts> };
+}
+
+export interface RunningServer {
+  readonly families: readonly FamilyConfig[];
+  /** Where HTTP listens; undefined if it is off. */
+  readonly http: Endpoint | undefined;
+  /** In the order of `families`. */
+  counts(): readonly FamilyCounts[];
+  /** Stops answering at once; resolves when everything is closed. */
+  stop(): Promise<void>;
+}
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the server; what has been opened is closed again if a part fails. Rejects with
+ * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET or ERR_SELF_TEST.
+ */
+export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<RunningServer> {
+  const log = options.log ?? SILENT_LOG;
+  const limits = options.connectionLimits ?? DEFAULT_CONNECTION_LIMITS;
+  const connections = new ConnectionCount(limits);
+  const open: Closable[] = [];
+  const counters: (() => FamilyCounts)[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(open.map((part) => part.close()));
+  };
+  try {
+    for (const family of config.families) {
+      const udpCore = createCore(family, config);
+      const tcpCore = createCore(family, config);
+      const udp = await openUdpLane(family, udpCore);
+      open.push(udp);
+      const tcp = await openTcpLane(family, tcpCore, limits, connections);
+      open.push(tcp);
+      counters.push(() => ({
+        udp: { ...udpCore.counters.snapshot(), sends: { ...udp.counts } },
+        tcp: { ...tcpCore.counters.snapshot(), connections: { ...tcp.counts } },
+      }));
+    }
+    const http = config.http && (await openHttp(config.http, config.families, log));
+    if (http !== undefined) open.push(http);
+    if (config.selfTest) await Promise.all(config.families.map(testFamily));
+    return {
+      families: config.families,
+      http: http?.endpoint,
+      counts: () => counters.map((count) => count()),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function createCore(family: FamilyConfig, { service }: ServerConfig): AnswerCore {
+  return new AnswerCore({
+    family: family.family,
+    endpoints: family.advertised,
+    bound: family.bound.filter((endpoint) => endpoint !== undefined),
+    ...(service !== undefined && { service }),
+  });
+}
+
+/** Undefined if the port that nobody asked for is taken. */
+async function openHttp(
+  config: HttpConfig,
+  families: readonly FamilyConfig[],
+  log: Log,
+): Promise<(Closable & { endpoint: Endpoint }) | undefined> {
+  // Loaded late: Fastify takes longer than the rest of the start.
+  const { buildApp } = await import('./http/app.ts');
+  const startedAt = performance.now();
+  const familyStatus = families.map(describeFamily);
+  const app = buildApp({
+    health: (): Health => ({
+      status: 'ok',
+      version: VERSION,
+      uptimeMs: Math.round(performance.now() - startedAt),
+      families: familyStatus,
+    }),
+    onError: (error) => log('error', `HTTP: ${error.stack ?? error.message}`),
+  });
+  try {
+    await app.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    await app.close();
+    const endpoint = `TCP ${formatEndpoint({ address: config.host, port: config.port })}`;
+    const named = bindError(error, { addressFlag: '--http', portFlag: '--http', endpoint });
+    if (config.required) throw named;
+    log('warning', `HTTP is off: ${named.message}`);
+    return undefined;
+  }
+  const bound = app.server.address() as AddressInfo;
+  return { endpoint: { address: bound.address, port: bound.port }, close: () => app.close() };
+}
+
+function describeFamily({ family, advertised }: FamilyConfig): FamilyStatus {
+  const endpoints = SERVER_ROLES.flatMap((role) => {
+    const endpoint = advertised[role];
+    return endpoint === undefined ? [] : [[SERVER_ROLE_NAMES[role], formatEndpoint(endpoint)] as const];
+  });
+  return {
+    family,
+    mode: advertised[2] === undefined ? 'one-address' : 'two-address',
+    endpoints: Object.fromEntries(endpoints) as FamilyStatus['endpoints'],
+  };
+}

@@ -1,0 +1,99 @@
+/** Answers over TCP on a family's endpoints, the same ones as over UDP. */
+import { once } from 'node:events';
+import { type Server, type Socket, createServer } from 'node:net';
+import { formatEndpoint } from '../../shared/endpoint.ts';
+import type { ServerRole } from '../../shared/role.ts';
+import type { AnswerCore } from '../answer/answer-core.ts';
+import { SourceAddress } from '../answer/source-address.ts';
+import { bindError } from '../bind-error.ts';
+import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
+import type { ConnectionCount, ConnectionLimits } from './connection-limits.ts';
+import { type TcpCounts, answerConnection } from './stun-connection.ts';
+
+export interface TcpLane {
+  readonly counts: TcpCounts;
+  /** Ends all connections; resolves when everything is closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on the endpoints of `config` and answers. `connections` may be shared with other lanes.
+ * Rejects with ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL or ERR_SOCKET.
+ */
+export async function openTcpLane(
+  config: FamilyConfig,
+  core: AnswerCore,
+  limits: ConnectionLimits,
+  connections: ConnectionCount,
+): Promise<TcpLane> {
+  const counts: TcpCounts = { accepted: 0, refused: 0, answers: 0, failed: 0, timedOut: 0, errors: 0 };
+  const servers: Server[] = [];
+  const sockets = new Set<Socket>();
+
+  function handleConnection(socket: Socket, role: ServerRole): void {
+    const source = new SourceAddress();
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress === undefined || remotePort === undefined || !source.set(remoteAddress, remotePort)) {
+      // Gone already.
+      socket.destroy();
+      return;
+    }
+    const key = sourceKey(source);
+    if (!connections.admit(key)) {
+      counts.refused++;
+      socket.resetAndDestroy();
+      return;
+    }
+    counts.accepted++;
+    sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      connections.release(key);
+    });
+    answerConnection(socket, core, source, role, limits, counts);
+  }
+
+  async function close(): Promise<void> {
+    const closing = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(closing);
+  }
+
+  try {
+    for (const [role, endpoint] of config.bound.entries()) {
+      if (endpoint === undefined) continue;
+      const server = await listen(config, role as ServerRole);
+      server.on('connection', (socket) => handleConnection(socket, role as ServerRole));
+      server.on('error', () => {
+        counts.errors++;
+      });
+      servers.push(server);
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { counts, close };
+}
+
+async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
+  const endpoint = config.bound[role]!;
+  const server = createServer();
+  try {
+    server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: true, exclusive: true });
+    await once(server, 'listening');
+    return server;
+  } catch (error) {
+    throw bindError(error, {
+      addressFlag: addressFlag(role),
+      portFlag: portFlag(role),
+      endpoint: `TCP ${formatEndpoint(endpoint)}`,
+    });
+  }
+}
+
+/** The whole IPv4 address, or the first 64 bits of an IPv6 one. */
+function sourceKey({ family, bytes }: SourceAddress): string {
+  return bytes.subarray(0, family === 4 ? 4 : 8).join('.');
+}

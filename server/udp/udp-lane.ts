@@ -1,0 +1,94 @@
+/** Answers over UDP: one socket for each of a family's endpoints, all fed to one answer core. */
+import { type Socket, createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { formatEndpoint } from '../../shared/endpoint.ts';
+import type { ServerRole } from '../../shared/role.ts';
+import type { AnswerCore } from '../answer/answer-core.ts';
+import { SourceAddress } from '../answer/source-address.ts';
+import { bindError } from '../bind-error.ts';
+import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
+import { AnswerSender, type SendCounts } from './answer-sender.ts';
+
+/** Asked of the kernel, which gives what net.core.rmem_max and wmem_max allow. */
+const SOCKET_BUFFER_BYTES = 4 << 20;
+
+export interface UdpLane {
+  readonly counts: SendCounts;
+  /** Stops answering at once; resolves when the sockets are closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Binds the sockets of `config` and answers what comes in. Rejects with ERR_PORT_IN_USE,
+ * ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL or ERR_SOCKET, with all sockets closed again.
+ */
+export async function openUdpLane(config: FamilyConfig, core: AnswerCore): Promise<UdpLane> {
+  const sockets: (Socket | undefined)[] = [];
+  try {
+    for (const [role, endpoint] of config.bound.entries()) {
+      sockets.push(endpoint === undefined ? undefined : await bindSocket(config, role as ServerRole));
+    }
+  } catch (error) {
+    await closeAll(sockets);
+    throw error;
+  }
+  const sender = new AnswerSender(core, sockets);
+  const source = new SourceAddress();
+  for (const [role, socket] of sockets.entries()) {
+    socket?.on('message', (bytes, { address, port }) => {
+      if (!source.set(address, port)) return;
+      const count = core.answer(bytes, 0, bytes.length, source, role as ServerRole);
+      if (count !== 0) sender.send(count, address);
+    });
+    // Sends report through their callbacks; a failing receive must not end the server.
+    socket?.on('error', () => {
+      sender.counts.errors++;
+    });
+  }
+  return {
+    counts: sender.counts,
+    close: () => {
+      sender.close();
+      return closeAll(sockets);
+    },
+  };
+}
+
+async function bindSocket(config: FamilyConfig, role: ServerRole): Promise<Socket> {
+  const endpoint = config.bound[role]!;
+  const socket = createSocket({
+    type: config.family === 'ipv4' ? 'udp4' : 'udp6',
+    // As told to udp4 it is an error.
+    ipv6Only: config.family === 'ipv6',
+    recvBufferSize: SOCKET_BUFFER_BYTES,
+    sendBufferSize: SOCKET_BUFFER_BYTES,
+    // Destinations are the sources of requests, addresses already: sending must not wait for a lookup.
+    lookup: (address, _options, callback) => callback(null, address, config.family === 'ipv4' ? 4 : 6),
+  });
+  try {
+    // Heard before it is asked for: with that lookup bind() may report at once.
+    const listening = once(socket, 'listening');
+    // `exclusive`: not shared with other processes of a cluster.
+    socket.bind({ address: endpoint.address, port: endpoint.port, exclusive: true });
+    await listening;
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw bindError(error, {
+      addressFlag: addressFlag(role),
+      portFlag: portFlag(role),
+      endpoint: `UDP ${formatEndpoint(endpoint)}`,
+    });
+  }
+}
+
+async function closeAll(sockets: readonly (Socket | undefined)[]): Promise<void> {
+  await Promise.all(
+    sockets.map(async (socket) => {
+      if (socket === undefined) return;
+      const closed = once(socket, 'close');
+      socket.close();
+      await closed;
+    }),
+  );
+}
