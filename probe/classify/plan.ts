@@ -3,7 +3,7 @@
  * Pure data in and out; classifier.ts paces it and puts it on the wire.
  */
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
-import type { Change } from '../../shared/nat/evidence.ts';
+import type { BindingEvidence, Change } from '../../shared/nat/evidence.ts';
 import {
   assessFiltering,
   type FilteringAssessment,
@@ -72,12 +72,7 @@ export function planRequests(observations: Observations, context: PlanContext): 
   const mappingPlan = planMapping(observations, focus, context);
   const requests = [...filteringPlan.opening, ...mappingPlan.requests, ...filteringPlan.repeats];
   const finished = mappingPlan.finished && filteringPlan.finished;
-  return {
-    requests,
-    wantsTcp: false,
-    wakeMs: finished ? undefined : wakeTime(observations, filteringPlan),
-    finished,
-  };
+  return { requests, wantsTcp: false, wakeMs: wakeTime(observations, mappingPlan, filteringPlan), finished };
 }
 
 /** Nothing has answered yet: ask every server, begin the filtering tests at the first, repeat. */
@@ -125,49 +120,58 @@ function focusServer(observations: Observations): Endpoint {
 
 interface MappingPlan {
   readonly requests: readonly Request[];
+  /** When the next repetition is due; Infinity if none is. */
+  readonly wakeMs: number;
   readonly finished: boolean;
 }
 
 /** Every destination from the first mapping socket; again from further ones where it depends on them. */
 function planMapping(observations: Observations, focus: Endpoint, context: PlanContext): MappingPlan {
   const targets = mappingTargets(observations, focus, context);
-  const names: string[] = [];
-  for (let index = 0; index < MAX_MAPPING_SOCKETS; index++) names.push(mappingSocketName(index));
-  for (const socket of names.filter((name) => !context.failedSockets.has(name))) {
-    const missing = targets.filter(
-      (to) => !isAnswered(observations, { socket, to }) && answersDirectly(observations, to) !== 'no',
-    );
-    if (missing.length > 0) {
-      const due = missing.filter((to) => isLate(observations, { socket, to })).map((to) => ({ socket, to }));
-      return { requests: due, finished: false };
+  const { wantsConfirmation } = assessMapping(observations);
+  const requests: Request[] = [];
+  const times: number[] = [];
+  let complete = true;
+  for (let index = 0; index < MAX_MAPPING_SOCKETS; index++) {
+    const socket = mappingSocketName(index);
+    if (context.failedSockets.has(socket)) continue;
+    // The second may begin as soon as the first has shown a difference; the third has to be needed.
+    if (index > 0 && (!wantsConfirmation || (index > 1 && !complete))) break;
+    const missing = targets
+      .map((to) => ({ socket, to }))
+      .filter((request) => !isAnswered(observations, request));
+    complete &&= missing.length === 0;
+    for (const request of missing) {
+      const at = dueMs(observations, request);
+      if (observations.nowMs >= at) requests.push(request);
+      else times.push(at);
     }
-    if (!assessMapping(observations).wantsConfirmation) break;
   }
-  return { requests: [], finished: true };
+  return { requests, wakeMs: Math.min(...times), finished: complete };
 }
 
 /**
- * With another address: the four corners of one server. Without: the other port, where receipts
- * name it, and as many servers as are needed for two addresses.
+ * With another address: the corners of one server that answer. Without: the other port, where
+ * receipts name it, and as many servers as are needed for two addresses.
  */
 function mappingTargets(observations: Observations, focus: Endpoint, context: PlanContext): Endpoint[] {
   const { servers } = observations.run;
   const known = sameEndpoint(focus, servers[0]!) ? context.alternate : undefined;
   const other = otherAddressOf(observations, focus) ?? known;
-  const alive = other !== undefined && answersDirectly(observations, other) !== 'no';
-  if (alive) {
-    return [
-      focus,
-      other,
-      { address: focus.address, port: other.port },
-      { address: other.address, port: focus.port },
-    ];
-  }
   const otherPort = assessFiltering(observations, focus).otherPort.expected;
-  const targets = otherPort === undefined ? [focus] : [focus, otherPort];
-  const rest = servers.filter((server) => !sameEndpoint(server, focus) && server.address !== focus.address);
-  const answered = rest.filter((server) => isAnswered(observations, { socket: MAPPING_SOCKET, to: server }));
-  return [...targets, ...(answered.length > 0 ? answered.slice(0, 1) : rest)];
+  const corners = [
+    ...(other === undefined ? [] : [other]),
+    ...(other === undefined ? [] : [{ address: focus.address, port: other.port }]),
+    ...(other === undefined ? [] : [{ address: other.address, port: focus.port }]),
+    ...(other === undefined && otherPort !== undefined ? [otherPort] : []),
+  ];
+  const alive = [focus, ...corners.filter((corner) => answersDirectly(observations, corner) !== 'no')];
+  if (alive.some(({ address }) => address !== focus.address)) return alive;
+  const rest = servers
+    .filter(({ address }) => address !== focus.address)
+    .filter((server) => answersDirectly(observations, server) !== 'no');
+  const answered = rest.filter((to) => isAnswered(observations, { socket: MAPPING_SOCKET, to }));
+  return [...alive, ...(answered.length > 0 ? answered.slice(0, 1) : rest)];
 }
 
 interface FilteringPlan {
@@ -198,10 +202,12 @@ function planFiltering(observations: Observations, server: Endpoint): FilteringP
     lost: observations.path.lost,
   };
   const needed = silenceNeeded(path, REQUIRED_CONFIDENCE);
+  // Of those under way as many will be lost as of those before.
+  const survival = (path.answered + 1) / (path.answered + path.lost + 1);
   const wanted = [otherAddress, otherPort]
     .map(({ change, state }) => ({
       change,
-      weight: state.kind === 'open' ? state.silent + state.awaiting : Infinity,
+      weight: state.kind === 'open' ? state.silent + state.awaiting * survival : Infinity,
     }))
     .filter(({ weight }) => weight < needed)
     .sort((a, b) => a.weight - b.weight);
@@ -213,20 +219,24 @@ function planFiltering(observations: Observations, server: Endpoint): FilteringP
     );
     if (countSent(observations, control) < Math.max(...tests)) requests.unshift(control);
   }
-  const isNew = lastSentMs(observations, { socket, to: server }, true) === undefined;
+  const isNew = !observations.series.some((item) => item.socket === socket);
   return isNew
     ? { opening: requests.slice(0, 1), repeats: requests.slice(1), finished, assessment }
     : { opening: [], repeats: requests, finished, assessment };
 }
 
-/** The next moment at which a transaction counts as lost or as silent. */
-function wakeTime(observations: Observations, { assessment }: FilteringPlan): number | undefined {
-  const times = [observations.nextLossMs];
-  for (const { state } of [assessment.otherAddress, assessment.otherPort]) {
-    if (state.kind === 'open') times.push(state.nextMs);
+/** The next moment at which a transaction counts as lost or as silent, or is to be repeated. */
+function wakeTime(
+  observations: Observations,
+  mapping: MappingPlan,
+  filtering: FilteringPlan,
+): number | undefined {
+  const times = [observations.nextLossMs ?? Infinity, mapping.wakeMs];
+  for (const { state } of [filtering.assessment.otherAddress, filtering.assessment.otherPort]) {
+    if (state.kind === 'open') times.push(state.nextMs ?? Infinity);
   }
-  const known = times.filter((time) => time !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
+  const earliest = Math.min(...times);
+  return earliest === Infinity ? undefined : earliest;
 }
 
 /** Never sent, or so long ago that its answer is late. */
@@ -236,36 +246,35 @@ function isLate(observations: Observations, request: Request): boolean {
   return observations.lossAfterMs !== undefined && observations.nowMs >= sentMs + observations.lossAfterMs;
 }
 
-function isAnswered(observations: Observations, { socket, to }: Request): boolean {
-  return observations.series.some(
-    (item) =>
-      item.socket === socket &&
-      item.change === undefined &&
-      sameEndpoint(item.to, to) &&
-      item.replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, to)),
-  );
+/** When an unanswered request is worth repeating: once its first try is late, then at a steady interval. */
+function dueMs(observations: Observations, request: Request): number {
+  const sends = seriesOf(observations, request)?.sends ?? [];
+  if (sends.length === 0) return 0;
+  const { lossAfterMs = Infinity } = observations;
+  return Math.max(sends[0]!.atMs + lossAfterMs, sends.at(-1)!.atMs + CONTACT_INTERVAL_MS);
+}
+
+function isAnswered(observations: Observations, request: Request): boolean {
+  const replies = seriesOf(observations, request)?.replies ?? [];
+  return replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, request.to));
+}
+
+function lastSentMs(observations: Observations, request: Request): number | undefined {
+  return seriesOf(observations, request)?.sends.at(-1)?.atMs;
 }
 
 function countSent(observations: Observations, request: Request): number {
-  const series = observations.series.find((item) => requestKey(item) === requestKey(request));
-  return series?.sends.length ?? 0;
+  return seriesOf(observations, request)?.sends.length ?? 0;
 }
 
-/** When the flow of `request` (or with `anyChange`, any request between these endpoints) was last used. */
-function lastSentMs(observations: Observations, request: Request, anyChange = false): number | undefined {
-  let last: number | undefined;
-  for (const item of observations.series) {
-    if (item.socket !== request.socket || !sameEndpoint(item.to, request.to)) continue;
-    if (
-      !anyChange &&
-      (item.change?.address !== request.change?.address || item.change?.port !== request.change?.port)
-    ) {
-      continue;
-    }
-    const sent = item.sends.at(-1);
-    if (sent !== undefined) last = Math.max(last ?? -Infinity, sent.atMs);
-  }
-  return last;
+function seriesOf(observations: Observations, { socket, to, change }: Request): BindingEvidence | undefined {
+  return observations.series.find(
+    (item) =>
+      item.socket === socket &&
+      item.change?.address === change?.address &&
+      item.change?.port === change?.port &&
+      sameEndpoint(item.to, to),
+  );
 }
 
 /** One key for each series of like requests. */

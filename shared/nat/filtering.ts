@@ -2,7 +2,13 @@
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
 import type { Filtering } from './behaviour.ts';
 import type { BindingEvidence, Change } from './evidence.ts';
-import { answersDirectly, type Observations, otherAddressOf, waitAfterReceiptMs } from './observations.ts';
+import {
+  answersDirectly,
+  hasIntroducedItself,
+  type Observations,
+  otherAddressOf,
+  waitAfterReceiptMs,
+} from './observations.ts';
 import { chanceAllLost, MIN_SILENT_SLOTS } from './silence.ts';
 import { type Reason, REQUIRED_CONFIDENCE } from './verdict.ts';
 
@@ -99,8 +105,8 @@ function assessTest(observations: Observations, server: Endpoint, change: Change
     }
   }
   if (expected === undefined) {
-    const answered = observations.roundTrips.has(formatEndpoint(server));
-    const hopeless = answered && (change.address || lacksReceipts(observations, server));
+    const introduced = hasIntroducedItself(observations, server);
+    const hopeless = introduced && (change.address || lacksReceipts(observations, server));
     if (hopeless) return { ...test, state: { kind: 'unavailable', why: 'no other address' } };
     return {
       ...test,

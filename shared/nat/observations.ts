@@ -12,7 +12,6 @@ import type {
   TcpEvidence,
 } from './evidence.ts';
 import { chanceAllLost, MIN_SILENT_SLOTS, type PathLoss } from './silence.ts';
-import { REQUIRED_CONFIDENCE } from './verdict.ts';
 
 /** A wait after a receipt, and the slack on top of a round trip, are never shorter. MEASURING.md §1. */
 export const MIN_WAIT_MS = 50;
@@ -90,22 +89,35 @@ export function roundTripTo(observations: Observations, endpoint: Endpoint): Rou
   return observations.roundTrips.get(formatEndpoint(endpoint));
 }
 
+/** Of an endpoint being dead, which nothing but silence tells and which is in no hurry to be concluded. */
+const DEAD_CONFIDENCE = 0.99999;
+
 /**
- * Whether `endpoint` answers plain requests from a mapping socket: `no` once enough went unanswered
- * to exclude loss, `open` before.
+ * Whether `endpoint` answers plain requests: `no` once enough went unanswered to exclude loss and
+ * nothing else came from it, `open` before.
  */
 export function answersDirectly(observations: Observations, endpoint: Endpoint): 'yes' | 'no' | 'open' {
   if (observations.roundTrips.has(formatEndpoint(endpoint))) return 'yes';
-  const { lossAfterMs, nowMs } = observations;
+  const { lossAfterMs, nowMs, series } = observations;
   if (lossAfterMs === undefined) return 'open';
   let silent = 0;
-  for (const { change, to, sends } of observations.series) {
+  for (const { change, to, sends, replies } of series) {
+    if (replies.some(({ from }) => sameEndpoint(from, endpoint))) return 'open';
     if (change !== undefined || !sameEndpoint(to, endpoint)) continue;
     for (const { atMs } of sends) silent += nowMs >= atMs + lossAfterMs ? 1 : 0;
   }
-  const credible =
-    silent >= MIN_SILENT_SLOTS && chanceAllLost(silent, observations.path) <= 1 - REQUIRED_CONFIDENCE;
-  return credible ? 'no' : 'open';
+  const dead = silent >= MIN_SILENT_SLOTS && chanceAllLost(silent, observations.path) <= 1 - DEAD_CONFIDENCE;
+  return dead ? 'no' : 'open';
+}
+
+/** Whether `server` has answered a plain request, and so has said whether it has another address. */
+export function hasIntroducedItself(observations: Observations, server: Endpoint): boolean {
+  return observations.series.some(
+    ({ change, to, replies }) =>
+      change === undefined &&
+      sameEndpoint(to, server) &&
+      replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, server)),
+  );
 }
 
 /** The other address and port (OTHER-ADDRESS, CHANGED-ADDRESS) that `server` itself has named, if any. */
