@@ -1,0 +1,229 @@
+/** The real programs behind kernel NATs: natprobe names each, quickly, under loss, and again and again. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Family } from '../../shared/endpoint.ts';
+import { isClassified, type Report } from '../../shared/report/report.ts';
+import { describeIf } from '../support/requirements.ts';
+import { FAMILIES, openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
+import { labMissing } from './namespaces.ts';
+import { NATPROBE_COMMAND, readReport, runNatprobe, startNatprobed, startNatprobedOn } from './natprobe.ts';
+import { LAB_NATS, labNat, type LabNat, type Truth } from './nats.ts';
+
+/** Done when: at RTT ≈ 0 the median verdict takes less than this; blocked UDP 1 s and 3 TCP round trips. */
+const VERDICT_LIMIT_MS = 100;
+const BLOCKED_LIMIT_MS = 1100;
+const RUNS = 5;
+const BLOCKED_RUNS = 3;
+
+describeIf(labMissing())('natprobe behind the kernel’s NATs', () => {
+  let internet: Internet;
+
+  beforeAll(async () => {
+    internet = await openInternet();
+    await startNatprobed(internet.server);
+  });
+
+  afterAll(async () => {
+    await internet.close();
+  });
+
+  for (const nat of LAB_NATS) {
+    it(`names ${nat.name}, in both families, in time`, async () => {
+      await behind(internet, nat, async (site) => {
+        for (const family of FAMILIES) {
+          const blocked = nat.truth[family].type === 'udp-blocked';
+          const runs = blocked ? BLOCKED_RUNS : family === 'ipv6' && sameAsMost(nat) ? 1 : RUNS;
+          const reports = await probeRepeatedly(site, runs, serverFlags(family));
+          expect(reports.map(verdictOf), family).toEqual(Array(runs).fill(verdictOf(nat.truth[family])));
+          if (runs === 1) continue;
+          expect(median(reports.map(({ timing }) => timing.totalMs)), family).toBeLessThan(
+            blocked ? BLOCKED_LIMIT_MS : VERDICT_LIMIT_MS,
+          );
+        }
+      });
+    });
+  }
+
+  it('says both families in one run where the server’s name has both addresses', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'natprobe-lab-'));
+    const hosts = join(folder, 'hosts');
+    writeFileSync(
+      hosts,
+      FAMILIES.map((family) => `${SERVER_ADDRESSES[family].primary} server.lab.test\n`).join(''),
+    );
+    try {
+      await behind(internet, labNat('restricted-cone'), async (site) => {
+        const finished = await site.client.run('unshare', [
+          '--mount',
+          'sh',
+          '-ec',
+          'mount --bind "$0" /etc/hosts; exec "$@"',
+          hosts,
+          ...NATPROBE_COMMAND,
+          '--server',
+          'server.lab.test',
+          '--json',
+        ]);
+        const { families } = readReport(finished);
+        for (const family of FAMILIES) {
+          const report = families[family];
+          expect(isClassified(report) && verdictOf(report), family).toEqual(
+            verdictOf(site.nat.truth[family]),
+          );
+        }
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('is never wrong at 20 % loss each way, and rarely inconclusive', { timeout: 300_000 }, async () => {
+    const names = [
+      'firewall',
+      'full-cone',
+      'restricted-cone',
+      'port-restricted-cone',
+      'linux-router',
+      'symmetric-random',
+    ];
+    const runs = 20;
+    const sites = await Promise.all(names.map((name) => internet.attach(labNat(name))));
+    const outcomes: { name: string; said: Said; truth: Said }[] = [];
+    try {
+      await Promise.all(sites.map((site) => site.setLoss(20)));
+      // Two at a time: the machine has other work, and each run is a process.
+      await inLanes(2, sites, async (site) => {
+        for (const report of await probeRepeatedly(site, runs, serverFlags('ipv4'))) {
+          outcomes.push({
+            name: site.nat.name,
+            said: verdictOf(report),
+            truth: verdictOf(site.nat.truth.ipv4),
+          });
+        }
+      });
+    } finally {
+      await Promise.all(sites.map((site) => site.close()));
+    }
+    expect(outcomes).toHaveLength(names.length * runs);
+    expect(outcomes.filter(({ said, truth }) => contradicts(said, truth))).toEqual([]);
+    const undecided = outcomes.filter(({ said, truth }) => said.type !== truth.type);
+    expect(undecided.length, JSON.stringify(undecided)).toBeLessThanOrEqual(2);
+  });
+
+  it('gives one verdict in a hundred runs on one local port', { timeout: 300_000 }, async () => {
+    await inLanes(2, ['port-restricted-cone', 'linux-router'], (name) =>
+      behind(internet, labNat(name), async (site) => {
+        const reports = await probeRepeatedly(site, 100, [...serverFlags('ipv4'), '--local-port', '40000']);
+        const local = `${site.clientAddress.ipv4}:40000`;
+        expect(reports.map(({ endpoints }) => endpoints.local)).toEqual(Array(100).fill(local));
+        expect(reports.map(verdictOf), name).toEqual(Array(100).fill(verdictOf(site.nat.truth.ipv4)));
+      }),
+    );
+  });
+
+  it('ends in 3 where no server is', async () => {
+    await behind(internet, labNat('port-restricted-cone'), async (site) => {
+      const { code, stderr } = await runNatprobe(site.client, ['--server', '203.0.113.99']);
+      expect(stderr).not.toBe('');
+      expect(code).toBe(3);
+    });
+  });
+});
+
+describeIf(labMissing())('natprobe with servers of one address', () => {
+  let internet: Internet;
+  const servers = [SERVER_ADDRESSES.ipv4.primary, SERVER_ADDRESSES.ipv4.alternate];
+
+  beforeAll(async () => {
+    internet = await openInternet();
+    for (const address of servers) await startNatprobedOn(internet.server, ['--ip', address]);
+  });
+
+  afterAll(async () => {
+    await internet.close();
+  });
+
+  for (const nat of LAB_NATS) {
+    it(`says what two of them can tell of ${nat.name}`, async () => {
+      await behind(internet, nat, async (site) => {
+        const truth = verdictOf(nat.truth.ipv4);
+        const flags = servers.flatMap((server) => ['--server', server]);
+        const [report] = await probeRepeatedly(site, 1, flags);
+        expect(verdictOf(report!)).toEqual(seenFromOneAddress(truth));
+      });
+    });
+  }
+});
+
+/** Most NATs of the lab have the same firewall in IPv6, which is measured once, as `firewall`. */
+function sameAsMost(nat: LabNat): boolean {
+  return (
+    nat.name !== 'firewall' && nat.layers.some(({ ipv6 }) => ipv6 === labNat('firewall').layers[0]!.ipv6)
+  );
+}
+
+type Said = Pick<Truth, 'type' | 'mapping' | 'filtering'>;
+
+/**
+ * What servers with one address each can tell: how mappings compare between them, and, by a receipt
+ * for a response from the other port, that a filter looks at ports; not that it looks at addresses.
+ */
+function seenFromOneAddress({ type, mapping, filtering }: Said): Said {
+  if (filtering === 'address-and-port-dependent' || type === 'udp-blocked')
+    return { type, mapping, filtering };
+  const named = mapping === 'endpoint-independent' ? 'cone' : mapping === 'none' ? 'inconclusive' : type;
+  return { type: named, mapping, filtering: 'unknown' };
+}
+
+function verdictOf(from: { verdict: Said } | Said): Said {
+  const { type, mapping, filtering } = 'verdict' in from ? from.verdict : from;
+  return { type, mapping, filtering };
+}
+
+/** Whether something was said that is not so; that something is unknown is no contradiction. */
+function contradicts(said: Said, truth: Said): boolean {
+  const differs = (axis: 'mapping' | 'filtering'): boolean =>
+    said[axis] !== 'unknown' && said[axis] !== truth[axis];
+  return (
+    (said.type !== truth.type && said.type !== 'inconclusive') || differs('mapping') || differs('filtering')
+  );
+}
+
+function serverFlags(family: Family): string[] {
+  return ['--server', SERVER_ADDRESSES[family].primary];
+}
+
+async function probeRepeatedly(site: Site, runs: number, flags: readonly string[]): Promise<Report[]> {
+  const reports: Report[] = [];
+  for (let run = 0; run < runs; run++) reports.push(readReport(await runNatprobe(site.client, flags)));
+  return reports;
+}
+
+async function behind(internet: Internet, nat: LabNat, body: (site: Site) => Promise<void>): Promise<void> {
+  const site = await internet.attach(nat);
+  try {
+    await body(site);
+  } finally {
+    await site.close();
+  }
+}
+
+/** Takes each item once, `lanes` of them at a time. */
+async function inLanes<T>(
+  lanes: number,
+  items: readonly T[],
+  body: (item: T) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await body(item);
+    }),
+  );
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}

@@ -1,0 +1,90 @@
+/** The real programs in the lab: natprobed in the server's namespace, natprobe in a client's. */
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Report } from '../../shared/report/report.ts';
+import { FAMILIES, SERVER_ADDRESSES } from './internet.ts';
+import { collectOutput, endOf, type Finished, type Namespace, type RunOptions } from './namespaces.ts';
+
+export interface RunningServer {
+  /** What it has printed. */
+  log(): string;
+  stop(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SERVER = `${ROOT}server/main.ts`;
+/** Runs natprobe from source. */
+export const NATPROBE_COMMAND = [process.execPath, `${ROOT}probe/cli/main.ts`] as const;
+const READY = 'natprobed ready';
+const START_TIMEOUT_MS = 30_000;
+
+/** Starts natprobed on the lab's addresses and the default ports; resolves once it answers. */
+export function startNatprobed(namespace: Namespace): Promise<RunningServer> {
+  return startNatprobedOn(
+    namespace,
+    FAMILIES.flatMap((family) => [
+      '--ip',
+      SERVER_ADDRESSES[family].primary,
+      '--alt-ip',
+      SERVER_ADDRESSES[family].alternate,
+    ]),
+  );
+}
+
+/** Starts natprobed with these address flags. */
+export function startNatprobedOn(namespace: Namespace, addresses: readonly string[]): Promise<RunningServer> {
+  const child = namespace.spawn(process.execPath, [SERVER, ...addresses, '--no-http'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return serverOf(child, 'natprobed', (log) => log.includes(READY));
+}
+
+/** Waits until `ready` of what the server has printed so far; stops it by SIGTERM. */
+export async function serverOf(
+  child: ChildProcess,
+  name: string,
+  ready: (log: string) => boolean | Promise<boolean>,
+): Promise<RunningServer> {
+  const output = collectOutput(child);
+  const log = (): string => output.stdout + output.stderr;
+  const ended = endOf(child);
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (!(await ready(log()))) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`${name} ended before it was ready:\n${log()}`);
+    if (performance.now() > deadline) {
+      child.kill('SIGKILL');
+      throw new Error(`${name} was not ready within ${START_TIMEOUT_MS} ms:\n${log()}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return {
+    log,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** Runs the probe from source, as JSON, with these arguments. */
+export function runNatprobe(
+  client: Namespace,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Finished> {
+  return client.run(NATPROBE_COMMAND[0], [NATPROBE_COMMAND[1], ...args, '--json'], {
+    ...options,
+    // Neither a developer's configuration nor their server.
+    env: { NATPROBE_SERVER: '', XDG_CONFIG_HOME: '/nonexistent', ...options.env },
+  });
+}
+
+/** The report that natprobe printed; throws with all that it printed if there is none. */
+export function readReport({ stdout, stderr, code }: Finished): Report {
+  try {
+    return JSON.parse(stdout) as Report;
+  } catch {
+    throw new Error(`natprobe printed no report (exit ${code}):\n${stdout}${stderr}`);
+  }
+}
