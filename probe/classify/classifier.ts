@@ -1,289 +1,46 @@
-/** The classifier: paces the plan, files what comes back as evidence, and ends with a verdict. */
-import type { Endpoint, Family } from '../../shared/endpoint.ts';
+/** The classifier: the prober with the plan of the classification, ending in a verdict. */
+import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { judgeObservations } from '../../shared/nat/judge.ts';
-import { type Observations, observe } from '../../shared/nat/observations.ts';
-import { type TransactionId, transactionIdOf } from '../../shared/stun/message.ts';
-import { EvidenceLog } from './evidence-log.ts';
+import type { Observations } from '../../shared/nat/observations.ts';
 import type { ClassifierAction, ClassifierEvent, ClassifierInput, ClassifierResult } from './io.ts';
-import { filteringSocketName, mappingSocketName, planRequests, type Request } from './plan.ts';
-import { decodeReply, encodeBindingRequest } from './requests.ts';
+import { filteringSocketName, mappingSocketName, planClassification } from './plan.ts';
+import { Prober, type ProberOptions } from './prober.ts';
 
-export interface ClassifierOptions {
-  readonly family: Family;
-  /** Primary endpoints, at least one; the first that has another address serves the filtering tests. */
-  readonly servers: readonly Endpoint[];
+/** The first server that has another address serves the filtering tests. */
+export interface ClassifierOptions extends ProberOptions {
   /** The other address and port of the first server, if known: saves a round trip. */
   readonly alternate?: Endpoint;
-  /** For the first mapping socket; all others use fresh ports. */
-  readonly localPort?: number;
-  /** The time budget of the whole run. */
-  readonly timeoutMs: number;
-  /** The least time between two packets that open a NAT binding: 5 to 20, or 100 to be gentle (RFC 5780 §5). */
-  readonly paceMs: number;
-  /** Unpredictable bytes: they are the transaction ids, which are all that keeps forged answers out. */
-  readonly random: (length: number) => Uint8Array;
 }
-
-/** A slot this long or longer is for gentle running: one packet in it, not two. */
-const GENTLE_PACE_MS = 50;
-/** TCP is given up after this. */
-const TCP_TIMEOUT_MS = 4000;
-const PROGRESS_INTERVAL_MS = 200;
-/**
- * Fresh ports come from two ranges (those that RFC 5780 §4.1 recommends), so that a filtering test
- * never meets what an earlier run's mapping test left in the NAT: that would read as full cone.
- */
-const FRESH_PORTS = {
-  mapping: { first: 32768, count: 16384 },
-  filtering: { first: 49152, count: 16384 },
-} as const;
-/** A chosen port that is taken is replaced this often before the system chooses. */
-const PORT_TRIES = 8;
-/** The socket that is connected to one endpoint alone, so that the system reports ICMP errors. */
-const REFUSAL_SOCKET = 'refusal';
 
 export function createClassifier(
   options: ClassifierOptions,
 ): Machine<ClassifierInput, ClassifierAction, ClassifierEvent> {
-  return new Classifier(options);
+  return new Prober<ClassifierEvent>(options, {
+    sockets: [mappingSocketName(0), filteringSocketName(0)],
+    plan: (observations, failedSockets) =>
+      planClassification(observations, { alternate: options.alternate, failedSockets }),
+    reportProgress: (observations) => ({
+      kind: 'progress',
+      verdict: judgeObservations(observations).verdict,
+    }),
+    conclude: (observations, socketError) => ({ kind: 'done', result: conclude(observations, socketError) }),
+  });
 }
 
-class Classifier implements Machine<ClassifierInput, ClassifierAction, ClassifierEvent> {
-  readonly #options: ClassifierOptions;
-  readonly #log: EvidenceLog;
-  readonly #actions: ClassifierAction[] = [];
-  readonly #events: ClassifierEvent[] = [];
-  readonly #sockets = new Map<string, 'opening' | 'open' | 'failed'>();
-  readonly #failedSockets = new Set<string>();
-  readonly #portTries = new Map<string, number>();
-  #startedAt: number | undefined;
-  #slotAtMs = 0;
-  #wakeMs: number | undefined = 0;
-  #progressAtMs = 0;
-  #socketError = '';
-  #done = false;
+function conclude(observations: Observations, socketError: string | undefined): ClassifierResult {
+  const { verdict, endpoints, reach, rttMs } = judgeObservations(observations);
+  return {
+    family: observations.run.family,
+    outcome: outcomeOf(socketError),
+    endpoints,
+    timing: { totalMs: observations.nowMs, ...(rttMs === undefined ? {} : { rttMs }) },
+    evidence: structuredClone(observations.evidence),
+  };
 
-  constructor(options: ClassifierOptions) {
-    this.#options = options;
-    this.#log = new EvidenceLog(options);
-    this.#openSocket(mappingSocketName(0));
-    this.#openSocket(filteringSocketName(0));
+  function outcomeOf(error: string | undefined): ClassifierResult['outcome'] {
+    if (error !== undefined) return { kind: 'unreachable', reason: `the system refused a socket (${error})` };
+    if (reach.kind === 'unreachable') return { kind: 'unreachable', reason: reach.why };
+    return { kind: 'verdict', verdict };
   }
-
-  handleInput(input: ClassifierInput, now: number): void {
-    if (this.#done) return;
-    const nowMs = this.#sinceStart(now);
-    switch (input.kind) {
-      case 'socket-opened':
-        this.#handleOpened(input.socket, input.local);
-        break;
-      case 'socket-failed':
-        this.#handleFailed(input.socket, input.code);
-        break;
-      case 'datagram': {
-        const decoded = decodeReply(input.bytes, input.from, nowMs);
-        if (decoded === undefined) return;
-        if (!this.#log.addReply(input.socket, decoded.transactionId, decoded.reply)) return;
-        break;
-      }
-      case 'refused':
-        this.#log.addRefusal({ kind: 'refusal', to: input.to, atMs: nowMs, reason: input.reason });
-        break;
-      case 'tcp-connected':
-      case 'tcp-answered':
-      case 'tcp-failed':
-        this.#handleTcp(input, nowMs);
-        break;
-    }
-    this.#advance(nowMs);
-  }
-
-  handleTimeout(now: number): void {
-    if (this.#done) return;
-    this.#advance(this.#sinceStart(now));
-  }
-
-  pollAction(): ClassifierAction | undefined {
-    return this.#actions.shift();
-  }
-
-  pollTimeout(): number | undefined {
-    if (this.#done || this.#startedAt === undefined || this.#wakeMs === undefined) return undefined;
-    return this.#startedAt + this.#wakeMs;
-  }
-
-  pollEvent(): ClassifierEvent | undefined {
-    return this.#events.shift();
-  }
-
-  #sinceStart(now: number): number {
-    this.#startedAt ??= now;
-    return now - this.#startedAt;
-  }
-
-  #advance(nowMs: number): void {
-    this.#expireTcp(nowMs);
-    const observations = observe(this.#log.snapshot(nowMs));
-    const context = { alternate: this.#options.alternate, failedSockets: this.#failedSockets };
-    const plan = planRequests(observations, context);
-    if (plan.finished || this.#failedSockets.has(mappingSocketName(0))) {
-      this.#finish(observations);
-      return;
-    }
-    if (plan.wantsTcp) this.#askOverTcp(nowMs);
-    const sent = nowMs >= this.#slotAtMs && this.#sendSlot(plan.requests, nowMs);
-    this.#reportProgress(observations);
-    const wakes = [this.#options.timeoutMs, ...this.#log.tcp.map(({ atMs }) => atMs + TCP_TIMEOUT_MS)];
-    if (plan.wakeMs !== undefined) wakes.push(plan.wakeMs);
-    if (sent || (plan.requests.length > 0 && nowMs < this.#slotAtMs)) wakes.push(this.#slotAtMs);
-    const later = wakes.filter((wake) => wake > nowMs);
-    this.#wakeMs = later.length === 0 ? undefined : Math.min(...later);
-  }
-
-  /**
-   * Sends what fits into one pacing slot: at most one packet that opens a NAT binding, since small
-   * routers drop bursts of those, and one more on a flow that is open already.
-   */
-  #sendSlot(requests: readonly Request[], nowMs: number): boolean {
-    const { paceMs } = this.#options;
-    const limit = paceMs >= GENTLE_PACE_MS ? 1 : 2;
-    let sent = 0;
-    let opened = false;
-    for (const request of requests) {
-      if (!this.#isOpen(request.socket)) continue;
-      const opens = !this.#log.hasFlow(request);
-      if (opens && opened) continue;
-      opened ||= opens;
-      this.#send(request, nowMs);
-      if (++sent === limit) break;
-    }
-    if (sent > 0) this.#slotAtMs = nowMs + paceMs;
-    return sent > 0;
-  }
-
-  #send(request: Request, nowMs: number): void {
-    const { family } = this.#options;
-    const transactionId = this.#transactionId();
-    const bytes = encodeBindingRequest(family, transactionId, request.change);
-    this.#log.addSend(request, request.change !== undefined, transactionId, nowMs);
-    this.#actions.push({ kind: 'send', socket: request.socket, to: request.to, bytes });
-  }
-
-  #transactionId(): TransactionId {
-    return transactionIdOf(this.#options.random(12));
-  }
-
-  /** Opens the socket on its first use; true once it can send. */
-  #isOpen(socket: string): boolean {
-    if (!this.#sockets.has(socket)) this.#openSocket(socket);
-    return this.#sockets.get(socket) === 'open';
-  }
-
-  #openSocket(socket: string): void {
-    const { family, servers, localPort } = this.#options;
-    const given = localPort !== undefined && socket === mappingSocketName(0);
-    const port = given ? localPort : this.#choosePort(socket);
-    this.#sockets.set(socket, 'opening');
-    this.#actions.push({ kind: 'open-socket', socket, family, port, given, towards: servers[0]! });
-  }
-
-  #choosePort(socket: string): number {
-    const tries = this.#portTries.get(socket) ?? 0;
-    this.#portTries.set(socket, tries + 1);
-    if (tries >= PORT_TRIES) return 0;
-    const { first, count } = FRESH_PORTS[purposeOf(socket)];
-    const [high, low] = this.#options.random(2);
-    return first + (((high! << 8) | low!) % count);
-  }
-
-  #handleOpened(socket: string, local: Endpoint): void {
-    this.#sockets.set(socket, 'open');
-    if (socket === REFUSAL_SOCKET) {
-      const to = this.#options.servers[0]!;
-      const bytes = encodeBindingRequest(this.#options.family, this.#transactionId(), undefined);
-      // Sent twice: the first ICMP error is reported on the next use of the socket.
-      for (let i = 0; i < 2; i++) this.#actions.push({ kind: 'send', socket, to, bytes });
-      return;
-    }
-    this.#log.addSocket({ kind: 'socket', socket, purpose: purposeOf(socket), local });
-  }
-
-  #handleFailed(socket: string, code: string): void {
-    const tries = this.#portTries.get(socket) ?? Infinity;
-    if (code === 'EADDRINUSE' && tries <= PORT_TRIES) {
-      this.#openSocket(socket);
-      return;
-    }
-    this.#sockets.set(socket, 'failed');
-    this.#failedSockets.add(socket);
-    this.#socketError = code;
-  }
-
-  #askOverTcp(nowMs: number): void {
-    const { family, servers } = this.#options;
-    for (const [index, to] of servers.entries()) {
-      const bytes = encodeBindingRequest(family, this.#transactionId(), undefined);
-      this.#log.addTcp(to, nowMs);
-      this.#actions.push({ kind: 'connect-tcp', attempt: String(index), to, bytes });
-    }
-    this.#sockets.set(REFUSAL_SOCKET, 'opening');
-    this.#actions.push({ kind: 'open-connected-socket', socket: REFUSAL_SOCKET, to: servers[0]! });
-  }
-
-  #handleTcp(input: Extract<ClassifierInput, { attempt: string }>, nowMs: number): void {
-    const index = Number(input.attempt);
-    const attempt = this.#log.tcp[index];
-    if (attempt === undefined || attempt.outcome === 'timeout') return;
-    const sinceMs = nowMs - attempt.atMs;
-    if (input.kind === 'tcp-connected')
-      this.#log.updateTcp(index, { outcome: 'connected', connectMs: sinceMs });
-    else if (input.kind === 'tcp-answered') {
-      this.#log.updateTcp(index, { outcome: 'answered', answerMs: sinceMs - (attempt.connectMs ?? 0) });
-    } else if (input.reason === 'refused') {
-      this.#log.updateTcp(index, { outcome: 'refused', connectMs: sinceMs });
-    } else if (attempt.outcome === 'pending') {
-      this.#log.updateTcp(index, { outcome: 'unreachable' });
-    }
-  }
-
-  #expireTcp(nowMs: number): void {
-    for (const [index, { atMs, outcome }] of this.#log.tcp.entries()) {
-      if (outcome === 'pending' && nowMs >= atMs + TCP_TIMEOUT_MS)
-        this.#log.updateTcp(index, { outcome: 'timeout' });
-    }
-  }
-
-  #reportProgress(observations: Observations): void {
-    if (observations.nowMs < this.#progressAtMs + PROGRESS_INTERVAL_MS) return;
-    this.#progressAtMs = observations.nowMs;
-    this.#events.push({ kind: 'progress', verdict: judgeObservations(observations).verdict });
-  }
-
-  #finish(observations: Observations): void {
-    this.#done = true;
-    const { verdict, endpoints, reach, rttMs } = judgeObservations(observations);
-    const outcome: ClassifierResult['outcome'] = this.#failedSockets.has(mappingSocketName(0))
-      ? { kind: 'unreachable', reason: `the system refused a socket (${this.#socketError})` }
-      : reach.kind === 'unreachable'
-        ? { kind: 'unreachable', reason: reach.why }
-        : { kind: 'verdict', verdict };
-    for (const [socket, state] of this.#sockets) {
-      if (state !== 'failed') this.#actions.push({ kind: 'close-socket', socket });
-    }
-    this.#events.push({
-      kind: 'done',
-      result: {
-        family: this.#options.family,
-        outcome,
-        endpoints,
-        timing: { totalMs: observations.nowMs, ...(rttMs === undefined ? {} : { rttMs }) },
-        evidence: structuredClone(this.#log.snapshot(observations.nowMs)),
-      },
-    });
-  }
-}
-
-function purposeOf(socket: string): 'mapping' | 'filtering' {
-  return socket.startsWith(mappingSocketName(0)) ? 'mapping' : 'filtering';
 }

@@ -10,7 +10,7 @@ import type {
   SocketEvidence,
   TcpEvidence,
 } from '../../shared/nat/evidence.ts';
-import { type Request, requestKey } from './plan.ts';
+import { type Request, requestKey } from './request.ts';
 
 interface GrowingSeries extends BindingEvidence {
   readonly sends: BindingSend[];

@@ -1,9 +1,8 @@
 /**
- * The test plan: from what has been seen so far, what is still wanted and whether the run is over.
- * Pure data in and out; classifier.ts paces it and puts it on the wire.
+ * The plan of the classification: from what has been seen so far, what is still wanted and whether
+ * the run is over. Pure data in and out; prober.ts paces it and puts it on the wire.
  */
-import { type Endpoint, formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
-import type { BindingEvidence, Change } from '../../shared/nat/evidence.ts';
+import { type Endpoint, sameEndpoint } from '../../shared/endpoint.ts';
 import {
   assessFiltering,
   type FilteringAssessment,
@@ -11,27 +10,16 @@ import {
   lacksReceipts,
 } from '../../shared/nat/filtering.ts';
 import { assessMapping } from '../../shared/nat/mapping.ts';
-import { answersDirectly, type Observations, otherAddressOf } from '../../shared/nat/observations.ts';
+import {
+  answersDirectly,
+  hasIntroducedItself,
+  type Observations,
+  otherAddressOf,
+} from '../../shared/nat/observations.ts';
 import { assessReach } from '../../shared/nat/reach.ts';
 import { type PathLoss, silenceNeeded } from '../../shared/nat/silence.ts';
 import { REQUIRED_CONFIDENCE } from '../../shared/nat/verdict.ts';
-
-/** One Binding request worth sending now. */
-export interface Request {
-  readonly socket: string;
-  readonly to: Endpoint;
-  readonly change?: Change;
-}
-
-export interface Plan {
-  /** In order of worth. */
-  readonly requests: readonly Request[];
-  /** UDP has been silent for so long that TCP is to be asked. */
-  readonly wantsTcp: boolean;
-  /** When waiting alone would change the plan, in milliseconds since the run began. */
-  readonly wakeMs: number | undefined;
-  readonly finished: boolean;
-}
+import { countSent, dueMs, isAnswered, isLate, lastSentMs, type Plan, type Request } from './request.ts';
 
 export interface PlanContext {
   /** The other address and port of the first server, where it is known beforehand. */
@@ -60,7 +48,7 @@ export function filteringSocketName(serverIndex: number): string {
   return serverIndex === 0 ? 'filtering' : `filtering-${serverIndex + 1}`;
 }
 
-export function planRequests(observations: Observations, context: PlanContext): Plan {
+export function planClassification(observations: Observations, context: PlanContext): Plan {
   const { nowMs, run } = observations;
   if (nowMs >= run.timeoutMs) return { requests: [], wantsTcp: false, wakeMs: undefined, finished: true };
   const reach = assessReach(observations);
@@ -111,6 +99,7 @@ function focusServer(observations: Observations): Endpoint {
     if (direct === 'open' && !isLate(observations, { socket: MAPPING_SOCKET, to: server }))
       return answered ?? server;
     if (direct !== 'yes') continue;
+    if (!hasIntroducedItself(observations, server)) return answered ?? server;
     const other = otherAddressOf(observations, server);
     if (other !== undefined && answersDirectly(observations, other) !== 'no') return server;
     answered ??= server;
@@ -142,7 +131,7 @@ function planMapping(observations: Observations, focus: Endpoint, context: PlanC
       .filter((request) => !isAnswered(observations, request));
     complete &&= missing.length === 0;
     for (const request of missing) {
-      const at = dueMs(observations, request);
+      const at = dueMs(observations, request, CONTACT_INTERVAL_MS);
       if (observations.nowMs >= at) requests.push(request);
       else times.push(at);
     }
@@ -237,49 +226,4 @@ function wakeTime(
   }
   const earliest = Math.min(...times);
   return earliest === Infinity ? undefined : earliest;
-}
-
-/** Never sent, or so long ago that its answer is late. */
-function isLate(observations: Observations, request: Request): boolean {
-  const sentMs = lastSentMs(observations, request);
-  if (sentMs === undefined) return true;
-  return observations.lossAfterMs !== undefined && observations.nowMs >= sentMs + observations.lossAfterMs;
-}
-
-/** When an unanswered request is worth repeating: once its first try is late, then at a steady interval. */
-function dueMs(observations: Observations, request: Request): number {
-  const sends = seriesOf(observations, request)?.sends ?? [];
-  if (sends.length === 0) return 0;
-  const { lossAfterMs = Infinity } = observations;
-  return Math.max(sends[0]!.atMs + lossAfterMs, sends.at(-1)!.atMs + CONTACT_INTERVAL_MS);
-}
-
-function isAnswered(observations: Observations, request: Request): boolean {
-  const replies = seriesOf(observations, request)?.replies ?? [];
-  return replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, request.to));
-}
-
-function lastSentMs(observations: Observations, request: Request): number | undefined {
-  return seriesOf(observations, request)?.sends.at(-1)?.atMs;
-}
-
-function countSent(observations: Observations, request: Request): number {
-  return seriesOf(observations, request)?.sends.length ?? 0;
-}
-
-function seriesOf(observations: Observations, { socket, to, change }: Request): BindingEvidence | undefined {
-  return observations.series.find(
-    (item) =>
-      item.socket === socket &&
-      item.change?.address === change?.address &&
-      item.change?.port === change?.port &&
-      sameEndpoint(item.to, to),
-  );
-}
-
-/** One key for each series of like requests. */
-export function requestKey({ socket, to, change }: Request): string {
-  const kind =
-    change === undefined ? 'plain' : `${change.address ? 'address' : ''}${change.port ? 'port' : ''}`;
-  return `${socket} ${formatEndpoint(to)} ${kind}`;
 }

@@ -20,6 +20,8 @@ export const MIN_WAIT_MS = 50;
 const JITTER_FACTOR = 4;
 
 export interface Observations {
+  /** What was counted. */
+  readonly evidence: readonly Evidence[];
   readonly nowMs: number;
   readonly run: RunEvidence;
   readonly sockets: readonly SocketEvidence[];
@@ -71,6 +73,7 @@ export function observe(evidence: readonly Evidence[]): Observations {
     slowestMs === undefined ? undefined : slowestMs + JITTER_FACTOR * jitterMs + MIN_WAIT_MS;
   const counted = countPath(series, roundTrips, receiptServers, nowMs, lossAfterMs);
   return {
+    evidence,
     nowMs,
     run,
     sockets,
