@@ -104,7 +104,7 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
         random: randomBytes,
       }),
   });
-  const report = buildReport({ asked, startedAt, outcomes });
+  const report = buildReport({ asked, unresolved: servers.unresolved, startedAt, outcomes });
   if (report === undefined) {
     throw new NatprobeError('ERR_UNREACHABLE', asked.join(', '), whyUnreachable(outcomes));
   }

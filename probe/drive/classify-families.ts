@@ -1,14 +1,13 @@
 import type { Socket } from 'node:dgram';
 import { familyOf, formatEndpoint, type Endpoint, type Family } from '../../shared/endpoint.ts';
 import type { Verdict } from '../../shared/nat/verdict.ts';
-import type { FamilyOutcome, Skip } from '../../shared/report/report.ts';
+import { FAMILY_NAMES, type FamilyOutcome, type Skip } from '../../shared/report/report.ts';
 import { allWithGrace } from './grace.ts';
 import type { Addresses } from './resolve.ts';
 import { runClassifier, type ClassifierMachine } from './run-classifier.ts';
 import { localAddressTowards, NO_ROUTE_CODES, systemErrorCode } from './udp.ts';
 
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
-const FAMILY_LABELS: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
 /**
  * What a family gets beyond the first verdict of the other, at least: enough for the resends of a
@@ -57,7 +56,7 @@ export async function classifyFamilies(run: FamiliesRun): Promise<Readonly<Recor
 }
 
 async function classifyFamily(family: Family, run: FamiliesRun): Promise<FamilyOutcome> {
-  const label = FAMILY_LABELS[family];
+  const label = FAMILY_NAMES[family];
   if (!run.families.includes(family)) return skipped('not-asked', `${label} was not asked for`);
   const servers = run.servers.flatMap((addresses) => addresses[family] ?? []);
   const first = servers[0];
@@ -101,7 +100,7 @@ export function socketFamily(socket: Socket): Family {
 
 function late(family: Family, startedAt: number): FamilyOutcome {
   const waited = ((performance.now() - startedAt) / 1000).toFixed(1);
-  return skipped('late', `no ${FAMILY_LABELS[family]} verdict within ${waited} s, while the other had one`);
+  return skipped('late', `no ${FAMILY_NAMES[family]} verdict within ${waited} s, while the other had one`);
 }
 
 function skipped(code: Skip['code'], text: string): FamilyOutcome {

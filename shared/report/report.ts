@@ -2,6 +2,9 @@ import { formatEndpoint, sameEndpoint, type Endpoint, type Family } from '../end
 import type { BindingReply, Evidence } from '../nat/evidence.ts';
 import { JUDGE_VERSION, type Endpoints, type Verdict } from '../nat/verdict.ts';
 
+/** As people write them. */
+export const FAMILY_NAMES: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
+
 /** Bumped when a reader of the older would misunderstand; fields may be added without. */
 export const REPORT_SCHEMA = 'natprobe/report@1';
 
@@ -34,6 +37,8 @@ export interface ReportedEndpoints {
 export interface ReportedServer {
   /** As they were named, in that order. */
   readonly asked: readonly string[];
+  /** Those of them that did not resolve; absent if all did. */
+  readonly unresolved?: readonly string[];
   /** The addresses asked, in that order. */
   readonly endpoints: readonly string[];
   /** The opposite corner of the first server, as it says (OTHER-ADDRESS); absent if it has none or said none. */
@@ -74,6 +79,8 @@ export type FamilyOutcome =
 export interface RunSummary {
   /** The servers as they were named. */
   readonly asked: readonly string[];
+  /** Those of them that did not resolve. */
+  readonly unresolved?: readonly string[];
   readonly startedAt: Date;
   readonly outcomes: Readonly<Record<Family, FamilyOutcome>>;
 }
@@ -83,8 +90,8 @@ export interface RunSummary {
  * has a verdict, else IPv6 if that has one, else (both inconclusive) the first that was classified.
  */
 export function buildReport(run: RunSummary): Report | undefined {
-  const ipv4 = reportFamily(run.outcomes.ipv4, run.asked);
-  const ipv6 = reportFamily(run.outcomes.ipv6, run.asked);
+  const ipv4 = reportFamily(run.outcomes.ipv4, run);
+  const ipv6 = reportFamily(run.outcomes.ipv6, run);
   const candidates = [
     { family: 'ipv4' as const, report: ipv4 },
     { family: 'ipv6' as const, report: ipv6 },
@@ -107,7 +114,7 @@ export function isClassified(family: FamilyReport | SkippedFamily): family is Fa
   return 'verdict' in family;
 }
 
-function reportFamily(outcome: FamilyOutcome, asked: readonly string[]): FamilyReport | SkippedFamily {
+function reportFamily(outcome: FamilyOutcome, run: RunSummary): FamilyReport | SkippedFamily {
   if (outcome.kind === 'skipped') return { skipped: outcome.skip };
   const { local, mapped } = outcome.endpoints;
   return {
@@ -116,7 +123,7 @@ function reportFamily(outcome: FamilyOutcome, asked: readonly string[]): FamilyR
       ...(local && { local: formatEndpoint(local) }),
       ...(mapped && { mapped: formatEndpoint(mapped) }),
     },
-    server: reportServer(outcome.servers, asked, outcome.evidence),
+    server: reportServer(outcome.servers, run, outcome.evidence),
     timing: roundTimes(outcome.timing),
     evidence: outcome.evidence,
   };
@@ -124,7 +131,7 @@ function reportFamily(outcome: FamilyOutcome, asked: readonly string[]): FamilyR
 
 function reportServer(
   servers: readonly Endpoint[],
-  asked: readonly string[],
+  { asked, unresolved = [] }: RunSummary,
   evidence: readonly Evidence[],
 ): ReportedServer {
   const replies = evidence.flatMap((item): readonly BindingReply[] =>
@@ -140,6 +147,7 @@ function reportServer(
   );
   return {
     asked,
+    ...(unresolved.length > 0 && { unresolved }),
     endpoints: servers.map(formatEndpoint),
     ...(answer?.kind === 'response' && answer.other && { alternate: formatEndpoint(answer.other) }),
     receipts: replies.some((reply) => reply.kind === 'receipt'),

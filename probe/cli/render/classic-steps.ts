@@ -22,15 +22,15 @@ export function describeSteps(observations: Observations): readonly Step[] {
       answer: describeContact(observations, server),
     },
     {
-      question: 'Does an answer from its other address and port get in? (then: open or full cone)',
+      question: "Does its other address's answer get in? (yes: open or full cone)",
       answer: describeFilteringTest(otherAddress),
     },
     {
-      question: 'Does its other address see the same public endpoint? (if not: symmetric)',
+      question: 'Does its other address see the same public endpoint? (no: symmetric)',
       answer: describeMappingStep(observations, server),
     },
     {
-      question: 'Does an answer from its other port get in? (then: restricted, else port-restricted)',
+      question: "Does its other port's answer get in? (yes: restricted, no: port-restricted)",
       answer: describeFilteringTest(otherPort),
     },
   ];

@@ -7,10 +7,10 @@ import type {
   TcpEvidence,
 } from '../../../shared/nat/evidence.ts';
 import { observe, type Observations } from '../../../shared/nat/observations.ts';
-import type { FamilyReport } from '../../../shared/report/report.ts';
+import { FAMILY_NAMES, type FamilyReport } from '../../../shared/report/report.ts';
 import { describeSteps } from './classic-steps.ts';
 import { WIDTH, wrap } from './layout.ts';
-import { FAMILY_NAMES } from './names.ts';
+
 import type { Style } from './style.ts';
 
 /** What --verbose adds for a family: the classic steps, then every test as it went. Ends with a newline. */
@@ -55,7 +55,7 @@ function describeTests(observations: Observations): Test[] {
 function describeSeries(series: BindingEvidence, { sockets }: Observations): Test {
   const local = sockets.find(({ socket }) => socket === series.socket)?.local;
   const from = local === undefined ? series.socket : `${series.socket} ${formatEndpoint(local)}`;
-  const receipt = series.receipt ? ', receipt wanted' : '';
+  const receipt = series.receipt ? ', with receipt' : '';
   const happenings = [
     ...series.sends.map(({ atMs, transactionId }): Happening => ({
       atMs,
@@ -72,7 +72,7 @@ function describeSeries(series: BindingEvidence, { sockets }: Observations): Tes
 function describeRequest(change: Change | undefined): string {
   if (change === undefined) return 'plain request';
   const parts = [...(change.address ? ['address'] : []), ...(change.port ? ['port'] : [])];
-  return `response from the other ${parts.join(' and ')}`;
+  return `change ${parts.join(' and ')}`;
 }
 
 function describeReply(reply: BindingReply, { sends, to }: BindingEvidence): string {

@@ -1,8 +1,5 @@
-import type { Family } from '../../../shared/endpoint.ts';
 import type { Filtering, Mapping, NatType } from '../../../shared/nat/behaviour.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
-
-export const FAMILY_NAMES: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
 /** Types in plain words. */
 export const TYPE_NAMES: Readonly<Record<NatType, string>> = {

@@ -1,8 +1,8 @@
 import type { Family } from '../../../shared/endpoint.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
-import { isClassified, type FamilyReport, type Report } from '../../../shared/report/report.ts';
-import { formatConfidence, formatMs, layoutRow } from './layout.ts';
-import { describeFiltering, describeMapping, FAMILY_NAMES, nameVerdict } from './names.ts';
+import { FAMILY_NAMES, isClassified, type FamilyReport, type Report } from '../../../shared/report/report.ts';
+import { formatConfidence, formatMs, layoutRow, listWords } from './layout.ts';
+import { describeFiltering, describeMapping, nameVerdict } from './names.ts';
 import { describePunching, describeReach } from './peers.ts';
 import type { Paint, Style } from './style.ts';
 
@@ -36,11 +36,14 @@ function describeFamily({ verdict, endpoints, server, timing }: FamilyReport): R
   const punching = describePunching(verdict);
   if (punching !== undefined) rows.push({ label: 'Punching', text: punching });
   rows.push({
-    label: 'Sure',
+    label: 'Confidence',
     text: [formatConfidence(verdict.confidence), ...verdict.reasons.map(({ text }) => text)].join('\n'),
   });
   const alternate = server.alternate === undefined ? '' : `, whose other address is ${server.alternate}`;
   rows.push({ label: 'Server', text: `${server.endpoints.join(', ')}${alternate}` });
+  if (server.unresolved !== undefined) {
+    rows.push({ label: '', text: `${listWords(server.unresolved)} did not resolve` });
+  }
   const roundTrip = timing.rttMs === undefined ? '' : `, with a round trip of ${formatMs(timing.rttMs)}`;
   rows.push({ label: 'Took', text: `${formatMs(timing.totalMs)}${roundTrip}` });
   return rows;

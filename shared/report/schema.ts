@@ -1,0 +1,200 @@
+/**
+ * The report as a JSON Schema (TypeBox), for whoever takes one in: the server's `/classify`, tests,
+ * other programs. The probe itself doesn't load it. Fields that aren't named here are allowed.
+ */
+import Type from 'typebox';
+import type { Static, TSchema } from 'typebox';
+import type {
+  BindingEvidence,
+  Evidence,
+  RefusalEvidence,
+  RunEvidence,
+  SocketEvidence,
+  TcpEvidence,
+} from '../nat/evidence.ts';
+import { REPORT_SCHEMA, type Report } from './report.ts';
+
+const ListOf = <Item extends TSchema>(item: Item) => Type.Immutable(Type.Array(item));
+const Milliseconds = Type.Number({ minimum: 0 });
+const Count = Type.Integer({ minimum: 0 });
+const FamilySchema = Type.Enum(['ipv4', 'ipv6']);
+const EndpointText = Type.String({
+  pattern: '^(\\[[0-9a-f:.]+\\]|[0-9.]+):[0-9]{1,5}$',
+  description: '192.0.2.1:3478, [2001:db8::1]:3478',
+});
+const EndpointSchema = Type.Object({
+  address: Type.String({ pattern: '^[0-9a-f:.]+$' }),
+  port: Type.Integer({ minimum: 0, maximum: 65535 }),
+});
+
+export const RunEvidenceSchema = Type.Object({
+  kind: Type.Literal('run'),
+  family: FamilySchema,
+  servers: ListOf(EndpointSchema),
+  untilMs: Milliseconds,
+  timeoutMs: Milliseconds,
+  paceMs: Milliseconds,
+});
+
+export const SocketEvidenceSchema = Type.Object({
+  kind: Type.Literal('socket'),
+  socket: Type.String(),
+  purpose: Type.Enum(['mapping', 'filtering']),
+  local: EndpointSchema,
+});
+
+const ReplyBase = { send: Count, atMs: Milliseconds, from: EndpointSchema };
+
+const BindingReplySchema = Type.Union([
+  Type.Object({
+    kind: Type.Literal('response'),
+    ...ReplyBase,
+    mapped: EndpointSchema,
+    plainMapped: Type.Optional(EndpointSchema),
+    origin: Type.Optional(EndpointSchema),
+    other: Type.Optional(EndpointSchema),
+  }),
+  Type.Object({
+    kind: Type.Literal('receipt'),
+    ...ReplyBase,
+    sentFrom: EndpointSchema,
+    relayDelayMs: Milliseconds,
+  }),
+  Type.Object({
+    kind: Type.Literal('error'),
+    ...ReplyBase,
+    code: Type.Integer(),
+    unknownAttributes: ListOf(Type.Integer()),
+  }),
+]);
+
+export const BindingEvidenceSchema = Type.Object({
+  kind: Type.Literal('binding'),
+  socket: Type.String(),
+  to: EndpointSchema,
+  change: Type.Optional(Type.Object({ address: Type.Boolean(), port: Type.Boolean() })),
+  receipt: Type.Boolean(),
+  sends: ListOf(Type.Object({ atMs: Milliseconds, transactionId: Type.String({ pattern: '^[0-9a-f]+$' }) })),
+  replies: ListOf(BindingReplySchema),
+});
+
+export const TcpEvidenceSchema = Type.Object({
+  kind: Type.Literal('tcp'),
+  to: EndpointSchema,
+  atMs: Milliseconds,
+  outcome: Type.Enum(['pending', 'answered', 'connected', 'refused', 'unreachable', 'timeout']),
+  connectMs: Type.Optional(Milliseconds),
+  answerMs: Type.Optional(Milliseconds),
+});
+
+export const RefusalEvidenceSchema = Type.Object({
+  kind: Type.Literal('refusal'),
+  to: EndpointSchema,
+  atMs: Milliseconds,
+  reason: Type.Enum(['port-unreachable', 'unreachable']),
+});
+
+const KNOWN_EVIDENCE = [
+  RunEvidenceSchema,
+  SocketEvidenceSchema,
+  BindingEvidenceSchema,
+  TcpEvidenceSchema,
+  RefusalEvidenceSchema,
+];
+
+/** A kind that is known has its shape; one that isn't may have any, and readers pass over it. */
+export const EvidenceSchema = Type.Unsafe<Evidence>({
+  anyOf: [
+    ...KNOWN_EVIDENCE,
+    {
+      type: 'object',
+      required: ['kind'],
+      properties: {
+        kind: {
+          type: 'string',
+          not: { enum: KNOWN_EVIDENCE.map(({ properties }) => properties.kind.const) },
+        },
+      },
+    },
+  ],
+});
+
+export const VerdictSchema = Type.Object({
+  type: Type.Enum([
+    'open',
+    'symmetric-firewall',
+    'full-cone',
+    'restricted-cone',
+    'port-restricted-cone',
+    'symmetric',
+    'cone',
+    'udp-blocked',
+    'inconclusive',
+  ]),
+  mapping: Type.Enum([
+    'none',
+    'endpoint-independent',
+    'address-dependent',
+    'address-and-port-dependent',
+    'dependent',
+    'unknown',
+  ]),
+  filtering: Type.Enum([
+    'endpoint-independent',
+    'address-dependent',
+    'address-and-port-dependent',
+    'unknown',
+  ]),
+  confidence: Type.Number({ minimum: 0, maximum: 1 }),
+  reasons: ListOf(Type.Object({ code: Type.String(), text: Type.String() })),
+});
+
+const familyReport = {
+  verdict: VerdictSchema,
+  endpoints: Type.Object({ local: Type.Optional(EndpointText), mapped: Type.Optional(EndpointText) }),
+  server: Type.Object({
+    asked: ListOf(Type.String()),
+    unresolved: Type.Optional(ListOf(Type.String())),
+    endpoints: ListOf(EndpointText),
+    alternate: Type.Optional(EndpointText),
+    receipts: Type.Boolean(),
+  }),
+  timing: Type.Object({ totalMs: Milliseconds, rttMs: Type.Optional(Milliseconds) }),
+  evidence: ListOf(EvidenceSchema),
+};
+
+export const FamilyReportSchema = Type.Object(familyReport);
+
+export const SkippedFamilySchema = Type.Object({
+  skipped: Type.Object({
+    code: Type.Enum(['not-asked', 'no-address', 'no-route', 'unreachable', 'late']),
+    text: Type.String(),
+  }),
+});
+
+const EitherFamily = Type.Union([FamilyReportSchema, SkippedFamilySchema]);
+
+/** `natprobe/report@1`. */
+export const ReportSchema = Type.Object(
+  {
+    schema: Type.Literal(REPORT_SCHEMA),
+    family: FamilySchema,
+    families: Type.Object({ ipv4: EitherFamily, ipv6: EitherFamily }),
+    startedAt: Type.String({ format: 'date-time' }),
+    judgeVersion: Type.Integer({ minimum: 1 }),
+    ...familyReport,
+  },
+  { title: 'natprobe report', description: 'What natprobe measured of a NAT, and how it was judged' },
+);
+
+type Agree<A, B> = [A, B] extends [B, A] ? true : false;
+
+/** The compiler's proof that what is written and what is checked are the same; it has no other use. */
+export const SCHEMA_AGREES: readonly [
+  Agree<Static<typeof ReportSchema>, Report>,
+  Agree<Static<typeof RunEvidenceSchema>, RunEvidence>,
+  Agree<Static<typeof SocketEvidenceSchema>, SocketEvidence>,
+  Agree<Static<typeof BindingEvidenceSchema>, BindingEvidence>,
+  Agree<Static<typeof TcpEvidenceSchema>, TcpEvidence>,
+  Agree<Static<typeof RefusalEvidenceSchema>, RefusalEvidence>,
+] = [true, true, true, true, true, true];
