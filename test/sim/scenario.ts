@@ -42,12 +42,15 @@ export interface Conditions {
   readonly rttMs: number;
   /** What else the outermost link does, each way with a chance of its own. */
   readonly rough?: Omit<DirectionOptions, 'delayMs'>;
+  /** What the client's link to the innermost box does; without boxes there is only the outermost link. */
+  readonly access?: DirectionOptions;
   readonly server?: Omit<SimulatedServerOptions, 'addresses'>;
   /** The server has only the first of its addresses. */
   readonly oneAddress?: boolean;
 }
 
 export interface World {
+  readonly family: Family;
   readonly network: Network;
   readonly client: Host;
   /** The client's own realm. */
@@ -92,14 +95,15 @@ export function buildWorld(scenario: Scenario, conditions: Conditions): World {
       depth === 0 ? wan : undefined,
     );
   }
-  const ownLink = scenario.layers.length === 0 ? wan : undefined;
+  const access = conditions.access && { up: conditions.access, down: conditions.access };
+  const ownLink = scenario.layers.length === 0 ? wan : access;
   const client = new Host(lan, [isTranslated ? plan.privateClient : plan.publicClient], ownLink);
   const [primary, alternate] = plan.servers;
   const server = new SimulatedServer(network, {
     ...conditions.server,
     addresses: conditions.oneAddress === true ? [primary] : [primary, alternate],
   });
-  return { network, client, lan, server };
+  return { family: scenario.family, network, client, lan, server };
 }
 
 function poolOf(layer: Layer, addressAt: (index: number) => string): string[] {

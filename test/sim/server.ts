@@ -14,7 +14,7 @@ export interface SimulatedServerOptions {
   readonly ports?: readonly [number, number];
   readonly kind?: ServerKind;
   /** The way to each address, of its own: a slower or a dead one (loss 1). */
-  readonly links?: readonly [LinkOptions?, LinkOptions?];
+  readonly links?: { readonly primary?: LinkOptions; readonly alternate?: LinkOptions };
   /** What is advertised where that is not the truth. */
   readonly advertised?: Partial<Record<ServerRole, Endpoint>>;
   /** `closes`: accepts and hangs up without an answer. */
@@ -37,8 +37,8 @@ export class SimulatedServer {
     const [primary, alternate] = options.addresses;
     const [port, alternatePort] = options.ports ?? DEFAULT_PORTS;
     this.#kind = options.kind ?? 'natprobed';
-    this.host = new Host(network.internet, [primary], options.links?.[0]);
-    if (alternate !== undefined) this.host.addAddress(alternate, options.links?.[1]);
+    this.host = new Host(network.internet, [primary], options.links?.primary);
+    if (alternate !== undefined) this.host.addAddress(alternate, options.links?.alternate);
     this.endpoints = [
       { address: primary, port },
       { address: primary, port: alternatePort },

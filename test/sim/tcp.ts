@@ -44,9 +44,15 @@ export function connectTcp(
   if (path?.host === undefined) return;
   const service = path.host.tcpServiceAt(to);
   if (service?.accepts === false) return;
-  const local = { address: from.addressOf(familyOf(to.address)) ?? to.address, port: CLIENT_PORT };
+  const address = from.addressOf(familyOf(to.address));
+  if (address === undefined) return;
+  const local = { address, port: CLIENT_PORT };
   const { network } = from;
-  const roundTrip = [...path.there, ...path.back];
+  const access = from.linkOf(address);
+  const roundTrip =
+    access === undefined
+      ? [...path.there, ...path.back]
+      : [access.up, ...path.there, ...path.back, access.down];
   const startedAt = network.now;
   exchange(network, roundTrip, SYN_RETRANSMIT_MS, () => {
     if (service === undefined) {
