@@ -21,9 +21,9 @@ export function describeReach({ type, mapping, filtering }: Verdict): string {
         ? 'Anyone can reach a public endpoint of this machine while it lives, but each peer sees another one.'
         : 'Anyone can reach the public endpoint while the mapping is kept alive.';
     case 'address-dependent':
-      return `Nobody can begin. ${moving ? MOVING_TARGET : ''}Any port of an address that was sent to can answer.`;
+      return `Nobody can reach this machine unasked. ${moving ? MOVING_TARGET : ''}Any port of an address that it has sent to can answer.`;
     case 'address-and-port-dependent':
-      return `Nobody can begin. ${moving ? MOVING_TARGET : ''}Only the very address and port that was sent to can answer.`;
+      return `Nobody can reach this machine unasked. ${moving ? MOVING_TARGET : ''}Only an address and port that it has sent to can answer.`;
     case 'unknown':
       return `Who gets in was not measured.${moving ? ` ${MOVING_TARGET.trimEnd()}` : ''}`;
   }
