@@ -16,6 +16,7 @@ const NO_BYTES = new Uint8Array(0);
 const PHRASE_BYTES: ReadonlyMap<number, Uint8Array> = new Map(
   Object.entries(ERROR_PHRASES).map(([code, phrase]) => [Number(code), Buffer.from(phrase)]),
 );
+const ATTRIBUTE_HEADER_LENGTH = 4;
 const SPACE = 0x20;
 const LONGEST_VALUE = 0xffff;
 
@@ -70,8 +71,8 @@ export class MessageWriter {
     addressOffset: number,
     port: number,
   ): void {
-    const offset = this.open(attribute, family === 4 ? 8 : 20);
-    this.writeAddress(offset, family, address, addressOffset, port);
+    const offset = this.length + ATTRIBUTE_HEADER_LENGTH;
+    this.address(attribute, family, address, addressOffset, port);
     xorAddressInPlace(this.buffer, offset, family, this.buffer, 4);
   }
 
@@ -147,7 +148,7 @@ export class MessageWriter {
   fingerprint(): void {
     const offset = this.open(ATTRIBUTE.FINGERPRINT, 4);
     this.writeLengthField();
-    writeU32(this.buffer, offset, fingerprintOf(this.buffer, 0, offset - 4));
+    writeU32(this.buffer, offset, fingerprintOf(this.buffer, 0, offset - ATTRIBUTE_HEADER_LENGTH));
   }
 
   /**
@@ -157,7 +158,7 @@ export class MessageWriter {
   open(attribute: number, valueLength: number): number {
     if (valueLength > LONGEST_VALUE) throw new RangeError(`an attribute value of ${valueLength} bytes`);
     const buffer = this.buffer;
-    const offset = this.length + 4;
+    const offset = this.length + ATTRIBUTE_HEADER_LENGTH;
     writeU16(buffer, this.length, attribute);
     writeU16(buffer, this.length + 2, valueLength);
     const next = offset + ((valueLength + 3) & ~3);

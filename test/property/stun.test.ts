@@ -5,8 +5,8 @@ import { rawAttribute } from '../../shared/stun/attributes/attribute.ts';
 import { MessageCursor } from '../../shared/stun/cursor.ts';
 import { verifyIntegrity } from '../../shared/stun/integrity.ts';
 import { decodeMessage, encodeMessage, readAttribute } from '../../shared/stun/message.ts';
-import type { StunMessage } from '../../shared/stun/message.ts';
 import { ATTRIBUTE } from '../../shared/stun/registry.ts';
+import { decodedMessage, MODERN_ID } from '../unit/stun/messages.ts';
 import { checkProperty, SEED } from './property.ts';
 import { anyMessage, anyMutation, everyAttribute, mutate } from './stun-arbitraries.ts';
 
@@ -59,7 +59,9 @@ describe('any bytes', () => {
   });
 
   it('as any attribute’s value decode to a value or undefined and never throw', () => {
-    const message = decoded(encodeMessage({ ...MODERN_REQUEST, attributes: [] }));
+    const message = decodedMessage(
+      encodeMessage({ class: 'request', transactionId: MODERN_ID, attributes: [] }),
+    );
     checkProperty(
       fc.property(fc.oneof(...everyAttribute), fc.uint8Array({ maxLength: 64 }), ({ attribute }, value) => {
         attribute.decode(value, message);
@@ -73,7 +75,7 @@ describe('encoding and decoding', () => {
   it('gives back class, method, dialect, transaction id and every attribute’s value', () => {
     checkProperty(
       fc.property(anyMessage, ({ toEncode, cases }) => {
-        const message = decoded(encodeMessage(toEncode));
+        const message = decodedMessage(encodeMessage(toEncode));
         expect(message.class).toBe(toEncode.class);
         expect(message.method).toBe(toEncode.method);
         expect(message.modern).toBe(toEncode.transactionId.length === 24);
@@ -93,7 +95,7 @@ describe('encoding and decoding', () => {
     checkProperty(
       fc.property(anyMessage, ({ toEncode }) => {
         const bytes = encodeMessage(toEncode);
-        const message = decoded(bytes);
+        const message = decodedMessage(bytes);
         const attributes = message.attributes
           .filter(({ type }) => !ADDED_BY_ENCODE.has(type))
           .map(({ type, value }) => rawAttribute(type, value));
@@ -106,7 +108,7 @@ describe('encoding and decoding', () => {
   it('makes an integrity attribute that its key verifies, and no key that differs in a byte', () => {
     checkProperty(
       fc.property(anyMessage, fc.nat(), ({ toEncode }, at) => {
-        const message = decoded(encodeMessage(toEncode));
+        const message = decodedMessage(encodeMessage(toEncode));
         const integrity = toEncode.integrity;
         if (integrity === undefined) {
           expect(verifyIntegrity(message, { algorithm: 'sha1', key: Uint8Array.of(1) })).toBe('absent');
@@ -151,11 +153,6 @@ describe('the cursor', () => {
   });
 });
 
-const MODERN_REQUEST = {
-  class: 'request',
-  transactionId: '000102030405060708090a0b' as StunMessage['transactionId'],
-} as const;
-
 /** What encodeMessage puts at the end by itself. */
 const ADDED_BY_ENCODE: ReadonlySet<number> = new Set([
   ATTRIBUTE.MESSAGE_INTEGRITY,
@@ -166,12 +163,6 @@ const ADDED_BY_ENCODE: ReadonlySet<number> = new Set([
 function integrityTypes(algorithm: 'sha1' | 'sha256' | undefined): number[] {
   if (algorithm === undefined) return [];
   return [algorithm === 'sha1' ? ATTRIBUTE.MESSAGE_INTEGRITY : ATTRIBUTE.MESSAGE_INTEGRITY_SHA256];
-}
-
-function decoded(bytes: Uint8Array): StunMessage {
-  const result = decodeMessage(bytes);
-  if (result.kind !== 'message') throw new Error(`decoded to ${result.kind}: ${result.reason}`);
-  return result.message;
 }
 
 function walk(cursor: MessageCursor): { type: number; value: number[] }[] {

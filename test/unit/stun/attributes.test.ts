@@ -34,16 +34,9 @@ import {
   SOFTWARE,
   USERNAME,
 } from '../../../shared/stun/attributes/text.ts';
-import {
-  decodeMessage,
-  encodeMessage,
-  readAttribute,
-  transactionIdOf,
-} from '../../../shared/stun/message.ts';
+import { encodeMessage, readAttribute } from '../../../shared/stun/message.ts';
 import { fromHex, toHex } from '../../vectors/hex.ts';
-
-const MODERN_ID = transactionIdOf(fromHex('b7e7a701bc34d686fa87dfae'));
-const CLASSIC_ID = transactionIdOf(fromHex('0f0e0d0c0b0a09080706050403020100'));
+import { CLASSIC_ID, decodedMessage, MODERN_ID } from './messages.ts';
 
 type Dialect = 'modern' | 'classic';
 
@@ -59,9 +52,8 @@ function written(value: AttributeValue, dialect: Dialect = 'modern'): string {
 
 /** What is read of an attribute with these bytes as its value. */
 function read<T>(attribute: Attribute<T>, hex: string, dialect: Dialect = 'modern'): T | undefined {
-  const decoded = decodeMessage(encode(rawAttribute(attribute.type, fromHex(hex)), dialect));
-  if (decoded.kind !== 'message') throw new Error(decoded.reason);
-  return readAttribute(decoded.message, attribute);
+  const bytes = encode(rawAttribute(attribute.type, fromHex(hex)), dialect);
+  return readAttribute(decodedMessage(bytes), attribute);
 }
 
 describe('address attributes', () => {
@@ -195,6 +187,8 @@ describe('text attributes', () => {
     expect(read(attribute, 'c3a93f')).toBe('é?');
     expect(read(attribute, 'c3')).toBeUndefined();
     expect(read(attribute, '')).toBe('');
+    // A byte order mark is text like any other.
+    expect(read(attribute, 'efbbbf61')).toBe('\ufeffa');
   });
 
   it('keep to the limits of RFC 8489 when written, and allow as much as it says when read', () => {

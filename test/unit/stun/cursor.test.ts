@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { MessageCursor } from '../../../shared/stun/cursor.ts';
 import type { CursorVerdict } from '../../../shared/stun/cursor.ts';
@@ -50,9 +51,21 @@ describe('MessageCursor', () => {
   });
 
   it('finds a right FINGERPRINT that is not last to be not-stun', () => {
-    const bytes = Buffer.concat([SAMPLE_REQUEST.bytes, fromHex('80220000')]);
-    bytes.writeUInt16BE(bytes.length - 20, 2);
-    expect(new MessageCursor().reset(bytes, 0, bytes.length)).toBe('not-stun');
+    const header = fromHex(`0001000c${MODERN}`);
+    const fingerprint = Buffer.alloc(4);
+    fingerprint.writeUInt32BE((crc32(header) ^ 0x5354554e) >>> 0);
+    const notLast = Buffer.concat([header, fromHex('80280004'), fingerprint, fromHex('80220000')]);
+    expect(new MessageCursor().reset(notLast, 0, notLast.length)).toBe('not-stun');
+    // The same bytes with the attributes the other way round, and a FINGERPRINT made for that, are a message.
+    const before = Buffer.concat([header, fromHex('80220000')]);
+    fingerprint.writeUInt32BE((crc32(before) ^ 0x5354554e) >>> 0);
+    const last = Buffer.concat([before, fromHex('80280004'), fingerprint]);
+    expect(new MessageCursor().reset(last, 0, last.length)).toBe('message');
+  });
+
+  it('finds a range that goes past the buffer to be not-stun', () => {
+    const bytes = fromHex(`00010008${MODERN}`);
+    expect(new MessageCursor().reset(bytes, 0, bytes.length + 8)).toBe('not-stun');
   });
 
   it('says type, class, method, dialect and FINGERPRINT, of malformed messages too', () => {

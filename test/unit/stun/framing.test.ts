@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { PADDING } from '../../../shared/stun/attributes/behaviour.ts';
 import { StreamFramer } from '../../../shared/stun/framing.ts';
-import { encodeMessage, transactionIdOf } from '../../../shared/stun/message.ts';
+import { encodeMessage } from '../../../shared/stun/message.ts';
 import { fromHex } from '../../vectors/hex.ts';
-
-const transactionId = transactionIdOf(fromHex('000102030405060708090a0b'));
+import { MODERN_ID } from './messages.ts';
 
 /** A request of `length` bytes in all. */
 function request(length: number): Uint8Array {
   const attributes = length === 20 ? [] : [PADDING.of(length - 24)];
-  return encodeMessage({ class: 'request', transactionId, attributes });
+  return encodeMessage({ class: 'request', transactionId: MODERN_ID, attributes });
 }
 
 describe('StreamFramer', () => {

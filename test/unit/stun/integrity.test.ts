@@ -9,21 +9,14 @@ import {
   userHash,
   verifyIntegrity,
 } from '../../../shared/stun/integrity.ts';
-import { decodeMessage, encodeMessage, transactionIdOf } from '../../../shared/stun/message.ts';
+import { encodeMessage } from '../../../shared/stun/message.ts';
 import type { StunMessage } from '../../../shared/stun/message.ts';
 import { ATTRIBUTE } from '../../../shared/stun/registry.ts';
 import { fromHex, toHex } from '../../vectors/hex.ts';
+import { CLASSIC_ID, decodedMessage, MODERN_ID } from './messages.ts';
 
-const MODERN_ID = transactionIdOf(fromHex('000102030405060708090a0b'));
-const CLASSIC_ID = transactionIdOf(fromHex('0f0e0d0c0b0a09080706050403020100'));
 const KEY = Buffer.from('key');
 const attributes = [SOFTWARE.of('four')];
-
-function decode(bytes: Uint8Array): StunMessage {
-  const decoded = decodeMessage(bytes);
-  if (decoded.kind !== 'message') throw new Error(decoded.reason);
-  return decoded.message;
-}
 
 /** The message with another attribute appended behind everything, the length field made right. */
 function withAppended(bytes: Uint8Array, attribute: string): Uint8Array {
@@ -42,10 +35,10 @@ describe('integrity attributes', () => {
       integrity: sha1,
       fingerprint: true,
     });
-    const covered = fromHex('0001 0020 2112a442 000102030405060708090a0b 8022 0004 666f7572');
+    const covered = fromHex('0001 0020 2112a442 b7e7a701bc34d686fa87dfae 8022 0004 666f7572');
     const mac = createHmac('sha1', KEY).update(covered).digest();
     expect(toHex(bytes.subarray(28, 52))).toBe(`00080014${toHex(mac)}`);
-    expect(verifyIntegrity(decode(bytes), sha1)).toBe('valid');
+    expect(verifyIntegrity(decodedMessage(bytes), sha1)).toBe('valid');
   });
 
   it('fill the input with zeros to a multiple of 64 in RFC 3489 (§11.2.8)', () => {
@@ -57,7 +50,7 @@ describe('integrity attributes', () => {
       .update(new Uint8Array(64 - 28))
       .digest();
     expect(toHex(bytes.subarray(28))).toBe(`00080014${toHex(mac)}`);
-    expect(verifyIntegrity(decode(bytes), sha1)).toBe('valid');
+    expect(verifyIntegrity(decodedMessage(bytes), sha1)).toBe('valid');
   });
 
   it('fill nothing in RFC 3489 where the input is a multiple of 64 already', () => {
@@ -77,7 +70,7 @@ describe('integrity attributes', () => {
     for (const algorithm of ['sha1', 'sha256'] as const) {
       const integrity = { algorithm, key: KEY };
       const bytes = encodeMessage({ class: 'request', transactionId: MODERN_ID, attributes, integrity });
-      const message = decode(withAppended(bytes, '0003000400000006'));
+      const message = decodedMessage(withAppended(bytes, '0003000400000006'));
       expect(message.attributes.map(({ type }) => type)).not.toContain(ATTRIBUTE.CHANGE_REQUEST);
       expect(verifyIntegrity(message, integrity)).toBe('valid');
     }
@@ -90,14 +83,14 @@ describe('integrity attributes', () => {
       attributes,
       integrity: { algorithm: 'sha1', key: KEY },
     });
-    expect(verifyIntegrity(decode(bytes), { algorithm: 'sha256', key: KEY })).toBe('absent');
+    expect(verifyIntegrity(decodedMessage(bytes), { algorithm: 'sha256', key: KEY })).toBe('absent');
   });
 
   it('-SHA256 may be cut to no less than 16 bytes, by whole words (RFC 8489 §14.6)', () => {
     const integrity = { algorithm: 'sha256', key: KEY } as const;
     const cutTo = (length: number): StunMessage => {
       const padded = (length + 3) & ~3;
-      const header = Buffer.from(fromHex('0001 0000 2112a442 000102030405060708090a0b 8022 0004 666f7572'));
+      const header = Buffer.from(fromHex('0001 0000 2112a442 b7e7a701bc34d686fa87dfae 8022 0004 666f7572'));
       header.writeUInt16BE(8 + 4 + padded, 2);
       // What is covered tells the length of the attribute as it is on the wire.
       const covered = Buffer.from(header);
@@ -105,7 +98,7 @@ describe('integrity attributes', () => {
       const mac = createHmac('sha256', KEY).update(covered).digest().subarray(0, length);
       const value = Buffer.alloc(padded);
       value.set(mac);
-      return decode(
+      return decodedMessage(
         Uint8Array.from(
           Buffer.concat([header, fromHex(`001c00${length.toString(16).padStart(2, '0')}`), value]),
         ),
@@ -123,7 +116,7 @@ describe('integrity attributes', () => {
       transactionId: MODERN_ID,
       attributes: [rawAttribute(ATTRIBUTE.MESSAGE_INTEGRITY, new Uint8Array(16))],
     });
-    expect(verifyIntegrity(decode(bytes), { algorithm: 'sha1', key: KEY })).toBe('invalid');
+    expect(verifyIntegrity(decodedMessage(bytes), { algorithm: 'sha1', key: KEY })).toBe('invalid');
   });
 });
 

@@ -10,18 +10,10 @@ import {
   readAttribute,
   transactionIdOf,
 } from '../../../shared/stun/message.ts';
-import type { StunMessage, TransactionId } from '../../../shared/stun/message.ts';
+import type { TransactionId } from '../../../shared/stun/message.ts';
 import { ATTRIBUTE, METHOD } from '../../../shared/stun/registry.ts';
 import { fromHex, toHex } from '../../vectors/hex.ts';
-
-const MODERN_ID = transactionIdOf(fromHex('000102030405060708090a0b'));
-const CLASSIC_ID = transactionIdOf(fromHex('0f0e0d0c0b0a09080706050403020100'));
-
-function decode(bytes: Uint8Array): StunMessage {
-  const decoded = decodeMessage(bytes);
-  if (decoded.kind !== 'message') throw new Error(decoded.reason);
-  return decoded.message;
-}
+import { CLASSIC_ID, decodedMessage, MODERN_ID } from './messages.ts';
 
 describe('encodeMessage', () => {
   it('makes a modern Binding request of a 24-digit transaction id', () => {
@@ -30,7 +22,7 @@ describe('encodeMessage', () => {
       transactionId: MODERN_ID,
       attributes: [CHANGE_REQUEST.of({ address: true, port: false })],
     });
-    expect(toHex(bytes)).toBe('00010008' + '2112a442000102030405060708090a0b' + '0003000400000004');
+    expect(toHex(bytes)).toBe('00010008' + '2112a442b7e7a701bc34d686fa87dfae' + '0003000400000004');
   });
 
   it('makes an RFC 3489 message of a 32-digit one, with its method', () => {
@@ -81,7 +73,7 @@ describe('encodeMessage', () => {
       attributes: [PADDING.of(0xfff8)],
     });
     expect(most.length).toBe(20 + 0xfffc);
-    expect(decode(most).attributes[0]?.value.length).toBe(0xfff8);
+    expect(decodedMessage(most).attributes[0]?.value.length).toBe(0xfff8);
     expect(() =>
       encodeMessage({
         class: 'request',
@@ -96,16 +88,16 @@ describe('encodeMessage', () => {
 
 describe('decodeMessage', () => {
   it('gives a message with its attributes in order, known or not', () => {
-    const message = decode(
+    const message = decodedMessage(
       fromHex(
-        '01010018 2112a442 000102030405060708090a0b 7abc0003 aabbcc00 80220001 41000000 7abc0000 00250000',
+        '01010018 2112a442 b7e7a701bc34d686fa87dfae 7abc0003 aabbcc00 80220001 41000000 7abc0000 00250000',
       ),
     );
     expect(message).toMatchObject({
       class: 'success',
       method: METHOD.BINDING,
       modern: true,
-      transactionId: '000102030405060708090a0b',
+      transactionId: 'b7e7a701bc34d686fa87dfae',
     });
     expect(message.attributes.map(({ type, value }) => [type, toHex(value)])).toEqual([
       [0x7abc, 'aabbcc'],
@@ -142,7 +134,10 @@ describe('decodeMessage', () => {
       attributes: [XOR_MAPPED_ADDRESS.of({ address: '2001:db8::1', port: 5 })],
     });
     const view = Buffer.concat([fromHex('ffffff'), message, fromHex('ff')]).subarray(3, 3 + message.length);
-    expect(readAttribute(decode(view), XOR_MAPPED_ADDRESS)).toEqual({ address: '2001:db8::1', port: 5 });
+    expect(readAttribute(decodedMessage(view), XOR_MAPPED_ADDRESS)).toEqual({
+      address: '2001:db8::1',
+      port: 5,
+    });
   });
 });
 
@@ -150,7 +145,7 @@ describe('readAttribute', () => {
   const first = { address: '192.0.2.1', port: 1 };
 
   it('takes the first of several (RFC 8489 §14)', () => {
-    const message = decode(
+    const message = decodedMessage(
       encodeMessage({
         class: 'success',
         transactionId: MODERN_ID,
@@ -161,7 +156,7 @@ describe('readAttribute', () => {
   });
 
   it('gives undefined for one that is absent, and for one that is malformed', () => {
-    const message = decode(
+    const message = decodedMessage(
       encodeMessage({
         class: 'success',
         transactionId: MODERN_ID,
@@ -178,7 +173,7 @@ describe('readAttribute', () => {
 describe('transactionIdOf', () => {
   it('refuses other lengths, and an RFC 3489 id that would not be one', () => {
     expect(() => transactionIdOf(new Uint8Array(13))).toThrow(new RangeError('a transaction id of 13 bytes'));
-    expect(() => transactionIdOf(fromHex('2112a442000102030405060708090a0b'))).toThrow(
+    expect(() => transactionIdOf(fromHex('2112a442b7e7a701bc34d686fa87dfae'))).toThrow(
       new RangeError('an RFC 3489 transaction id that begins with the magic cookie'),
     );
   });
