@@ -13,13 +13,8 @@ import {
 } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import type { ServerRole } from '../shared/role.ts';
+import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, DEFAULT_PORT } from './defaults.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress, isLoopback } from './local-addresses.ts';
-
-/** RFC 8489 §16.7, and natprobed's second port. */
-export const DEFAULT_PORT = 3478;
-export const DEFAULT_ALTERNATE_PORT = 3479;
-/** Loopback, so that nothing is opened to the network that nobody asked for. */
-export const DEFAULT_HTTP: Endpoint = { address: '127.0.0.1', port: 8478 };
 
 /** The command line's options, as typed. */
 export interface ServerFlags {
@@ -223,9 +218,9 @@ function readAdvertise(
 
 function readHttp(flag: string | false | undefined): HttpConfig | undefined {
   if (flag === false) return undefined;
-  if (flag === undefined) return { host: DEFAULT_HTTP.address, port: DEFAULT_HTTP.port, required: false };
+  if (flag === undefined) return { host: DEFAULT_HTTP_HOST, port: DEFAULT_HTTP_PORT, required: false };
   const { host, port } = parseHostPort(flag, '--http');
-  return { host, port: port ?? DEFAULT_HTTP.port, required: true };
+  return { host, port: port ?? DEFAULT_HTTP_PORT, required: true };
 }
 
 /**

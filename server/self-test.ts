@@ -106,9 +106,9 @@ async function runChecks(socket: Socket, checks: readonly UdpCheck[]): Promise<v
 
 function reportUdp({ to, from, answered, wrongSource }: UdpCheck): void {
   if (answered) return;
-  const asked = sameEndpoint(to, from) ? '' : `, asked through ${formatEndpoint(to)} with CHANGE-REQUEST,`;
+  const how = sameEndpoint(to, from) ? '' : ` (through ${formatEndpoint(to)} with CHANGE-REQUEST)`;
   const what = wrongSource === undefined ? 'no answer' : `answered from ${formatEndpoint(wrongSource)}`;
-  throw new NatprobeError('ERR_SELF_TEST', `UDP ${formatEndpoint(from)}${asked}`, what);
+  throw new NatprobeError('ERR_SELF_TEST', `UDP ${formatEndpoint(from)}${how}`, what);
 }
 
 async function testTcp(endpoint: Endpoint): Promise<void> {

@@ -59,9 +59,13 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     await Promise.all(open.map((part) => part.close()));
   };
   try {
+    const http = config.http && (await openHttp(config.http, config.families, log));
+    if (http !== undefined) open.push(http);
+    // Where HTTP could not be had, somebody else may have that port.
+    const service = config.http !== undefined && http === undefined ? undefined : config.service;
     for (const family of config.families) {
-      const udpCore = createCore(family, config);
-      const tcpCore = createCore(family, config);
+      const udpCore = createCore(family, service);
+      const tcpCore = createCore(family, service);
       const udp = await openUdpLane(family, udpCore);
       open.push(udp);
       const tcp = await openTcpLane(family, tcpCore, limits, connections);
@@ -71,8 +75,6 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         tcp: { ...tcpCore.counters.snapshot(), connections: { ...tcp.counts } },
       }));
     }
-    const http = config.http && (await openHttp(config.http, config.families, log));
-    if (http !== undefined) open.push(http);
     if (config.selfTest) await Promise.all(config.families.map(testFamily));
     return {
       families: config.families,
@@ -86,7 +88,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   }
 }
 
-function createCore(family: FamilyConfig, { service }: ServerConfig): AnswerCore {
+function createCore(family: FamilyConfig, service: ServerConfig['service']): AnswerCore {
   return new AnswerCore({
     family: family.family,
     endpoints: family.advertised,

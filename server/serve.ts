@@ -1,0 +1,70 @@
+/** From flags to a server that runs until a signal: reads the machine, tells people, watches signals. */
+import { networkInterfaces } from 'node:os';
+import { formatEndpoint } from '../shared/endpoint.ts';
+import { type FamilyConfig, type ServerFlags, configureServer, describeEndpoints } from './config.ts';
+import type { LocalAddress } from './local-addresses.ts';
+import type { Log } from './log.ts';
+import { startServer } from './server.ts';
+
+/** A stop takes no longer, whatever still holds on. */
+const STOP_TIMEOUT_MS = 900;
+const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Starts the server; rejects with a NatprobeError if it can't. It ends the process on a signal. */
+export async function serve(flags: ServerFlags, json: boolean, log: Log): Promise<void> {
+  const config = configureServer(flags, listLocalAddresses());
+  for (const family of config.families) announce(family, log);
+  const server = await startServer(config, { log });
+  if (server.http !== undefined) log('info', `HTTP on http://${formatEndpoint(server.http)}`);
+  stopOnSignal(() => server.stop(), log);
+  const endpoints = server.families.map(({ advertised }) =>
+    advertised.flatMap((endpoint) => (endpoint === undefined ? [] : [formatEndpoint(endpoint)])),
+  );
+  const ready = `natprobed ready ${endpoints.flat().join(' ')}`;
+  process.stdout.write(`${json ? JSON.stringify({ event: 'ready', endpoints: endpoints.flat() }) : ready}\n`);
+}
+
+/** Says what a family is served on, and with one address what that costs and how to get two. */
+function announce(family: FamilyConfig, log: Log): void {
+  const label = family.family === 'ipv4' ? 'IPv4' : 'IPv6';
+  const oneAddress = family.bound[2] === undefined;
+  const mode = oneAddress ? 'one-address' : 'two-address';
+  log('info', `${label}, ${mode} mode: UDP and TCP on ${describeEndpoints(family)}`, {
+    family: family.family,
+    mode,
+    endpoints: family.bound.filter((endpoint) => endpoint !== undefined).map(formatEndpoint),
+  });
+  if (!oneAddress) return;
+  const { address } = family.bound[0];
+  log(
+    'warning',
+    `${label} has one address, so clients cannot learn their NAT's filtering; give this machine a second ` +
+      `address (ip address add ADDRESS dev INTERFACE) and start with --ip ${address} --alt-ip ADDRESS`,
+  );
+}
+
+/** The first signal stops the server, the second one ends the process. */
+function stopOnSignal(stop: () => Promise<void>, log: Log): void {
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(SIGNAL_EXIT_CODES[signal]);
+      stopping = true;
+      log('info', `${signal}: stopping`);
+      setTimeout(() => process.exit(0), STOP_TIMEOUT_MS).unref();
+      void stop().then(() => process.exit(0));
+    });
+  }
+}
+
+function listLocalAddresses(): LocalAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, infos]) =>
+    (infos ?? []).map(({ family, address, cidr, internal }) => ({
+      interface: name,
+      family: family === 'IPv4' ? ('ipv4' as const) : ('ipv6' as const),
+      address,
+      prefixLength: Number(cidr?.split('/')[1]),
+      loopback: internal,
+    })),
+  );
+}

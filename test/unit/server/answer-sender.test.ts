@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { CHANGE_REQUEST } from '../../../shared/stun/attributes/behaviour.ts';
+import { RECEIPT_REQUEST } from '../../../shared/stun/attributes/natprobe.ts';
+import { AnswerSender, type SendingSocket } from '../../../server/udp/answer-sender.ts';
+import { CLIENT, createCore, exchange, hexOf, request } from '../answer/exchange.ts';
+
+interface Send {
+  readonly socket: string;
+  readonly bytes: Uint8Array;
+  readonly port: number;
+  readonly finish: (error: Error | null) => void;
+}
+
+/** Sockets whose sends wait until the test finishes them. */
+class HeldSockets {
+  readonly sends: Send[] = [];
+  /** As the system's: sends that it has not taken. */
+  queued = 0;
+  readonly sockets: SendingSocket[] = ['PP', 'PA', 'AP', 'AA'].map((socket) => ({
+    send: (bytes, offset, length, port, address, finish) => {
+      expect([offset, address]).toEqual([0, CLIENT.address]);
+      this.sends.push({ socket, bytes: bytes.subarray(0, length), port, finish });
+    },
+    getSendQueueCount: () => this.queued,
+  }));
+}
+
+const ASK_RECEIPT = request([CHANGE_REQUEST.of({ address: true, port: true }), RECEIPT_REQUEST.of(84)]);
+
+function start(): { core: ReturnType<typeof createCore>; held: HeldSockets; sender: AnswerSender } {
+  const core = createCore();
+  const held = new HeldSockets();
+  return { core, held, sender: new AnswerSender(core, held.sockets) };
+}
+
+describe('a receipt', () => {
+  it('leaves once the response has been sent, though the core has gone on', () => {
+    const { core, held, sender } = start();
+    const [, receipt] = exchange(core, ASK_RECEIPT);
+    sender.send(2, CLIENT.address);
+    expect(held.sends.map(({ socket }) => socket)).toEqual(['AA']);
+    exchange(core, request([CHANGE_REQUEST.of({ address: true, port: false }), RECEIPT_REQUEST.of(84)]), {
+      source: { address: '198.51.100.99', port: 9 },
+    });
+    held.sends[0]!.finish(null);
+    expect(held.sends.map(({ socket, port, bytes }) => [socket, port, hexOf(bytes)])[1]).toEqual([
+      'PP',
+      40000,
+      receipt!.hex,
+    ]);
+    held.sends[1]!.finish(null);
+    expect(sender.counts).toEqual({
+      responses: 1,
+      receipts: 1,
+      errors: 0,
+      withheldReceipts: 0,
+      queueFull: 0,
+    });
+  });
+
+  it('does not leave if the response could not be sent', () => {
+    const { core, held, sender } = start();
+    exchange(core, ASK_RECEIPT);
+    sender.send(2, CLIENT.address);
+    held.sends[0]!.finish(new Error('ENETUNREACH'));
+    expect(held.sends).toHaveLength(1);
+    expect(sender.counts).toEqual({
+      responses: 0,
+      receipts: 0,
+      errors: 1,
+      withheldReceipts: 1,
+      queueFull: 0,
+    });
+  });
+
+  it('does not leave after the stop', () => {
+    const { core, held, sender } = start();
+    exchange(core, ASK_RECEIPT);
+    sender.send(2, CLIENT.address);
+    sender.close();
+    held.sends[0]!.finish(null);
+    expect(held.sends).toHaveLength(1);
+  });
+
+  it('that could not be sent is counted', () => {
+    const { core, held, sender } = start();
+    exchange(core, ASK_RECEIPT);
+    sender.send(2, CLIENT.address);
+    held.sends[0]!.finish(null);
+    held.sends[1]!.finish(new Error('EPERM'));
+    expect(sender.counts).toEqual({
+      responses: 1,
+      receipts: 0,
+      errors: 1,
+      withheldReceipts: 0,
+      queueFull: 0,
+    });
+  });
+});
+
+describe('a socket that is full', () => {
+  it('keeps the bytes of the send under way, and loses what comes meanwhile', () => {
+    const { core, held, sender } = start();
+    const [first] = exchange(core, request());
+    held.sockets[0]!.getSendQueueCount = () => (held.sends.length > 0 ? 1 : 0);
+    sender.send(1, CLIENT.address);
+    exchange(core, request([CHANGE_REQUEST.of({ address: true, port: true })]));
+    expect(hexOf(held.sends[0]!.bytes)).toBe(first!.hex);
+    // From another socket it still goes.
+    sender.send(1, CLIENT.address);
+    exchange(core, request());
+    sender.send(1, CLIENT.address);
+    expect(held.sends.map(({ socket }) => socket)).toEqual(['PP', 'AA']);
+    expect(sender.counts.queueFull).toBe(1);
+  });
+});

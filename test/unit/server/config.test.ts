@@ -1,0 +1,189 @@
+import { describe, expect, it } from 'vitest';
+import { type ServerFlags, configureServer, describeEndpoints } from '../../../server/config.ts';
+import { type LocalAddress, chooseAddresses, isLocalAddress } from '../../../server/local-addresses.ts';
+
+const LOOPBACK: LocalAddress[] = [
+  { interface: 'lo', family: 'ipv4', address: '127.0.0.1', prefixLength: 8, loopback: true },
+  { interface: 'lo', family: 'ipv6', address: '::1', prefixLength: 128, loopback: true },
+];
+const LOCAL: LocalAddress[] = [
+  ...LOOPBACK,
+  { interface: 'eth0', family: 'ipv4', address: '192.0.2.1', prefixLength: 24, loopback: false },
+  { interface: 'bridge0', family: 'ipv4', address: '172.17.0.1', prefixLength: 16, loopback: false },
+  { interface: 'eth0', family: 'ipv4', address: '192.0.2.2', prefixLength: 24, loopback: false },
+  { interface: 'eth0', family: 'ipv6', address: 'fe80::1', prefixLength: 64, loopback: false },
+  { interface: 'eth0', family: 'ipv6', address: '2001:db8::1', prefixLength: 64, loopback: false },
+];
+const TWO: ServerFlags = { ip: ['192.0.2.1'], altIp: ['192.0.2.2'] };
+
+function configure(flags: ServerFlags): ReturnType<typeof configureServer> {
+  return configureServer(flags, LOCAL);
+}
+
+describe('addresses', () => {
+  it('are those given, once a family, in any spelling', () => {
+    const { families } = configure({
+      ...TWO,
+      ip: ['192.0.2.1', '2001:DB8:0::1'],
+      port: '3000',
+      altPort: '3001',
+    });
+    const endpoints = [
+      { address: '192.0.2.1', port: 3000 },
+      { address: '192.0.2.1', port: 3001 },
+      { address: '192.0.2.2', port: 3000 },
+      { address: '192.0.2.2', port: 3001 },
+    ];
+    const ipv6 = [
+      { address: '2001:db8::1', port: 3000 },
+      { address: '2001:db8::1', port: 3001 },
+      undefined,
+      undefined,
+    ];
+    expect(families).toEqual([
+      { family: 'ipv4', bound: endpoints, advertised: endpoints },
+      { family: 'ipv6', bound: ipv6, advertised: ipv6 },
+    ]);
+  });
+
+  it('are chosen without --ip: reachable, the second from the same interface', () => {
+    expect(chooseAddresses(LOCAL)).toEqual([
+      { family: 'ipv4', primary: '192.0.2.1', alternate: '192.0.2.2' },
+      { family: 'ipv6', primary: '2001:db8::1', alternate: undefined },
+    ]);
+    expect(configure({}).families.map(({ family }) => family)).toEqual(['ipv4', 'ipv6']);
+    expect(configure({}).families[0]!.bound[0]).toEqual({ address: '192.0.2.1', port: 3478 });
+    expect(configure({}).families[0]!.bound[3]).toEqual({ address: '192.0.2.2', port: 3479 });
+  });
+
+  it('are loopback where there is nothing else', () => {
+    expect(chooseAddresses(LOOPBACK)).toEqual([
+      { family: 'ipv4', primary: '127.0.0.1', alternate: undefined },
+      { family: 'ipv6', primary: '::1', alternate: undefined },
+    ]);
+    expect(chooseAddresses([])).toEqual([]);
+  });
+
+  it('may be any of the loopback network', () => {
+    expect(['127.0.0.2', '127.255.0.9', '::1'].map((address) => isLocalAddress(address, LOCAL))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(['128.0.0.1', '192.0.2.3', '::2'].map((address) => isLocalAddress(address, LOCAL))).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('--advertise', () => {
+  it('is what clients are told, while sockets keep the private addresses', () => {
+    const { families } = configure({ ...TWO, advertise: ['192.0.2.1=203.0.113.1', '192.0.2.2=203.0.113.2'] });
+    const [family] = families;
+    expect(family!.bound.map((endpoint) => endpoint?.address)).toEqual([
+      '192.0.2.1',
+      '192.0.2.1',
+      '192.0.2.2',
+      '192.0.2.2',
+    ]);
+    expect(family!.advertised.map((endpoint) => endpoint?.address)).toEqual([
+      '203.0.113.1',
+      '203.0.113.1',
+      '203.0.113.2',
+      '203.0.113.2',
+    ]);
+    expect(describeEndpoints(family!).split(', ')[3]).toBe('192.0.2.2:3479 (advertised as 203.0.113.2:3479)');
+  });
+});
+
+describe('HTTP and SERVICE', () => {
+  it('HTTP is on loopback unless asked elsewhere, or for nothing', () => {
+    expect(configure(TWO).http).toEqual({ host: '127.0.0.1', port: 8478, required: false });
+    expect(configure({ ...TWO, http: '192.0.2.1:8080' }).http).toEqual({
+      host: '192.0.2.1',
+      port: 8080,
+      required: true,
+    });
+    expect(configure({ ...TWO, http: '[::]' }).http).toEqual({ host: '::', port: 8478, required: true });
+    expect(configure({ ...TWO, http: false }).http).toBeUndefined();
+  });
+
+  it('SERVICE is told only where clients would find it', () => {
+    expect(configure(TWO).service).toBeUndefined();
+    expect(configure({ ...TWO, http: '192.0.2.1:8080' }).service).toEqual({ scheme: 'http', port: 8080 });
+    expect(configure({ ...TWO, http: '0.0.0.0:8080' }).service).toEqual({ scheme: 'http', port: 8080 });
+    expect(configure({ ip: ['127.0.0.1'] }).service).toEqual({ scheme: 'http', port: 8478 });
+    expect(configure({ ...TWO, http: false }).service).toBeUndefined();
+    expect(configure({ ...TWO, publicUrl: 'https://nat.example.org' }).service).toEqual({
+      scheme: 'https',
+      port: 443,
+    });
+    expect(configure({ ...TWO, publicUrl: 'http://nat.example.org:81/x' }).service).toEqual({
+      scheme: 'http',
+      port: 81,
+    });
+  });
+});
+
+describe('mistakes', () => {
+  const mistakes: [string, ServerFlags, RegExp][] = [
+    [
+      'no address',
+      { ip: ['example.org'] },
+      /^--ip: not an address .*got "example\.org"; it takes an IP address/,
+    ],
+    [
+      'not on this machine',
+      { ip: ['192.0.2.9'] },
+      /^--ip: this machine does not have that address \(got 192\.0\.2\.9; it has 127\.0\.0\.1, 192\.0\.2\.1,/,
+    ],
+    ['wildcard', { ip: ['0.0.0.0'] }, /^--ip: this machine does not have that address/],
+    ['second not here', { ip: ['192.0.2.1'], altIp: ['192.0.2.9'] }, /^--alt-ip: this machine does not have/],
+    ['link-local', { ip: ['fe80::1'] }, /^--ip: .*fe80::1 is link-local/],
+    ['twice a family', { ip: ['192.0.2.1', '192.0.2.2'] }, /^--ip: .*given twice for IPv4/],
+    ['--alt-ip alone', { altIp: ['192.0.2.2'] }, /^--alt-ip: .*192\.0\.2\.2 needs an IPv4 --ip/],
+    ['--alt-ip of another family', { ip: ['2001:db8::1'], altIp: ['192.0.2.2'] }, /needs an IPv4 --ip/],
+    [
+      'the same address',
+      { ip: ['192.0.2.1'], altIp: ['192.0.2.1'] },
+      /^--alt-ip: .*the same as --ip, 192\.0\.2\.1/,
+    ],
+    ['the same port', { ...TWO, port: '3479' }, /^--alt-port: .*the same as --port, 3479/],
+    ['port 0', { ...TWO, port: '0' }, /^--port: not a port \(got "0"\)/],
+    ['port 65536', { ...TWO, altPort: '65536' }, /^--alt-port: not a port/],
+    ['--advertise without =', { ...TWO, advertise: ['203.0.113.1'] }, /^--advertise: .*PRIVATE=PUBLIC/],
+    [
+      '--advertise of a name',
+      { ...TWO, advertise: ['192.0.2.1=example.org'] },
+      /^--advertise: not an address/,
+    ],
+    [
+      '--advertise of a stranger',
+      { ...TWO, advertise: ['192.0.2.7=203.0.113.1'] },
+      /192\.0\.2\.7 is none of the addresses served: 192\.0\.2\.1, 192\.0\.2\.2/,
+    ],
+    [
+      '--advertise twice',
+      { ...TWO, advertise: ['192.0.2.1=203.0.113.1', '192.0.2.1=203.0.113.2'] },
+      /192\.0\.2\.1 is there twice/,
+    ],
+    ['--advertise across families', { ...TWO, advertise: ['192.0.2.1=2001:db8::9'] }, /mixes IPv4 and IPv6/],
+    [
+      'one public for both',
+      { ...TWO, advertise: ['192.0.2.1=192.0.2.2'] },
+      /both addresses would be 192\.0\.2\.2/,
+    ],
+    ['--http', { ...TWO, http: 'host:http' }, /^--http: not a port/],
+    ['--public-url', { ...TWO, publicUrl: 'nat.example.org' }, /^--public-url: not an http or https URL/],
+    [
+      '--public-url',
+      { ...TWO, publicUrl: 'ftp://nat.example.org' },
+      /^--public-url: not an http or https URL/,
+    ],
+  ];
+  it.each(mistakes)('%s is named', (_, flags, message) => {
+    expect(() => configure(flags)).toThrow(message);
+  });
+});

@@ -1,0 +1,154 @@
+/** The program itself, as a process. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { XOR_MAPPED_ADDRESS } from '../../../shared/stun/attributes/address.ts';
+import { readAttribute } from '../../../shared/stun/message.ts';
+import { VERSION } from '../../../shared/version.ts';
+import { request } from '../answer/exchange.ts';
+import { UdpClient, findFreePorts } from './loopback.ts';
+
+const MAIN = fileURLToPath(new URL('../../../server/main.ts', import.meta.url));
+
+interface Running {
+  readonly child: ChildProcess;
+  stdout: string;
+  stderr: string;
+  readonly exit: Promise<number | null>;
+}
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+function run(...args: string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
+  const exit = once(child, 'close').then(([code]) => code as number | null);
+  const running: Running = { child, stdout: '', stderr: '', exit };
+  child.stdout.on('data', (chunk: Buffer) => (running.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (running.stderr += chunk.toString()));
+  return running;
+}
+
+async function startReady(...args: string[]): Promise<Running> {
+  const running = run(...args);
+  const gone = running.exit.then(() => Promise.reject(new Error(`it ended: ${running.stderr}`)));
+  gone.catch(() => undefined);
+  while (!running.stdout.includes('\n')) await Promise.race([once(running.child.stdout!, 'data'), gone]);
+  return running;
+}
+
+describe('natprobed', () => {
+  it('serves two addresses, says where, answers, and stops on SIGTERM with 0 within a second', async () => {
+    const [port, alternatePort] = await findFreePorts('127.0.0.1', '127.0.0.2');
+    const flags = [
+      '--ip',
+      '127.0.0.1',
+      '--alt-ip',
+      '127.0.0.2',
+      '--port',
+      `${port}`,
+      '--alt-port',
+      `${alternatePort}`,
+    ];
+    const running = await startReady(...flags, '--no-http');
+    const four = ['127.0.0.1', '127.0.0.2'].flatMap((a) => [`${a}:${port}`, `${a}:${alternatePort}`]);
+    expect(running.stdout).toBe(`natprobed ready ${four.join(' ')}\n`);
+    expect(running.stderr).toBe(`natprobed: IPv4, two-address mode: UDP and TCP on ${four.join(', ')}\n`);
+    const client = await UdpClient.open();
+    client.send(request(), { address: '127.0.0.2', port });
+    const [answer] = await client.hear(1);
+    expect(readAttribute(answer!.message, XOR_MAPPED_ADDRESS)).toEqual(client.endpoint);
+    client.close();
+    const signalledAt = performance.now();
+    running.child.kill('SIGTERM');
+    expect(await running.exit).toBe(0);
+    expect(performance.now() - signalledAt).toBeLessThan(1000);
+  });
+
+  it('says what one address costs and how to get two; SIGINT stops it too', async () => {
+    const [port, alternatePort] = await findFreePorts('::1');
+    const running = await startReady(
+      '--ip',
+      '::1',
+      '--port',
+      `${port}`,
+      '--alt-port',
+      `${alternatePort}`,
+      '--no-http',
+    );
+    expect(running.stdout).toBe(`natprobed ready [::1]:${port} [::1]:${alternatePort}\n`);
+    expect(running.stderr).toContain('IPv6, one-address mode');
+    expect(running.stderr).toContain('start with --ip ::1 --alt-ip ADDRESS');
+    running.child.kill('SIGINT');
+    expect(await running.exit).toBe(0);
+  });
+
+  it('serves /healthz, and logs NDJSON if asked', async () => {
+    const [port, alternatePort] = await findFreePorts('127.0.0.1');
+    const [httpPort] = await findFreePorts('127.0.0.1');
+    const ports = ['--port', `${port}`, '--alt-port', `${alternatePort}`, '--http', `127.0.0.1:${httpPort}`];
+    const running = await startReady('--ip', '127.0.0.1', ...ports, '--json');
+    expect(JSON.parse(running.stdout)).toEqual({
+      event: 'ready',
+      endpoints: [`127.0.0.1:${port}`, `127.0.0.1:${alternatePort}`],
+    });
+    const logged = running.stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { level: string });
+    expect(logged.map(({ level }) => level)).toEqual(['info', 'warning', 'info']);
+    const response = await fetch(`http://127.0.0.1:${httpPort}/healthz`);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({
+      status: 'ok',
+      families: [{ family: 'ipv4', mode: 'one-address' }],
+    });
+    running.child.kill('SIGTERM');
+    expect(await running.exit).toBe(0);
+  });
+
+  it('ends in 2 for a wrong option, and names it in one line', async () => {
+    const wrong: [string[], RegExp][] = [
+      [['--ip', '203.0.113.77'], /^natprobed: error: --ip: this machine does not have that address .*\n$/],
+      [['--port', 'x'], /^natprobed: error: --port: not a port .*\n$/],
+      [
+        ['--frobnicate'],
+        /^natprobed: error: command line: not understood \(unknown option '--frobnicate'\); see --help\n$/,
+      ],
+      [['serve'], /^natprobed: error: command line: not understood \(too many arguments.*\n$/],
+    ];
+    for (const [args, message] of wrong) {
+      const running = run(...args);
+      expect(await running.exit).toBe(2);
+      expect(running.stderr).toMatch(message);
+      expect(running.stdout).toBe('');
+    }
+  });
+
+  it('tells its version, and its options with examples', async () => {
+    for (const flag of ['-v', '--version']) {
+      const version = run(flag);
+      expect(await version.exit).toBe(0);
+      expect(version.stdout).toBe(`${VERSION}\n`);
+    }
+    const help = run('--help');
+    expect(await help.exit).toBe(0);
+    for (const option of [
+      '--ip',
+      '--alt-ip',
+      '--port',
+      '--alt-port',
+      '--advertise',
+      '--http',
+      '--public-url',
+    ]) {
+      expect(help.stdout).toContain(`  ${option} `);
+    }
+    expect(help.stdout).toContain('Examples:\n  natprobed --ip');
+    expect(help.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  });
+});
