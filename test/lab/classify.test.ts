@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Family } from '../../shared/endpoint.ts';
 import { isClassified, type Report } from '../../shared/report/report.ts';
+import { inLanes } from '../support/lanes.ts';
 import { describeIf } from '../support/requirements.ts';
 import { FAMILIES, openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
@@ -208,20 +209,6 @@ async function behind(internet: Internet, nat: LabNat, body: (site: Site) => Pro
   } finally {
     await site.close();
   }
-}
-
-/** Takes each item once, `lanes` of them at a time. */
-async function inLanes<T>(
-  lanes: number,
-  items: readonly T[],
-  body: (item: T) => Promise<void>,
-): Promise<void> {
-  const waiting = [...items];
-  await Promise.all(
-    Array.from({ length: lanes }, async () => {
-      for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await body(item);
-    }),
-  );
 }
 
 function median(values: readonly number[]): number {

@@ -22,7 +22,7 @@ export const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 
 export interface Internet {
   readonly server: Namespace;
-  /** Connects a client behind this NAT. At most 31 at a time; a closed site's place is not used again. */
+  /** Connects a client behind this NAT. At most 31 at a time. */
   attach(nat: LabNat): Promise<Site>;
   /** Removes everything. */
   close(): Promise<void>;
@@ -49,11 +49,11 @@ export async function openInternet(): Promise<Internet> {
     return namespace;
   };
   const [router, server] = await Promise.all([openHost('router'), openHost('server')]);
-  const sites = new Set<Site>();
-  let sitesMade = 0;
+  const sites = new Map<number, Site>();
+  const freeNumbers = Array.from({ length: MOST_SITES }, (_, index) => index + 1);
 
   const removeAll = async (): Promise<void> => {
-    await Promise.all([...sites].map((site) => site.close()));
+    await Promise.all([...sites.values()].map((site) => site.close()));
     await Promise.all([router.close(), server.close()]);
   };
 
@@ -62,7 +62,7 @@ export async function openInternet(): Promise<Internet> {
     await joinNetworks(server, 'net', router, 'server', SERVER_NETWORK);
     await server.script(
       FAMILIES.map((family) =>
-        addAddress('net', `${SERVER_ADDRESSES[family].alternate}/${PREFIX_LENGTH[family]}`),
+        addAddress('net', SERVER_ADDRESSES[family].alternate, SERVER_NETWORK.prefix[family]),
       ).join('\n'),
     );
   } catch (error) {
@@ -73,10 +73,18 @@ export async function openInternet(): Promise<Internet> {
   return {
     server,
     async attach(nat) {
-      sitesMade++;
-      const site = await attachSite(nat, sitesMade, router, openHost);
-      sites.add(site);
-      return { ...site, close: () => (sites.delete(site), site.close()) };
+      const number = freeNumbers.shift();
+      if (number === undefined) throw new Error(`the lab has addresses for ${MOST_SITES} sites at a time`);
+      const site = await attachSite(nat, number, router, openHost);
+      sites.set(number, site);
+      return {
+        ...site,
+        async close() {
+          sites.delete(number);
+          await site.close();
+          freeNumbers.push(number);
+        },
+      };
     },
     close: removeAll,
   };
@@ -91,8 +99,7 @@ interface Network {
   readonly prefix: Readonly<Record<Family, string>>;
 }
 
-/** What every network of the lab has, but for IPv4 networks of 8 addresses in the public space. */
-const PREFIX_LENGTH: Readonly<Record<Family, number>> = { ipv4: 24, ipv6: 64 };
+/** A site has 8 addresses of 198.51.100.0/24, and 8 of 192.0.2.0/24 for a client without NAT; the first 8 stay free. */
 const MOST_SITES = 31;
 
 const SERVER_NETWORK: Network = {
@@ -107,11 +114,12 @@ async function attachSite(
   router: Namespace,
   open: (name: string) => Promise<Namespace>,
 ): Promise<Site> {
-  if (number > MOST_SITES) throw new Error(`the lab's addresses are enough for ${MOST_SITES} sites`);
   const names = nat.layers.map((_, layer) => `${nat.name} gateway ${layer}`);
   const [client, ...gateways] = await Promise.all([`${nat.name} client`, ...names].map(open));
   const device = `site${number}`;
   const close = async (): Promise<void> => {
+    // Its namespaces would take it along, but only some time after their last process.
+    await router.script(`ip link delete ${device} 2>/dev/null || true`);
     await Promise.all([client!, ...gateways].map((namespace) => namespace.close()));
   };
 
@@ -154,17 +162,16 @@ async function joinNetworks(
   outerDevice: string,
   network: Network,
 ): Promise<void> {
-  const lengthOf = (family: Family): string => network.prefix[family].split('/')[1]!;
   await inner.script(`ip link add ${innerDevice} type veth peer name ${outerDevice} netns ${outer.holder}`);
   await outer.script(
     [
-      ...FAMILIES.map((family) => addAddress(outerDevice, `${network.outer[family]}/${lengthOf(family)}`)),
+      ...FAMILIES.map((family) => addAddress(outerDevice, network.outer[family], network.prefix[family])),
       `ip link set ${outerDevice} up`,
     ].join('\n'),
   );
   await inner.script(
     [
-      ...FAMILIES.map((family) => addAddress(innerDevice, `${network.inner[family]}/${lengthOf(family)}`)),
+      ...FAMILIES.map((family) => addAddress(innerDevice, network.inner[family], network.prefix[family])),
       `ip link set ${innerDevice} up`,
       ...FAMILIES.map((family) => `ip route add default via ${network.outer[family]} dev ${innerDevice}`),
     ].join('\n'),
@@ -233,8 +240,8 @@ function rulesScript(layer: Gateway): string {
   ].join('\n');
 }
 
-function addAddress(device: string, address: string): string {
-  return `ip address add ${address} dev ${device}`;
+function addAddress(device: string, address: string, prefix: string): string {
+  return `ip address add ${address}/${prefix.split('/')[1]!} dev ${device}`;
 }
 
 // Duplicate address detection would hold every IPv6 address back for a second or two.

@@ -2,8 +2,9 @@
 import { constants } from 'node:os';
 import { endOf, labMissing } from './namespaces.ts';
 import { openInternet, SERVER_ADDRESSES } from './internet.ts';
-import { LAB_NATS, labNat, type Truth } from './nats.ts';
+import { LAB_NATS, labNat } from './nats.ts';
 import { readReport, runNatprobe, startNatprobed } from './natprobe.ts';
+import { describeVerdict, printTable } from './table.ts';
 
 const USAGE = `Usage: npm run lab -- --list
        npm run lab -- run NAT [--loss PERCENT] -- COMMAND...
@@ -31,8 +32,8 @@ async function main(words: string[]): Promise<number> {
 function list(): number {
   const rows = LAB_NATS.map((nat) => [
     nat.name,
-    truthText(nat.truth.ipv4),
-    truthText(nat.truth.ipv6),
+    describeVerdict(nat.truth.ipv4),
+    describeVerdict(nat.truth.ipv6),
     nat.madeOf,
   ]);
   printTable([['NAT', 'IPv4', 'IPv6', 'made of'], ...rows]);
@@ -86,8 +87,8 @@ async function all(): Promise<number> {
       ] as const) {
         const finished = await runNatprobe(site.client, ['--server', SERVER_ADDRESSES[family].primary, flag]);
         const { verdict, timing } = readReport(finished);
-        const truth = truthText(nat.truth[family]);
-        const said = truthText(verdict);
+        const truth = describeVerdict(nat.truth[family]);
+        const said = describeVerdict(verdict);
         if (said !== truth) wrong++;
         rows.push([
           nat.name,
@@ -111,33 +112,6 @@ function lossOf(options: readonly string[]): number | undefined {
   const [flag, percent = '', ...others] = options;
   if (flag !== '--loss' || others.length > 0 || !/^\d{1,2}$/.test(percent)) return undefined;
   return Number(percent);
-}
-
-function truthText({ type, mapping, filtering }: Pick<Truth, 'type' | 'mapping' | 'filtering'>): string {
-  return mapping === 'unknown' && filtering === 'unknown'
-    ? type
-    : `${type} (${SHORT[mapping]}/${SHORT[filtering]})`;
-}
-
-const SHORT: Readonly<Record<Truth['mapping'] | Truth['filtering'], string>> = {
-  none: 'none',
-  'endpoint-independent': 'EI',
-  'address-dependent': 'AD',
-  'address-and-port-dependent': 'APD',
-  dependent: 'dependent',
-  unknown: 'unknown',
-};
-
-function printTable(rows: readonly (readonly string[])[]): void {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  for (const row of rows) {
-    console.log(
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    );
-  }
 }
 
 function complain(text: string): number {

@@ -15,6 +15,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SERVER = `${ROOT}server/main.ts`;
 /** Runs natprobe from source. */
 export const NATPROBE_COMMAND = [process.execPath, `${ROOT}probe/cli/main.ts`] as const;
+/** Neither a developer's configuration nor their server. */
+export const NATPROBE_ENVIRONMENT = { NATPROBE_SERVER: '', XDG_CONFIG_HOME: '/nonexistent' };
 const READY = 'natprobed ready';
 const START_TIMEOUT_MS = 30_000;
 
@@ -75,8 +77,7 @@ export function runNatprobe(
 ): Promise<Finished> {
   return client.run(NATPROBE_COMMAND[0], [NATPROBE_COMMAND[1], ...args, '--json'], {
     ...options,
-    // Neither a developer's configuration nor their server.
-    env: { NATPROBE_SERVER: '', XDG_CONFIG_HOME: '/nonexistent', ...options.env },
+    env: { ...NATPROBE_ENVIRONMENT, ...options.env },
   });
 }
 
