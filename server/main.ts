@@ -4,6 +4,10 @@ import { NatprobeError } from '../shared/errors.ts';
 import { createLog } from './log.ts';
 import { parseCommandLine } from './program.ts';
 
+// A reader of the log that has gone away must not end the server.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
 const args = process.argv.slice(2);
 const json = args.includes('--json');
 const log = createLog(
