@@ -8,13 +8,15 @@ import type {
   RefusalEvidence,
   RunEvidence,
   SocketEvidence,
+  Stray,
   TcpEvidence,
 } from '../../shared/nat/evidence.ts';
-import { type Request, requestKey } from './request.ts';
+import { asksForReceipt, type Request, requestKey } from './request.ts';
 
 interface GrowingSeries extends BindingEvidence {
   readonly sends: BindingSend[];
   readonly replies: BindingReply[];
+  strays?: Stray[];
 }
 
 /** A reply before it is known which send it belongs to. */
@@ -56,23 +58,41 @@ export class EvidenceLog {
     return false;
   }
 
-  addSend(request: Request, receipt: boolean, transactionId: string, atMs: number): void {
+  addSend(request: Request, transactionId: string, atMs: number): void {
     const key = requestKey(request);
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { kind: 'binding', ...request, receipt, sends: [], replies: [] };
+      series = { kind: 'binding', ...request, receipt: asksForReceipt(request), sends: [], replies: [] };
       this.#series.set(key, series);
     }
     this.#transactions.set(transactionId, { series, send: series.sends.length });
     series.sends.push({ atMs, transactionId });
   }
 
-  /** Files a reply under the transaction that it names. False if there is none on that socket. */
+  /**
+   * Files a reply under the transaction that it names: as a stray if another socket heard it than
+   * the one that asked. False if there is no such transaction.
+   */
   addReply(socket: string, transactionId: string, reply: UnmatchedReply): boolean {
     const transaction = this.#transactions.get(transactionId);
-    if (transaction?.series.socket !== socket) return false;
-    transaction.series.replies.push({ send: transaction.send, ...reply });
+    if (transaction === undefined) return false;
+    const { series, send } = transaction;
+    if (series.socket === socket) series.replies.push({ send, ...reply });
+    else if (reply.kind !== 'response') return false;
+    else this.#addStray(transaction, { kind: 'response', send, atMs: reply.atMs, socket, from: reply.from });
     return true;
+  }
+
+  /** Files the arrival of one of the run's own requests. False if it is none of them. */
+  addHeardRequest(socket: string, transactionId: string, from: Endpoint, atMs: number): boolean {
+    const transaction = this.#transactions.get(transactionId);
+    if (transaction === undefined) return false;
+    this.#addStray(transaction, { kind: 'request', send: transaction.send, atMs, socket, from });
+    return true;
+  }
+
+  #addStray({ series }: { series: GrowingSeries }, stray: Stray): void {
+    (series.strays ??= []).push(stray);
   }
 
   get tcp(): readonly TcpEvidence[] {

@@ -36,8 +36,10 @@ const MAX_MAPPING_SOCKETS = 3;
 const CONTACT_INTERVAL_MS = 40;
 /** Once TCP shows that the server can be reached, silence is worth counting fast. */
 const SILENT_CONTACT_INTERVAL_MS = 15;
-/** When TCP is asked if UDP has brought nothing. */
-export const TCP_AFTER_MS = 250;
+/** When TCP is asked if UDP has brought nothing, how often again, and how long after one another: a SYN may be lost. */
+const TCP_AFTER_MS = 250;
+const TCP_ATTEMPTS = 5;
+const TCP_INTERVAL_MS = 250;
 
 export function mappingSocketName(index: number): string {
   return index === 0 ? MAPPING_SOCKET : `${MAPPING_SOCKET}-${index + 1}`;
@@ -78,10 +80,13 @@ function planContact(observations: Observations): Plan {
   });
   const filtering = planFiltering(observations, run.servers[0]!);
   const wakes = contacts.map((contact) => (lastSentMs(observations, contact) ?? nowMs) + interval);
-  if (tcp.length === 0) wakes.push(TCP_AFTER_MS);
+  const attempts = tcp.length / run.servers.length;
+  const tcpAtMs =
+    tcpReaches || attempts >= TCP_ATTEMPTS ? Infinity : TCP_AFTER_MS + attempts * TCP_INTERVAL_MS;
+  wakes.push(tcpAtMs);
   return {
     requests: [...never.slice(0, 1), ...filtering.opening, ...never.slice(1), ...filtering.repeats, ...due],
-    wantsTcp: tcp.length === 0 && nowMs >= TCP_AFTER_MS,
+    wantsTcp: nowMs >= tcpAtMs,
     wakeMs: Math.min(...wakes),
     finished: false,
   };
@@ -135,6 +140,11 @@ function planMapping(observations: Observations, focus: Endpoint, context: PlanC
       if (observations.nowMs >= at) requests.push(request);
       else times.push(at);
     }
+  }
+  // A repetition has a control beside it: without one, an outage would make an endpoint look dead.
+  const [first] = requests;
+  if (first !== undefined && countSent(observations, first) > 0) {
+    requests.splice(1, 0, { socket: MAPPING_SOCKET, to: focus });
   }
   return { requests, wakeMs: Math.min(...times), finished: complete };
 }
@@ -202,11 +212,8 @@ function planFiltering(observations: Observations, server: Endpoint): FilteringP
     .sort((a, b) => a.weight - b.weight);
   const requests: Request[] = wanted.map(({ change }) => ({ socket, to: server, change }));
   if (lacksReceipts(observations, server)) {
-    const control: Request = { socket, to: server };
-    const tests = [otherAddress.change, otherPort.change].map((change) =>
-      countSent(observations, { ...control, change }),
-    );
-    if (countSent(observations, control) < Math.max(...tests)) requests.unshift(control);
+    // One test a slot, with a control beside it.
+    requests.splice(1, Infinity, ...(requests.length > 0 ? [{ socket, to: server }] : []));
   }
   const isNew = !observations.series.some((item) => item.socket === socket);
   return isNew

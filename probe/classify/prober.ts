@@ -1,12 +1,13 @@
 /** The prober: paces a plan, puts it on the wire, and files what comes back as evidence until the plan is done. */
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
+import { SOCKET_PURPOSES, type SocketPurpose } from '../../shared/nat/evidence.ts';
 import { type Observations, observe } from '../../shared/nat/observations.ts';
 import { type TransactionId, transactionIdOf } from '../../shared/stun/message.ts';
 import { EvidenceLog } from './evidence-log.ts';
 import type { ClassifierAction, ClassifierInput } from './io.ts';
 import type { Plan, Request } from './request.ts';
-import { decodeReply, encodeBindingRequest } from './requests.ts';
+import { decodeReply, decodeRequestId, encodeBindingRequest } from './requests.ts';
 
 export interface ProberOptions {
   readonly family: Family;
@@ -36,17 +37,15 @@ export interface Inquiry<Event> {
 
 /** A slot this long or longer is for gentle running: one packet in it, not two. */
 const GENTLE_PACE_MS = 50;
-/** TCP is given up after this. */
-const TCP_TIMEOUT_MS = 4000;
+/** A TCP attempt is given up after this: time for three SYNs (RFC 6298 §2.1). */
+const TCP_TIMEOUT_MS = 3500;
 const PROGRESS_INTERVAL_MS = 200;
 /**
  * Fresh ports come from two ranges (those that RFC 5780 §4.1 recommends), so that a filtering test
  * never meets what an earlier run's mapping test left in the NAT: that would read as full cone.
  */
-const FRESH_PORTS = {
-  mapping: { first: 32768, count: 16384 },
-  filtering: { first: 49152, count: 16384 },
-} as const;
+const PORTS_THAT_CONTACT_MANY = { first: 32768, count: 16384 };
+const PORTS_THAT_CONTACT_ONE = { first: 49152, count: 16384 };
 /** A chosen port that is taken is replaced this often before the system chooses. */
 const PORT_TRIES = 8;
 /** The socket that is connected to one endpoint alone, so that the system reports ICMP errors. */
@@ -86,9 +85,7 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
         this.#handleFailed(input.socket, input.code);
         break;
       case 'datagram': {
-        const decoded = decodeReply(input.bytes, input.from, nowMs);
-        if (decoded === undefined) return;
-        if (!this.#log.addReply(input.socket, decoded.transactionId, decoded.reply)) return;
+        if (!this.#fileDatagram(input, nowMs)) return;
         break;
       }
       case 'refused':
@@ -106,6 +103,17 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   handleTimeout(now: number): void {
     if (this.#done) return;
     this.#advance(this.#sinceStart(now));
+  }
+
+  /** False for what belongs to nothing that was sent. */
+  #fileDatagram(
+    { socket, from, bytes }: Extract<ClassifierInput, { kind: 'datagram' }>,
+    nowMs: number,
+  ): boolean {
+    const decoded = decodeReply(bytes, from, nowMs);
+    if (decoded !== undefined) return this.#log.addReply(socket, decoded.transactionId, decoded.reply);
+    const requestId = decodeRequestId(bytes);
+    return requestId !== undefined && this.#log.addHeardRequest(socket, requestId, from, nowMs);
   }
 
   pollAction(): ClassifierAction | undefined {
@@ -168,8 +176,8 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   #send(request: Request, nowMs: number): void {
     const { family } = this.#options;
     const transactionId = this.#transactionId();
-    const bytes = encodeBindingRequest(family, transactionId, request.change);
-    this.#log.addSend(request, request.change !== undefined, transactionId, nowMs);
+    const bytes = encodeBindingRequest(family, transactionId, request);
+    this.#log.addSend(request, transactionId, nowMs);
     this.#actions.push({ kind: 'send', socket: request.socket, to: request.to, bytes });
   }
 
@@ -195,7 +203,8 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     const tries = this.#portTries.get(socket) ?? 0;
     this.#portTries.set(socket, tries + 1);
     if (tries >= PORT_TRIES) return 0;
-    const { first, count } = FRESH_PORTS[purposeOf(socket)];
+    const contactsOne = purposeOf(socket) === 'filtering';
+    const { first, count } = contactsOne ? PORTS_THAT_CONTACT_ONE : PORTS_THAT_CONTACT_MANY;
     const [high, low] = this.#options.random(2);
     return first + (((high! << 8) | low!) % count);
   }
@@ -204,7 +213,7 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     this.#sockets.set(socket, 'open');
     if (socket === REFUSAL_SOCKET) {
       const to = this.#options.servers[0]!;
-      const bytes = encodeBindingRequest(this.#options.family, this.#transactionId(), undefined);
+      const bytes = encodeBindingRequest(this.#options.family, this.#transactionId(), {});
       // Sent twice: the first ICMP error is reported on the next use of the socket.
       for (let i = 0; i < 2; i++) this.#actions.push({ kind: 'send', socket, to, bytes });
       return;
@@ -223,13 +232,15 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     if (socket === this.#inquiry.sockets[0]) this.#socketError = code;
   }
 
+  /** One more attempt at each server. The first time the system is also asked for ICMP errors. */
   #askOverTcp(nowMs: number): void {
     const { family, servers } = this.#options;
-    for (const [index, to] of servers.entries()) {
-      const bytes = encodeBindingRequest(family, this.#transactionId(), undefined);
+    for (const to of servers) {
+      const bytes = encodeBindingRequest(family, this.#transactionId(), {});
+      this.#actions.push({ kind: 'connect-tcp', attempt: String(this.#log.tcp.length), to, bytes });
       this.#log.addTcp(to, nowMs);
-      this.#actions.push({ kind: 'connect-tcp', attempt: String(index), to, bytes });
     }
+    if (this.#sockets.has(REFUSAL_SOCKET)) return;
     this.#sockets.set(REFUSAL_SOCKET, 'opening');
     this.#actions.push({ kind: 'open-connected-socket', socket: REFUSAL_SOCKET, to: servers[0]! });
   }
@@ -272,6 +283,8 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   }
 }
 
-function purposeOf(socket: string): 'mapping' | 'filtering' {
-  return socket.startsWith('mapping') ? 'mapping' : 'filtering';
+function purposeOf(socket: string): SocketPurpose {
+  const purpose = SOCKET_PURPOSES.find((name) => socket === name || socket.startsWith(`${name}-`));
+  if (purpose === undefined) throw new RangeError(`a socket for nothing: ${socket}`);
+  return purpose;
 }

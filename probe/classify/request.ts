@@ -3,10 +3,17 @@ import { type Endpoint, formatEndpoint, sameEndpoint } from '../../shared/endpoi
 import type { BindingEvidence, Change } from '../../shared/nat/evidence.ts';
 import type { Observations } from '../../shared/nat/observations.ts';
 
+/** Fields as in BindingEvidence. A request that moves its response asks for a receipt as well. */
 export interface Request {
   readonly socket: string;
   readonly to: Endpoint;
   readonly change?: Change;
+  readonly responsePort?: number;
+  readonly paddingBytes?: number;
+}
+
+export function asksForReceipt({ change, responsePort }: Pick<Request, 'change' | 'responsePort'>): boolean {
+  return change !== undefined || responsePort !== undefined;
 }
 
 /** What a plan answers with, given what has been seen so far. */
@@ -21,22 +28,21 @@ export interface Plan {
 }
 
 /** One key for each series of like requests. */
-export function requestKey({ socket, to, change }: Request): string {
-  const kind =
-    change === undefined ? 'plain' : `${change.address ? 'address' : ''}${change.port ? 'port' : ''}`;
-  return `${socket} ${formatEndpoint(to)} ${kind}`;
+export function requestKey({ socket, to, change, responsePort, paddingBytes }: Request): string {
+  const flags = change === undefined ? '' : `${change.address ? 'A' : ''}${change.port ? 'P' : ''}`;
+  return `${socket} ${formatEndpoint(to)} ${flags} ${responsePort ?? ''} ${paddingBytes ?? ''}`;
 }
 
 /** What has been seen of requests like this one. */
-export function seriesOf(
-  observations: Observations,
-  { socket, to, change }: Request,
-): BindingEvidence | undefined {
+export function seriesOf(observations: Observations, request: Request): BindingEvidence | undefined {
+  const { socket, to, change, responsePort, paddingBytes } = request;
   return observations.series.find(
     (item) =>
       item.socket === socket &&
       item.change?.address === change?.address &&
       item.change?.port === change?.port &&
+      item.responsePort === responsePort &&
+      item.paddingBytes === paddingBytes &&
       sameEndpoint(item.to, to),
   );
 }

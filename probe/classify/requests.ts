@@ -1,6 +1,5 @@
 /** The classifier's STUN messages: what it sends and what it makes of what comes. */
 import { type Endpoint, type Family, sameEndpoint } from '../../shared/endpoint.ts';
-import type { Change } from '../../shared/nat/evidence.ts';
 import type { AttributeValue } from '../../shared/stun/attributes/attribute.ts';
 import {
   CHANGED_ADDRESS,
@@ -10,7 +9,7 @@ import {
   SOURCE_ADDRESS,
   XOR_MAPPED_ADDRESS,
 } from '../../shared/stun/attributes/address.ts';
-import { CHANGE_REQUEST } from '../../shared/stun/attributes/behaviour.ts';
+import { CHANGE_REQUEST, PADDING, RESPONSE_PORT } from '../../shared/stun/attributes/behaviour.ts';
 import { ERROR_CODE, UNKNOWN_ATTRIBUTES } from '../../shared/stun/attributes/error.ts';
 import { RECEIPT, RECEIPT_REQUEST } from '../../shared/stun/attributes/natprobe.ts';
 import {
@@ -21,6 +20,7 @@ import {
   type TransactionId,
 } from '../../shared/stun/message.ts';
 import type { UnmatchedReply } from './evidence-log.ts';
+import { asksForReceipt, type Request } from './request.ts';
 
 /**
  * Filler that makes a request at least as long as the response and the receipt that it draws
@@ -28,20 +28,32 @@ import type { UnmatchedReply } from './evidence-log.ts';
  */
 const RECEIPT_FILLER_BYTES: Readonly<Record<Family, number>> = { ipv4: 120, ipv6: 200 };
 
-/** A plain Binding request, or one with CHANGE-REQUEST that also asks for a receipt. */
+/** The bytes of `request`; one that moves its response asks for a receipt too. */
 export function encodeBindingRequest(
   family: Family,
   transactionId: TransactionId,
-  change: Change | undefined,
+  request: Pick<Request, 'change' | 'responsePort' | 'paddingBytes'>,
 ): Uint8Array {
-  const attributes: AttributeValue[] =
-    change === undefined ? [] : [CHANGE_REQUEST.of(change), RECEIPT_REQUEST.of(RECEIPT_FILLER_BYTES[family])];
+  const { change, responsePort, paddingBytes } = request;
+  const attributes: AttributeValue[] = [];
+  if (change !== undefined) attributes.push(CHANGE_REQUEST.of(change));
+  if (responsePort !== undefined) attributes.push(RESPONSE_PORT.of(responsePort));
+  if (paddingBytes !== undefined) attributes.push(PADDING.of(paddingBytes));
+  if (asksForReceipt(request)) attributes.push(RECEIPT_REQUEST.of(RECEIPT_FILLER_BYTES[family]));
   return encodeMessage({ class: 'request', transactionId, attributes });
 }
 
 export interface DecodedReply {
   readonly transactionId: TransactionId;
   readonly reply: UnmatchedReply;
+}
+
+/** The transaction id of a Binding request, which only one's own other socket can have sent. */
+export function decodeRequestId(bytes: Uint8Array): TransactionId | undefined {
+  const decoded = decodeMessage(bytes);
+  return decoded.kind === 'message' && decoded.message.class === 'request'
+    ? decoded.message.transactionId
+    : undefined;
 }
 
 /** Reads what a server sent; undefined for anything that is no reply to a Binding request. */

@@ -23,9 +23,21 @@ export interface RunEvidence {
 export interface SocketEvidence {
   readonly kind: 'socket';
   readonly socket: string;
-  readonly purpose: 'mapping' | 'filtering';
+  readonly purpose: SocketPurpose;
   readonly local: Endpoint;
 }
+
+/** Which inquiry a socket serves; its name begins with it. Sockets of one never disturb another's. */
+export type SocketPurpose = (typeof SOCKET_PURPOSES)[number];
+export const SOCKET_PURPOSES = [
+  'mapping',
+  'filtering',
+  'ports',
+  'unsolicited',
+  'hairpin',
+  'lifetime',
+  'fragments',
+] as const;
 
 /** Which bits of the answering endpoint a request asks to differ (CHANGE-REQUEST, RFC 5780 §7.2). */
 export interface Change {
@@ -38,12 +50,38 @@ export interface BindingEvidence {
   readonly kind: 'binding';
   readonly socket: string;
   readonly to: Endpoint;
-  /** Absent for a plain request. */
+  /** Absent, like the next two, for a plain request. */
   readonly change?: Change;
+  /** The response is to go to this port of the asking address (RESPONSE-PORT, RFC 5780 §7.5). */
+  readonly responsePort?: number;
+  /** Request and response carry PADDING of this length (RFC 5780 §7.6). */
+  readonly paddingBytes?: number;
   /** Whether a receipt was asked for. */
   readonly receipt: boolean;
   readonly sends: readonly BindingSend[];
   readonly replies: readonly BindingReply[];
+  /** What reached another socket of the run than the one that it was sent from. */
+  readonly strays?: readonly Stray[];
+}
+
+/** A response sent elsewhere by RESPONSE-PORT, or one's own request come back through the NAT (hairpin). */
+export interface Stray {
+  readonly kind: 'response' | 'request';
+  /** Index into `sends`. */
+  readonly send: number;
+  readonly atMs: number;
+  /** The socket that heard it. */
+  readonly socket: string;
+  readonly from: Endpoint;
+}
+
+/** Whether nothing but the answer to where it came from was asked for. */
+export function isPlain({
+  change,
+  responsePort,
+  paddingBytes,
+}: Pick<BindingEvidence, 'change' | 'responsePort' | 'paddingBytes'>): boolean {
+  return change === undefined && responsePort === undefined && paddingBytes === undefined;
 }
 
 /** One transaction. */

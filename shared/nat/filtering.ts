@@ -1,9 +1,10 @@
 /** Filtering behaviour from CHANGE-REQUEST tests on fresh sockets (RFC 4787 §5, RFC 5780 §4.4). */
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
 import type { Filtering } from './behaviour.ts';
-import type { BindingEvidence, Change } from './evidence.ts';
+import { type BindingEvidence, type Change, isPlain } from './evidence.ts';
 import {
   answersDirectly,
+  besides,
   hasIntroducedItself,
   type Observations,
   otherAddressOf,
@@ -82,6 +83,8 @@ export function lacksReceipts(observations: Observations, server: Endpoint): boo
 function assessTest(observations: Observations, server: Endpoint, change: Change): FilteringTest {
   const series = observations.series.filter(
     (item) =>
+      item.responsePort === undefined &&
+      item.paddingBytes === undefined &&
       item.change?.address === change.address &&
       item.change.port === change.port &&
       sameEndpoint(item.to, server),
@@ -154,6 +157,7 @@ function countSilence(
   const { nowMs, lossAfterMs, run } = observations;
   const receipts = !lacksReceipts(observations, server);
   const reachable = answersDirectly(observations, expected) === 'yes';
+  const controlsMs = receipts ? [] : answeredControlsMs(observations, server, series);
   const silentAt: number[] = [];
   let awaiting = 0;
   let nextMs: number | undefined;
@@ -161,8 +165,8 @@ function countSilence(
     for (const [index, { atMs }] of sends.entries()) {
       const young = lossAfterMs === undefined || nowMs < atMs + lossAfterMs;
       if (!receipts) {
-        if (!young && reachable) silentAt.push(atMs);
-        else awaiting++;
+        if (young || !reachable) awaiting++;
+        else if (controlsMs.some((ms) => besides(observations, ms, atMs))) silentAt.push(atMs);
         continue;
       }
       const receipt = replies.find(
@@ -182,28 +186,24 @@ function countSilence(
       if (waitMs !== undefined) nextMs = Math.min(nextMs ?? Infinity, receipt.atMs + waitMs);
     }
   }
-  const controlled = receipts || controlsAnswered(observations, server, series) >= MIN_SILENT_SLOTS;
   const confidence = 1 - chanceAllLost(silentAt.length, observations.path);
   const spread = countSlots(silentAt, run.paceMs) >= MIN_SILENT_SLOTS;
-  if (controlled && spread && confidence >= REQUIRED_CONFIDENCE) {
+  if (spread && confidence >= REQUIRED_CONFIDENCE) {
     return { kind: 'silent', sent: silentAt.length, confidence, receipts };
   }
   return { kind: 'open', silent: silentAt.length, awaiting, nextMs };
 }
 
-/** Plain requests from the sockets of `series` to `server` that came back: the control without receipts. */
-function controlsAnswered(
+/** When plain requests from the sockets of `series` to `server` were sent that came back: the control without receipts. */
+function answeredControlsMs(
   observations: Observations,
   server: Endpoint,
   series: readonly BindingEvidence[],
-): number {
+): number[] {
   const sockets = new Set(series.map(({ socket }) => socket));
-  const answered = observations.series
-    .filter(
-      ({ change, to, socket }) => change === undefined && sameEndpoint(to, server) && sockets.has(socket),
-    )
-    .map(({ replies }) => new Set(replies.map(({ send }) => send)).size);
-  return answered.reduce((sum, count) => sum + count, 0);
+  return observations.series
+    .filter((item) => isPlain(item) && sameEndpoint(item.to, server) && sockets.has(item.socket))
+    .flatMap(({ sends, replies }) => replies.map(({ send }) => sends[send]?.atMs ?? Infinity));
 }
 
 /** How many pacing slots the times fall into: one closer than the pace to its neighbour shares its slot. */

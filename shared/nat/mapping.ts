@@ -1,6 +1,7 @@
 /** Mapping behaviour from what mapping sockets were seen as (RFC 4787 §4.1, RFC 5780 §4.3). */
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
 import type { Mapping } from './behaviour.ts';
+import { isPlain } from './evidence.ts';
 import type { Observations } from './observations.ts';
 import type { Reason } from './verdict.ts';
 
@@ -79,7 +80,7 @@ export function assessMapping(observations: Observations): MappingAssessment {
 function sightingsOf(observations: Observations, socket: string): Sighting[] {
   const sightings: Sighting[] = [];
   for (const series of observations.series) {
-    if (series.socket !== socket || series.change !== undefined) continue;
+    if (series.socket !== socket || !isPlain(series)) continue;
     const reply = series.replies.find(
       (item) => item.kind === 'response' && sameEndpoint(item.from, series.to),
     );

@@ -3,13 +3,14 @@
  * at one moment. Facts only; mapping.ts, filtering.ts and reach.ts conclude from them.
  */
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
-import type {
-  BindingEvidence,
-  Evidence,
-  RefusalEvidence,
-  RunEvidence,
-  SocketEvidence,
-  TcpEvidence,
+import {
+  type BindingEvidence,
+  type Evidence,
+  isPlain,
+  type RefusalEvidence,
+  type RunEvidence,
+  type SocketEvidence,
+  type TcpEvidence,
 } from './evidence.ts';
 import { chanceAllLost, MIN_SILENT_SLOTS, type PathLoss } from './silence.ts';
 
@@ -35,6 +36,8 @@ export interface Observations {
   /** A transaction without reply is lost once it is this old; undefined until something has answered. */
   readonly lossAfterMs: number | undefined;
   readonly path: PathLoss;
+  /** When requests were sent that came back: the path worked then, which makes silence beside them mean something. */
+  readonly workedAtMs: readonly number[];
   /** Transactions that may still be answered. */
   readonly inFlight: number;
   /** When the oldest of them will count as lost; undefined if none is or nothing has answered. */
@@ -96,38 +99,45 @@ export function roundTripTo(observations: Observations, endpoint: Endpoint): Rou
 const DEAD_CONFIDENCE = 0.99999;
 
 /**
- * Whether `endpoint` answers plain requests: `no` once enough went unanswered to exclude loss and
- * nothing else came from it, `open` before.
+ * Whether `endpoint` answers plain requests: `no` once enough of them went unanswered to exclude
+ * loss while the path worked, `open` before.
  */
 export function answersDirectly(observations: Observations, endpoint: Endpoint): 'yes' | 'no' | 'open' {
   if (observations.roundTrips.has(formatEndpoint(endpoint))) return 'yes';
-  const { lossAfterMs, nowMs, series } = observations;
+  const { lossAfterMs, nowMs, series, workedAtMs } = observations;
   if (lossAfterMs === undefined) return 'open';
   let silent = 0;
-  for (const { change, to, sends, replies } of series) {
-    if (replies.some(({ from }) => sameEndpoint(from, endpoint))) return 'open';
-    if (change !== undefined || !sameEndpoint(to, endpoint)) continue;
-    for (const { atMs } of sends) silent += nowMs >= atMs + lossAfterMs ? 1 : 0;
+  for (const item of series) {
+    if (!isPlain(item) || !sameEndpoint(item.to, endpoint)) continue;
+    for (const { atMs } of item.sends) {
+      const controlled = workedAtMs.some((workedMs) => besides(observations, workedMs, atMs));
+      if (controlled && nowMs >= atMs + lossAfterMs) silent++;
+    }
   }
   const dead = silent >= MIN_SILENT_SLOTS && chanceAllLost(silent, observations.path) <= 1 - DEAD_CONFIDENCE;
   return dead ? 'no' : 'open';
 }
 
+/** Whether two moments are so close that one outage would take both: within two pacing slots. */
+export function besides({ run }: Observations, oneMs: number, otherMs: number): boolean {
+  return Math.abs(oneMs - otherMs) <= 2 * run.paceMs;
+}
+
 /** Whether `server` has answered a plain request, and so has said whether it has another address. */
 export function hasIntroducedItself(observations: Observations, server: Endpoint): boolean {
   return observations.series.some(
-    ({ change, to, replies }) =>
-      change === undefined &&
-      sameEndpoint(to, server) &&
-      replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, server)),
+    (series) =>
+      isPlain(series) &&
+      sameEndpoint(series.to, server) &&
+      series.replies.some((reply) => reply.kind === 'response' && sameEndpoint(reply.from, server)),
   );
 }
 
 /** The other address and port (OTHER-ADDRESS, CHANGED-ADDRESS) that `server` itself has named, if any. */
 export function otherAddressOf(observations: Observations, server: Endpoint): Endpoint | undefined {
-  for (const { change, to, replies } of observations.series) {
-    if (change !== undefined || !sameEndpoint(to, server)) continue;
-    for (const reply of replies) {
+  for (const series of observations.series) {
+    if (!isPlain(series) || !sameEndpoint(series.to, server)) continue;
+    for (const reply of series.replies) {
       if (reply.kind !== 'response' || reply.other === undefined || !sameEndpoint(reply.from, server))
         continue;
       if (reply.other.address !== server.address && reply.other.port !== server.port) return reply.other;
@@ -200,18 +210,20 @@ function countPath(
   receiptServers: ReadonlySet<string>,
   nowMs: number,
   lossAfterMs: number | undefined,
-): Pick<Observations, 'path' | 'inFlight' | 'nextLossMs'> {
+): Pick<Observations, 'path' | 'workedAtMs' | 'inFlight' | 'nextLossMs'> {
+  const workedAtMs: number[] = [];
   let answered = 0;
   let lost = 0;
   let inFlight = 0;
   let nextLossMs: number | undefined;
   for (const item of series) {
     const key = formatEndpoint(item.to);
-    const certain = item.change === undefined ? roundTrips.has(key) : item.receipt && receiptServers.has(key);
+    const certain = isPlain(item) ? roundTrips.has(key) : item.receipt && receiptServers.has(key);
     const replied = new Uint8Array(item.sends.length);
     for (const reply of item.replies) replied[reply.send] = 1;
     for (let send = 0; send < item.sends.length; send++) {
       if (replied[send] === 1) {
+        workedAtMs.push(item.sends[send]!.atMs);
         if (certain) answered++;
         continue;
       }
@@ -222,5 +234,5 @@ function countPath(
       } else if (certain) lost++;
     }
   }
-  return { path: { answered, lost }, inFlight, nextLossMs };
+  return { path: { answered, lost }, workedAtMs, inFlight, nextLossMs };
 }

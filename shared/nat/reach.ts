@@ -1,8 +1,8 @@
 /** What it means when nothing came back over UDP, with TCP to the same server as the control. */
 import { sameEndpoint } from '../endpoint.ts';
-import type { TcpEvidence } from './evidence.ts';
+import { isPlain, type TcpEvidence } from './evidence.ts';
 import type { Observations } from './observations.ts';
-import { chanceAllLost, MIN_SILENT_SLOTS } from './silence.ts';
+import { chanceAllLost, MIN_SILENT_SLOTS, type PathLoss } from './silence.ts';
 import { REQUIRED_CONFIDENCE } from './verdict.ts';
 
 /** UDP is not called blocked before this, however fast TCP answers. */
@@ -38,8 +38,8 @@ export function assessReach(observations: Observations): Reach {
     ({ reason, to }) => reason === 'port-unreachable' && reached.some((item) => sameEndpoint(item.to, to)),
   );
   if (refusedUdp && reached.every(({ outcome }) => outcome === 'refused')) return { kind: 'nothing-listens' };
-  const { unanswered, answered } = weigh(observations, reached);
-  const confidence = 1 - chanceAllLost(unanswered, { answered, lost: 0 });
+  const { unanswered, path } = weigh(observations, reached);
+  const confidence = 1 - chanceAllLost(unanswered, path);
   if (nowMs < BLOCKED_AFTER_MS || unanswered < MIN_SILENT_SLOTS || confidence < REQUIRED_CONFIDENCE) {
     return { kind: 'open' };
   }
@@ -58,21 +58,27 @@ const HOW_REACHED = {
   refused: 'the server resets TCP, so it can be reached',
 } as const;
 
-/** Plain requests old enough to have come back at the round trip that TCP showed, and what TCP answered. */
+/** A connection that took this much longer than another repeated its SYN (RFC 6298 §2.1: one second). */
+const SYN_REPEATED_MS = 900;
+
+/** Plain requests old enough to have come back at the round trip that TCP showed, and how TCP fared. */
 function weigh(
   observations: Observations,
   reached: readonly TcpEvidence[],
-): { unanswered: number; answered: number } {
+): { unanswered: number; path: PathLoss } {
+  const fastestMs = Math.min(...reached.map(({ connectMs }) => connectMs ?? 0));
   let answered = 0;
-  let unanswered = 0;
-  for (const item of reached) {
-    answered += item.outcome === 'answered' ? 2 : 1;
-    // Half a round trip and 50 ms more than TCP needed: UDP may take another queue.
-    const returnMs = 1.5 * (item.connectMs ?? 0) + 50;
-    for (const { change, to, sends } of observations.series) {
-      if (change !== undefined || !sameEndpoint(to, item.to)) continue;
-      for (const { atMs } of sends) unanswered += observations.nowMs >= atMs + returnMs ? 1 : 0;
-    }
+  let lost = 0;
+  for (const { outcome, connectMs = 0 } of reached) {
+    answered += outcome === 'answered' ? 2 : 1;
+    lost += connectMs >= fastestMs + SYN_REPEATED_MS ? 1 : 0;
   }
-  return { unanswered, answered };
+  // Half a round trip and 50 ms more than TCP needed: UDP may take another queue.
+  const returnMs = 1.5 * fastestMs + 50;
+  let unanswered = 0;
+  for (const series of observations.series) {
+    if (!isPlain(series) || !reached.some(({ to }) => sameEndpoint(to, series.to))) continue;
+    for (const { atMs } of series.sends) unanswered += observations.nowMs >= atMs + returnMs ? 1 : 0;
+  }
+  return { unanswered, path: { answered, lost } };
 }

@@ -4,13 +4,14 @@
  */
 import Type from 'typebox';
 import type { Static, TSchema } from 'typebox';
-import type {
-  BindingEvidence,
-  Evidence,
-  RefusalEvidence,
-  RunEvidence,
-  SocketEvidence,
-  TcpEvidence,
+import {
+  type BindingEvidence,
+  type Evidence,
+  type RefusalEvidence,
+  type RunEvidence,
+  SOCKET_PURPOSES,
+  type SocketEvidence,
+  type TcpEvidence,
 } from '../nat/evidence.ts';
 import { REPORT_SCHEMA, type Report } from './report.ts';
 
@@ -39,7 +40,7 @@ export const RunEvidenceSchema = Type.Object({
 export const SocketEvidenceSchema = Type.Object({
   kind: Type.Literal('socket'),
   socket: Type.String(),
-  purpose: Type.Enum(['mapping', 'filtering']),
+  purpose: Type.Enum([...SOCKET_PURPOSES]),
   local: EndpointSchema,
 });
 
@@ -73,9 +74,14 @@ export const BindingEvidenceSchema = Type.Object({
   socket: Type.String(),
   to: EndpointSchema,
   change: Type.Optional(Type.Object({ address: Type.Boolean(), port: Type.Boolean() })),
+  responsePort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
+  paddingBytes: Type.Optional(Count),
   receipt: Type.Boolean(),
   sends: ListOf(Type.Object({ atMs: Milliseconds, transactionId: Type.String({ pattern: '^[0-9a-f]+$' }) })),
   replies: ListOf(BindingReplySchema),
+  strays: Type.Optional(
+    ListOf(Type.Object({ kind: Type.Enum(['response', 'request']), ...ReplyBase, socket: Type.String() })),
+  ),
 });
 
 export const TcpEvidenceSchema = Type.Object({

@@ -44,7 +44,7 @@ function ask(options: SimulatedServerOptions, change?: Change, to = '192.0.2.1:3
       });
     },
   })!;
-  socket.send(endpoint(to), encodeBindingRequest('ipv4', ID, change));
+  socket.send(endpoint(to), encodeBindingRequest('ipv4', ID, change === undefined ? {} : { change }));
   network.run(1000);
   return heard;
 }
@@ -119,7 +119,7 @@ describe('the simulated server', () => {
       const server = new SimulatedServer(network, { ...TWO, tcp });
       const heard: string[] = [];
       const client = new Host(network.internet, ['203.0.113.5']);
-      connectTcp(client, server.primary, encodeBindingRequest('ipv4', ID, undefined), (outcome) => {
+      connectTcp(client, server.primary, encodeBindingRequest('ipv4', ID, {}), (outcome) => {
         heard.push(outcome.kind);
         if (outcome.kind === 'answered') expect(decodeMessage(outcome.bytes).kind).toBe('message');
       });
