@@ -22,7 +22,7 @@ export function createClassifier(
       planClassification(observations, { alternate: options.alternate, failedSockets }),
     reportProgress: (observations) => ({
       kind: 'progress',
-      verdict: judgeObservations(observations).verdict,
+      progress: judgeObservations(observations).verdict,
     }),
     conclude: (observations, socketError) => ({ kind: 'done', result: conclude(observations, socketError) }),
   });

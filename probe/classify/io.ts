@@ -28,9 +28,11 @@ export type ClassifierAction =
   | { kind: 'connect-tcp'; attempt: string; to: Endpoint; bytes: Uint8Array }
   | { kind: 'close-socket'; socket: string };
 
-export type ClassifierEvent =
-  /** For a progress line: what is known so far. */
-  { kind: 'progress'; verdict: Verdict } | { kind: 'done'; result: ClassifierResult };
+/** How a run reports: what is known so far, now and then, and once the result. */
+export type InquiryEvent<Progress, Result> =
+  { kind: 'progress'; progress: Progress } | { kind: 'done'; result: Result };
+
+export type ClassifierEvent = InquiryEvent<Verdict, ClassifierResult>;
 
 export interface ClassifierResult {
   readonly family: Family;

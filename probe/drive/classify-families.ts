@@ -4,7 +4,7 @@ import type { Verdict } from '../../shared/nat/verdict.ts';
 import { FAMILY_NAMES, type FamilyOutcome, type Skip } from '../../shared/report/report.ts';
 import { allWithGrace } from './grace.ts';
 import type { Addresses } from './resolve.ts';
-import { runClassifier, type ClassifierMachine } from './run-classifier.ts';
+import { runProbe, type ClassifierMachine } from './run-probe.ts';
 import { localAddressTowards, NO_ROUTE_CODES, systemErrorCode } from './udp.ts';
 
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
@@ -66,7 +66,7 @@ async function classifyFamily(family: Family, run: FamiliesRun): Promise<FamilyO
     return skipped('no-route', `this machine has no way to ${formatEndpoint(first)} (${noRoute})`);
   }
   const machine = run.createMachine(family, servers, run.alternate?.[family]);
-  const result = await runClassifier(machine, {
+  const result = await runProbe(machine, {
     ...(run.socket !== undefined && socketFamily(run.socket) === family && { socket: run.socket }),
     ...(run.signal !== undefined && { signal: run.signal }),
     onProgress: (verdict) => run.onProgress?.(family, verdict),

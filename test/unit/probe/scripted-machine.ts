@@ -4,7 +4,7 @@ import type {
   ClassifierInput,
   ClassifierResult,
 } from '../../../probe/classify/io.ts';
-import type { ClassifierMachine } from '../../../probe/drive/run-classifier.ts';
+import type { ClassifierMachine } from '../../../probe/drive/run-probe.ts';
 
 /** A machine that a test plays: it keeps what it is told and passes on what it is given to want. */
 export class ScriptedMachine implements ClassifierMachine {

@@ -3,7 +3,7 @@ import type { Endpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
 import type { Verdict } from '../../shared/nat/verdict.ts';
-import type { ClassifierAction, ClassifierEvent, ClassifierInput, ClassifierResult } from '../classify/io.ts';
+import type { ClassifierAction, ClassifierInput, ClassifierResult, InquiryEvent } from '../classify/io.ts';
 import { createRunner } from './run-machine.ts';
 import { connectTcp } from './tcp.ts';
 import {
@@ -15,26 +15,32 @@ import {
   type UdpSocket,
 } from './udp.ts';
 
-export type ClassifierMachine = Machine<ClassifierInput, ClassifierAction, ClassifierEvent>;
+/** A machine of the prober: the classifier, or another inquiry. */
+export type ProbeMachine<Progress, Result> = Machine<
+  ClassifierInput,
+  ClassifierAction,
+  InquiryEvent<Progress, Result>
+>;
+export type ClassifierMachine = ProbeMachine<Verdict, ClassifierResult>;
 
-export interface ClassifierRun {
+export interface ProbeRun<Progress> {
   /** A bound socket of the caller that stands in for the one the machine opens on that socket's port. */
   readonly socket?: Socket;
   /** Stops the run; the promise rejects with ERR_ABORTED. */
   readonly signal?: AbortSignal;
-  readonly onProgress?: (verdict: Verdict) => void;
+  readonly onProgress?: (progress: Progress) => void;
 }
 
 /**
- * Carries out what a classifier machine asks for, on real sockets, until it is done.
+ * Carries out what a machine of the prober asks for, on real sockets, until it is done.
  *
  * Everything that was opened is closed when the promise settles. Rejects with ERR_LOCAL_PORT if a
  * given local port cannot be bound, with ERR_ABORTED if the signal says so.
  */
-export function runClassifier(
-  machine: ClassifierMachine,
-  run: ClassifierRun = {},
-): Promise<ClassifierResult> {
+export function runProbe<Progress, Result>(
+  machine: ProbeMachine<Progress, Result>,
+  run: ProbeRun<Progress> = {},
+): Promise<Result> {
   return new Promise((resolve, reject) => {
     const sockets = new Map<string, Slot>();
     const attempts = new Map<string, () => void>();
@@ -71,10 +77,10 @@ export function runClassifier(
       }
     }
 
-    function emit(event: ClassifierEvent): void {
+    function emit(event: InquiryEvent<Progress, Result>): void {
       switch (event.kind) {
         case 'progress':
-          run.onProgress?.(event.verdict);
+          run.onProgress?.(event.progress);
           return;
         case 'done':
           settle(() => resolve(event.result));

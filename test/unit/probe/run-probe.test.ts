@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ClassifierAction, ClassifierInput } from '../../../probe/classify/io.ts';
-import { runClassifier } from '../../../probe/drive/run-classifier.ts';
+import { runProbe } from '../../../probe/drive/run-probe.ts';
 import type { Endpoint } from '../../../shared/endpoint.ts';
 import { encodeMessage, type TransactionId } from '../../../shared/stun/message.ts';
 import { RESULT, ScriptedMachine } from './scripted-machine.ts';
@@ -72,7 +72,7 @@ describe('UDP', () => {
       }
       if (input.kind === 'datagram') machine.end();
     };
-    expect(await runClassifier(machine)).toEqual(RESULT);
+    expect(await runProbe(machine)).toEqual(RESULT);
     const local = localOf(machine);
     expect(local).toEqual({ address: LOOPBACK, port: expect.any(Number) as number });
     expect(seen).toEqual([local]);
@@ -87,14 +87,14 @@ describe('UDP', () => {
     const port = await freePort();
     const machine = new ScriptedMachine().want(openSocket(port));
     machine.onInput = () => machine.end();
-    await runClassifier(machine);
+    await runProbe(machine);
     expect(localOf(machine)).toEqual({ address: LOOPBACK, port });
   });
 
   it('says ERR_LOCAL_PORT for a local port that is taken', async () => {
     const holder = await bind(0, '0.0.0.0');
     const { port } = holder.address();
-    await expect(runClassifier(new ScriptedMachine().want(openSocket(port)))).rejects.toMatchObject({
+    await expect(runProbe(new ScriptedMachine().want(openSocket(port)))).rejects.toMatchObject({
       code: 'ERR_LOCAL_PORT',
       exitCode: 2,
       message: `local port ${port}: the local port cannot be bound (EADDRINUSE); choose another --local-port, or stop what holds it`,
@@ -105,7 +105,7 @@ describe('UDP', () => {
     const holder = await bind(0, '0.0.0.0');
     const machine = new ScriptedMachine().want({ ...openSocket(holder.address().port), given: false });
     machine.onInput = () => machine.end();
-    await runClassifier(machine);
+    await runProbe(machine);
     expect(machine.inputs).toEqual([{ kind: 'socket-failed', socket: 'mapping', code: 'EADDRINUSE' }]);
   });
 
@@ -118,7 +118,7 @@ describe('UDP', () => {
       }
       if (input.kind === 'refused') machine.end();
     };
-    await runClassifier(machine);
+    await runProbe(machine);
     expect(machine.inputs.slice(1)).toEqual([{ kind: 'refused', to, reason: 'port-unreachable' }]);
   });
 
@@ -133,7 +133,7 @@ describe('UDP', () => {
       towards: { address: 'fe80::1', port: 9 },
     });
     machine.onInput = () => machine.end();
-    await runClassifier(machine);
+    await runProbe(machine);
     expect(machine.inputs).toEqual([
       { kind: 'socket-failed', socket: 'mapping', code: expect.stringMatching(/^E[A-Z]+$/) as string },
     ]);
@@ -151,7 +151,7 @@ describe('UDP', () => {
       }
       if (input.kind === 'datagram') machine.end();
     };
-    await runClassifier(machine, { socket: own });
+    await runProbe(machine, { socket: own });
     expect(localOf(machine)).toEqual({ address: LOOPBACK, port });
     expect(own.address().port).toBe(port);
     expect(own.listenerCount('message')).toBe(0);
@@ -185,7 +185,7 @@ describe('TCP', () => {
     machine.onInput = (input) => {
       if (input.kind === until) machine.end();
     };
-    await runClassifier(machine);
+    await runProbe(machine);
     return machine.inputs;
   }
 
@@ -240,7 +240,7 @@ describe('time and ends', () => {
     const wanted = performance.now() + 30;
     machine.timeoutAt = wanted;
     machine.onTimeout = () => machine.end();
-    await runClassifier(machine);
+    await runProbe(machine);
     expect(machine.timeouts).toHaveLength(1);
     expect(machine.timeouts[0]).toBeGreaterThanOrEqual(wanted);
   });
@@ -249,7 +249,7 @@ describe('time and ends', () => {
     const machine = new ScriptedMachine();
     machine.timeoutAt = performance.now() - 1000;
     machine.onTimeout = () => machine.end();
-    const done = runClassifier(machine);
+    const done = runProbe(machine);
     expect(machine.timeouts).toEqual([]);
     await done;
     expect(machine.timeouts).toHaveLength(1);
@@ -259,10 +259,10 @@ describe('time and ends', () => {
     const machine = new ScriptedMachine();
     const { outcome } = RESULT;
     if (outcome.kind !== 'verdict') throw new Error('unreachable');
-    machine.tell({ kind: 'progress', verdict: outcome.verdict });
+    machine.tell({ kind: 'progress', progress: outcome.verdict });
     machine.end();
     const seen: string[] = [];
-    await runClassifier(machine, { onProgress: ({ type }) => seen.push(type) });
+    await runProbe(machine, { onProgress: ({ type }) => seen.push(type) });
     expect(seen).toEqual(['open']);
   });
 
@@ -270,7 +270,7 @@ describe('time and ends', () => {
     const abort = new AbortController();
     const machine = new ScriptedMachine().want(openSocket());
     machine.onInput = () => setImmediate(() => abort.abort(new Error('enough')));
-    await expect(runClassifier(machine, { signal: abort.signal })).rejects.toMatchObject({
+    await expect(runProbe(machine, { signal: abort.signal })).rejects.toMatchObject({
       code: 'ERR_ABORTED',
       cause: new Error('enough'),
     });
@@ -279,7 +279,7 @@ describe('time and ends', () => {
 
   it('opens nothing when the signal has spoken already', async () => {
     const machine = new ScriptedMachine().want(openSocket());
-    await expect(runClassifier(machine, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    await expect(runProbe(machine, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'ERR_ABORTED',
     });
     expect(machine.pollAction()).toBeDefined();
@@ -290,7 +290,7 @@ describe('time and ends', () => {
     machine.onInput = () => {
       throw new Error('a bug');
     };
-    await expect(runClassifier(machine)).rejects.toThrow('a bug');
+    await expect(runProbe(machine)).rejects.toThrow('a bug');
     await bind(localOf(machine).port, '0.0.0.0');
   });
 
@@ -301,7 +301,7 @@ describe('time and ends', () => {
       to: { address: LOOPBACK, port: 9 },
       bytes: new Uint8Array(1),
     });
-    await expect(runClassifier(machine)).rejects.toThrow(
+    await expect(runProbe(machine)).rejects.toThrow(
       'the machine sent from socket mapping, which is not open',
     );
   });

@@ -1,0 +1,38 @@
+/** An inquiry is a plan of its own, run by the prober, that ends with its evidence: the judging is done elsewhere. */
+import type { Machine } from '../../shared/machine.ts';
+import type { Evidence } from '../../shared/nat/evidence.ts';
+import type { Observations } from '../../shared/nat/observations.ts';
+import type { ClassifierAction, ClassifierInput, InquiryEvent } from './io.ts';
+import { Prober, type ProberOptions } from './prober.ts';
+import type { Plan } from './request.ts';
+
+export interface InquiryResult {
+  readonly evidence: readonly Evidence[];
+  /** The system's code if the first socket could not be opened: then there is next to no evidence. */
+  readonly socketError?: string;
+}
+
+export interface InquiryPlan {
+  /** Opened at the start; further ones on first use. Names begin with their purpose. */
+  readonly sockets: readonly [string, ...string[]];
+  readonly plan: (observations: Observations, failedSockets: ReadonlySet<string>) => Plan;
+  /** How much of it is done, 0 to 1, for a progress bar. */
+  readonly progress: (observations: Observations) => number;
+}
+
+export type InquiryMachine = Machine<ClassifierInput, ClassifierAction, InquiryEvent<number, InquiryResult>>;
+
+export function createInquiry(options: ProberOptions, inquiry: InquiryPlan): InquiryMachine {
+  return new Prober<InquiryEvent<number, InquiryResult>>(options, {
+    sockets: inquiry.sockets,
+    plan: inquiry.plan,
+    reportProgress: (observations) => ({ kind: 'progress', progress: inquiry.progress(observations) }),
+    conclude: (observations, socketError) => ({
+      kind: 'done',
+      result: {
+        evidence: structuredClone(observations.evidence),
+        ...(socketError === undefined ? {} : { socketError }),
+      },
+    }),
+  });
+}
