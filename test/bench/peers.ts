@@ -105,6 +105,7 @@ function measure(internet: Internet, program: Program, runs: number, lanes: numb
     await site.client.script(PACKET_COUNTER);
     const results: Result[] = [];
     for (let run = 0; run < runs; run++) {
+      await site.forget();
       const finished = await program.run(site);
       results.push({
         ...program.read(finished, nat),

@@ -37,6 +37,11 @@ export interface Site {
   readonly outerAddress: Readonly<Record<Family, string>>;
   /** Loses this share of packets (0 to 99 percent), independently, each way. */
   setLoss(percent: number): Promise<void>;
+  /**
+   * Empties the gateways' tables. Without it a run that happens to get a local port of an earlier one
+   * finds that one's mapping and filter (one run in some thousands), as it would anywhere.
+   */
+  forget(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -150,6 +155,11 @@ async function attachSite(
     clientAddress: networks.at(-1)!.inner,
     outerAddress: networks[0]!.inner,
     setLoss: (percent) => router.script(lossScript(device, percent)),
+    async forget() {
+      for (const { layer, gateway } of outermostFirst) {
+        await gateway.script(`${rulesScript(layer)}\nconntrack --flush 2>/dev/null`);
+      }
+    },
     close,
   };
 }
@@ -234,6 +244,7 @@ function rulesScript(layer: Gateway): string {
   const six = SERVER_ADDRESSES.ipv6;
   return [
     'nft -f - <<END',
+    'flush ruleset',
     rulesetOf(layer.ipv4, 'ipv4', [primary, alternate]),
     rulesetOf(layer.ipv6, 'ipv6', [six.primary, six.alternate]),
     'END',

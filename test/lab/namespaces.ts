@@ -52,7 +52,9 @@ type Privilege = 'root' | 'user-namespace';
 /** Says why no kernel NAT can be made on this machine, or undefined if one can. */
 export function labMissing(): string | undefined {
   if (process.platform !== 'linux') return `network namespaces need Linux, and this is ${process.platform}`;
-  return missingPrograms('unshare', 'nsenter', 'ip', 'nft', 'find') ?? privilegeOrReason().reason;
+  return (
+    missingPrograms('unshare', 'nsenter', 'ip', 'nft', 'conntrack', 'find') ?? privilegeOrReason().reason
+  );
 }
 
 /** Throws where labMissing() gives a reason. */

@@ -10,6 +10,7 @@ import { describeIf } from '../support/requirements.ts';
 import { FAMILIES, openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
 import { LAB_NATS, labNat, type LabNat, type Unsolicited } from './nats.ts';
+import { SEQUENTIAL_PORTS } from './ruleset.ts';
 import { openSockets, type Sockets } from './sockets.ts';
 
 const SERVER_PORTS = { primary: 3478, alternate: 3479 };
@@ -66,6 +67,32 @@ describeIf(labMissing())('a NAT of the lab', () => {
     expect(ports['remapping']!.outer[0]).toBeLessThan(30_000);
     const first = ports['symmetric-sequential']!.outer[0]!;
     expect(ports['symmetric-sequential']!.outer).toEqual([first, first + 1, first + 2, first + 3]);
+  });
+
+  it('sends what comes in for an outer port to its present owner, not to an earlier one', async () => {
+    const filtering = 'endpoint-independent';
+    const sequential = { kind: 'nat', mapping: 'sequential', filtering, unsolicited: 'dropped' } as const;
+    const nat: LabNat = {
+      ...labNat('symmetric-eif'),
+      name: 'reusing',
+      layers: [{ ipv4: sequential, ipv6: { kind: 'router' } }],
+    };
+    await withClient(internet, nat, async (site, client) => {
+      const to = serverEndpoint('ipv4', 'PP');
+      for (const socket of ['first', 'filler', 'second']) {
+        await client.open(socket, { address: site.clientAddress.ipv4, port: 0 });
+      }
+      client.send('first', to, 'first owner');
+      const { from: outer } = await server.received('first owner');
+      // The next destinations take all other ports; nobody need listen there.
+      for (let taken = 1; taken < SEQUENTIAL_PORTS; taken++) {
+        client.send('filler', { address: to.address, port: 10_000 + taken }, 'filler');
+      }
+      client.send('second', serverEndpoint('ipv4', 'PA'), 'second owner');
+      expect((await server.received('second owner')).from).toEqual(outer);
+      server.send('ipv4 AA', outer, 'for the second owner');
+      expect((await client.received('for the second owner')).socket).toBe('second');
+    });
   });
 
   it('refuses blocked UDP with an ICMP error where it is said to', async () => {

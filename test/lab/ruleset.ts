@@ -14,7 +14,8 @@ const REMAPPED_PORTS = '10000-29999';
 const PORTS_BY_SERVER_ADDRESS = ['10000-14999', '15000-19999'];
 const PORTS_OF_OTHER_ADDRESSES = '20000-24999';
 const FIRST_SEQUENTIAL_PORT = 20_000;
-const SEQUENTIAL_PORTS = 1000;
+/** After so many destinations the first port is used again. */
+export const SEQUENTIAL_PORTS = 1000;
 
 /**
  * The ruleset of one family. `serverAddresses` are the addresses that a mapping by address tells
