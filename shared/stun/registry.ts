@@ -1,6 +1,6 @@
 /**
  * Numbers and names of STUN: IANA's "STUN Parameters" as far as natprobe speaks or names them, the
- * RFC 3489 attributes that IANA keeps as reserved, and natprobe's own four attributes.
+ * RFC 3489 attributes that IANA keeps as reserved, and natprobe's own attributes.
  */
 
 /** First four bytes of a transaction id's place in every message since RFC 5389 (RFC 8489 §5). */
@@ -126,6 +126,7 @@ export const ATTRIBUTE = {
   RECEIPT: 0xed11,
   WITNESS: 0xed12,
   SERVICE: 0xed13,
+  DIAL_BACK: 0xed14,
 } as const;
 
 /** natprobe's own attributes, which no registry knows. */
@@ -134,6 +135,7 @@ export const OWN_ATTRIBUTES = [
   ATTRIBUTE.RECEIPT,
   ATTRIBUTE.WITNESS,
   ATTRIBUTE.SERVICE,
+  ATTRIBUTE.DIAL_BACK,
 ] as const;
 
 /** Whether a server that doesn't know the attribute must refuse the request (RFC 8489 §14). */

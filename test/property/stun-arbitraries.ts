@@ -20,6 +20,7 @@ import {
   PASSWORD_ALGORITHMS,
   USERHASH,
 } from '../../shared/stun/attributes/credential.ts';
+import { DIAL_BACK, DIAL_ORIGINS, DIAL_OUTCOMES } from '../../shared/stun/attributes/dial-back.ts';
 import { ERROR_CODE, UNKNOWN_ATTRIBUTES } from '../../shared/stun/attributes/error.ts';
 import {
   ICE_CONTROLLED,
@@ -145,6 +146,25 @@ function attributeCases(modern: boolean): fc.Arbitrary<AttributeCase>[] {
           scheme: fc.constantFrom('http' as const, 'https' as const),
           port: fc.integer({ min: 1, max: 0xffff }),
         }),
+      ),
+    ),
+    attributeCase(
+      DIAL_BACK,
+      fc.oneof(
+        fc.record({
+          kind: fc.constantFrom('asked' as const, 'dialling' as const),
+          origin: fc.constantFrom(...DIAL_ORIGINS),
+          timeoutMs: fc.integer({ min: 0, max: 0xffff }),
+        }),
+        fc.record(
+          {
+            kind: fc.constant('ended' as const),
+            outcome: fc.constantFrom(...DIAL_OUTCOMES),
+            tookMs: fc.integer({ min: 0, max: 0xffff }),
+            dialledFrom: endpoint,
+          },
+          { requiredKeys: ['kind', 'outcome', 'tookMs'] },
+        ),
       ),
     ),
   ];

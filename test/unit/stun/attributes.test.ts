@@ -25,6 +25,7 @@ import {
   PRIORITY,
   USE_CANDIDATE,
 } from '../../../shared/stun/attributes/ice.ts';
+import { DIAL_BACK } from '../../../shared/stun/attributes/dial-back.ts';
 import { RECEIPT, RECEIPT_REQUEST, SERVICE, WITNESS } from '../../../shared/stun/attributes/natprobe.ts';
 import {
   ALTERNATE_DOMAIN,
@@ -325,5 +326,55 @@ describe('natprobe’s own attributes', () => {
       expect(read(SERVICE, hex)).toBeUndefined();
     }
     expect(() => SERVICE.of({ kind: 'given', scheme: 'http', port: 0 })).toThrow(RangeError);
+  });
+
+  it('DIAL-BACK: origin or outcome, milliseconds, and at the end where the dial came from', () => {
+    const cases = [
+      [{ kind: 'asked', origin: 'same-address', timeoutMs: 800 }, '00010320'],
+      [{ kind: 'asked', origin: 'other-address', timeoutMs: 0 }, '00020000'],
+      [{ kind: 'dialling', origin: 'other-address', timeoutMs: 65535 }, '0102ffff'],
+      [{ kind: 'ended', outcome: 'declined', tookMs: 0 }, '02050000'],
+      [
+        {
+          kind: 'ended',
+          outcome: 'connected',
+          tookMs: 258,
+          dialledFrom: { address: '192.0.2.1', port: 32853 },
+        },
+        '020101020001a147e112a643',
+      ],
+      [
+        {
+          kind: 'ended',
+          outcome: 'timeout',
+          tookMs: 800,
+          dialledFrom: { address: '2001:db8:1234:5678:11:2233:4455:6677', port: 32853 },
+        },
+        '020403200002a1470113a9faa5d3f179bc25f4b5bed2b9d9',
+      ],
+    ] as const;
+    for (const [dial, hex] of cases) {
+      const length = (hex.length / 2).toString(16).padStart(4, '0');
+      expect(written(DIAL_BACK.of(dial))).toBe(`ed14${length}${hex}`);
+      expect(read(DIAL_BACK, hex)).toEqual(dial);
+    }
+    // Too short; no such form, origin or outcome; something behind; an address cut off or of no family.
+    for (const hex of [
+      '000103',
+      '03010320',
+      '00000320',
+      '01030320',
+      '0001032000',
+      '02000000',
+      '02080000',
+      '020101020001a147',
+      '020101020003a147e112a643',
+    ]) {
+      expect(read(DIAL_BACK, hex), hex).toBeUndefined();
+    }
+    expect(() => DIAL_BACK.of({ kind: 'asked', origin: 'same-address', timeoutMs: 65536 })).toThrow(
+      RangeError,
+    );
+    expect(() => DIAL_BACK.of({ kind: 'ended', outcome: 'timeout', tookMs: 0.5 })).toThrow(RangeError);
   });
 });

@@ -61,13 +61,19 @@ describe('the registry against IANA’s', () => {
   });
 
   it('keeps natprobe’s own attributes in unassigned comprehension-optional expert-review space', () => {
-    expect(OWN_ATTRIBUTES.map(attributeName)).toEqual(['RECEIPT-REQUEST', 'RECEIPT', 'WITNESS', 'SERVICE']);
+    expect(OWN_ATTRIBUTES.map(attributeName)).toEqual([
+      'RECEIPT-REQUEST',
+      'RECEIPT',
+      'WITNESS',
+      'SERVICE',
+      'DIAL-BACK',
+    ]);
     for (const type of OWN_ATTRIBUTES) {
       expect(type).toBeGreaterThanOrEqual(0xc000);
       expect(isComprehensionRequired(type)).toBe(false);
       expect(attributes.find(({ first, last }) => first <= type && type <= last)?.name).toBe('Unassigned');
     }
-    expect(new Set(OWN_ATTRIBUTES).size).toBe(4);
+    expect(new Set(OWN_ATTRIBUTES).size).toBe(OWN_ATTRIBUTES.length);
   });
 });
 
