@@ -35,7 +35,7 @@ export interface Inquiry<Event> {
   readonly conclude: (observations: Observations, socketError: string | undefined) => Event;
 }
 
-/** A slot this long or longer is for gentle running: one packet in it, not two. */
+/** A slot this long or longer is for gentle running: one packet in it, not three. */
 const GENTLE_PACE_MS = 50;
 /** A TCP attempt is given up after this: time for three SYNs (RFC 6298 §2.1). */
 const TCP_TIMEOUT_MS = 3500;
@@ -154,11 +154,11 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
 
   /**
    * Sends what fits into one pacing slot: at most one packet that opens a NAT binding, since small
-   * routers drop bursts of those, and one more on a flow that is open already.
+   * routers drop bursts of those, and two more on flows that are open already.
    */
   #sendSlot(requests: readonly Request[], nowMs: number): boolean {
     const { paceMs } = this.#options;
-    const limit = paceMs >= GENTLE_PACE_MS ? 1 : 2;
+    const limit = paceMs >= GENTLE_PACE_MS ? 1 : 3;
     let sent = 0;
     let opened = false;
     for (const request of requests) {
