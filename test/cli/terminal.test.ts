@@ -1,0 +1,68 @@
+/** On a terminal (made by script(1)): colours by their rules, and progress. */
+import { spawn } from 'node:child_process';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeIf } from '../support/requirements.ts';
+import { missingPrograms } from '../support/system-programs.ts';
+import {
+  ENVIRONMENT,
+  finish,
+  type LocalServer,
+  NATPROBE,
+  natprobe,
+  startDeafServer,
+  startNatprobed,
+} from './programs.ts';
+
+const ESCAPE = '\u001b[';
+
+describeIf(missingPrograms('script'))('a terminal', () => {
+  let server: LocalServer;
+  let deaf: LocalServer;
+  beforeAll(async () => {
+    [server, deaf] = await Promise.all([startNatprobed(), startDeafServer()]);
+  });
+  afterAll(async () => {
+    await Promise.all([server.stop(), deaf.stop()]);
+  });
+
+  /** What a terminal gets to see: stdout and stderr together. */
+  async function onTerminal(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+    const command = [process.execPath, NATPROBE, ...args].map((word) => `'${word}'`).join(' ');
+    const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      env: { ...ENVIRONMENT, SHELL: '/bin/sh', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const { stdout, stderr, code } = await finish(child);
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    return stdout;
+  }
+
+  it('gets colours', async () => {
+    const text = await onTerminal(['-s', server.name]);
+    expect(text.split('\r\n')[0]).toBe(
+      `${ESCAPE}1mNAT type:${ESCAPE}22m ${ESCAPE}32mopen (no translation, EIF)${ESCAPE}39m`,
+    );
+  });
+
+  it('gets none with NO_COLOR, with --no-color, with TERM=dumb', async () => {
+    expect(await onTerminal(['-s', server.name], { NO_COLOR: '1' })).not.toContain(ESCAPE);
+    expect(await onTerminal(['-s', server.name, '--no-color'])).not.toContain(ESCAPE);
+    expect(await onTerminal(['-s', server.name], { TERM: 'dumb' })).not.toContain(ESCAPE);
+  });
+
+  it('alone gets them, unless FORCE_COLOR says otherwise, which --no-color overrules', async () => {
+    const plain = await natprobe(['-s', server.name]);
+    expect(plain.stdout).not.toContain(ESCAPE);
+    const forced = await natprobe(['-s', server.name], { FORCE_COLOR: '1' });
+    expect(forced.stdout).toContain(ESCAPE);
+    const refused = await natprobe(['-s', server.name, '--no-color'], { FORCE_COLOR: '1' });
+    expect(refused.stdout).not.toContain(ESCAPE);
+  });
+
+  it('gets progress after a second, which is gone at the end', async () => {
+    const text = await onTerminal(['-s', deaf.name, '--no-color']);
+    const progress = text.slice(0, text.indexOf('NAT type:'));
+    expect(progress).toMatch(/^\r1\.\d s {2}\S/);
+    expect(progress.endsWith(`\r${ESCAPE}K`)).toBe(true);
+  });
+});
