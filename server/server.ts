@@ -15,6 +15,7 @@ import {
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
 } from './tcp/connection-limits.ts';
+import { DEFAULT_DIAL_LIMITS, type DialCounts, type DialLimits } from './tcp/dial-back.ts';
 import type { TcpCounts } from './tcp/stun-connection.ts';
 import { openTcpLane } from './tcp/tcp-lane.ts';
 import type { SendCounts } from './udp/answer-sender.ts';
@@ -23,12 +24,16 @@ import { openUdpLane } from './udp/udp-lane.ts';
 export interface ServerOptions {
   readonly log?: Log;
   readonly connectionLimits?: ConnectionLimits;
+  readonly dialLimits?: DialLimits;
 }
 
 /** Counts of one family since the start. */
 export interface FamilyCounts {
   readonly udp: AnswerCounts & { readonly sends: Readonly<SendCounts> };
-  readonly tcp: AnswerCounts & { readonly connections: Readonly<TcpCounts> };
+  readonly tcp: AnswerCounts & {
+    readonly connections: Readonly<TcpCounts>;
+    readonly dials: Readonly<DialCounts>;
+  };
 }
 
 export interface RunningServer {
@@ -51,8 +56,14 @@ interface Closable {
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? SILENT_LOG;
-  const limits = options.connectionLimits ?? DEFAULT_CONNECTION_LIMITS;
-  const connections = new ConnectionCount(limits);
+  const connections = options.connectionLimits ?? DEFAULT_CONNECTION_LIMITS;
+  const dials = options.dialLimits ?? DEFAULT_DIAL_LIMITS;
+  const tcpLimits = {
+    connections,
+    connectionCount: new ConnectionCount(connections),
+    dials,
+    dialCount: new ConnectionCount(dials),
+  };
   const open: Closable[] = [];
   const counters: (() => FamilyCounts)[] = [];
   const stop = async (): Promise<void> => {
@@ -68,11 +79,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       const tcpCore = createCore(family, service);
       const udp = await openUdpLane(family, udpCore);
       open.push(udp);
-      const tcp = await openTcpLane(family, tcpCore, limits, connections);
+      const tcp = await openTcpLane(family, tcpCore, tcpLimits);
       open.push(tcp);
       counters.push(() => ({
         udp: { ...udpCore.counters.snapshot(), sends: { ...udp.counts } },
-        tcp: { ...tcpCore.counters.snapshot(), connections: { ...tcp.counts } },
+        tcp: { ...tcpCore.counters.snapshot(), connections: { ...tcp.counts }, dials: { ...tcp.dials } },
       }));
     }
     if (config.selfTest) await Promise.all(config.families.map(testFamily));

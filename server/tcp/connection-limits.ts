@@ -19,12 +19,13 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   idleTimeoutMs: 60_000,
 };
 
+/** Connections that are open, or being opened. */
 export class ConnectionCount {
   total = 0;
-  private readonly limits: ConnectionLimits;
+  private readonly limits: Pick<ConnectionLimits, 'total' | 'perSource'>;
   private readonly bySource = new Map<string, number>();
 
-  constructor(limits: ConnectionLimits) {
+  constructor(limits: Pick<ConnectionLimits, 'total' | 'perSource'>) {
     this.limits = limits;
   }
 

@@ -1,8 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ServerRole } from '../../shared/role.ts';
 import { StreamFramer } from '../../shared/stun/framing.ts';
-import type { AnswerCore } from '../answer/answer-core.ts';
-import type { SourceAddress } from '../answer/source-address.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 
 /** Counts since the start. */
@@ -19,15 +16,14 @@ export interface TcpCounts {
 }
 
 /**
- * Answers the requests of one TCP connection, any number of them, pipelined or not. It is closed
- * on bytes that are no STUN, and when a message, the next message, or the reading of answers
- * takes longer than the limits say.
+ * Answers the requests of one TCP connection, any number of them, pipelined or not: `answer` gives
+ * what to send for one message, in memory of its own, nothing for no answer. The connection is closed
+ * on bytes that are no STUN, and when a message, the next message, or the reading of answers takes
+ * longer than the limits say.
  */
 export function answerConnection(
   socket: Socket,
-  core: AnswerCore,
-  source: SourceAddress,
-  arrival: ServerRole,
+  answer: (message: Uint8Array) => readonly Uint8Array[],
   limits: ConnectionLimits,
   counts: TcpCounts,
 ): void {
@@ -45,12 +41,12 @@ export function answerConnection(
     for (let message = framer.next(); message !== undefined; message = framer.next()) {
       messages++;
       unfinishedBytes -= message.length;
-      if (core.answerStream(message, 0, message.length, source, arrival) === 0) continue;
-      const { buffer, length } = core.outgoing[0];
-      answers.push(buffer.slice(0, length));
+      const drawn = answer(message);
+      if (drawn.length === 0) continue;
+      answers.push(...drawn);
+      counts.answers++;
     }
     const taken = answers.length === 0 || socket.write(Buffer.concat(answers));
-    counts.answers += answers.length;
     if (framer.failed !== undefined) {
       counts.failed++;
       // What was asked before is answered; what comes after is not read.

@@ -3,30 +3,44 @@ import { once } from 'node:events';
 import { type Server, type Socket, createServer } from 'node:net';
 import { formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
+import { BINDING_SUCCESS } from '../../shared/stun/registry.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
 import { SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
 import type { ConnectionCount, ConnectionLimits } from './connection-limits.ts';
+import { DialBacks, type DialCounts, type DialLimits, createDialCounts } from './dial-back.ts';
+import { dial } from './dial.ts';
 import { type TcpCounts, answerConnection } from './stun-connection.ts';
 
 export interface TcpLane {
   readonly counts: TcpCounts;
+  readonly dials: DialCounts;
   /** Ends all connections; resolves when everything is closed. */
   close(): Promise<void>;
 }
 
+/** What bounds a lane. The counts may be shared with other lanes. */
+export interface TcpLaneLimits {
+  readonly connections: ConnectionLimits;
+  readonly connectionCount: ConnectionCount;
+  readonly dials: DialLimits;
+  readonly dialCount: ConnectionCount;
+}
+
 /**
- * Listens on the endpoints of `config` and answers. `connections` may be shared with other lanes.
+ * Listens on the endpoints of `config`, answers, and dials back whom it is asked to.
  * Rejects with ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL or ERR_SOCKET.
  */
 export async function openTcpLane(
   config: FamilyConfig,
   core: AnswerCore,
-  limits: ConnectionLimits,
-  connections: ConnectionCount,
+  limits: TcpLaneLimits,
 ): Promise<TcpLane> {
+  const connections = limits.connectionCount;
   const counts: TcpCounts = { accepted: 0, refused: 0, answers: 0, failed: 0, timedOut: 0, errors: 0 };
+  const dials = createDialCounts();
+  const dialContext = { config, limits: limits.dials, underWay: limits.dialCount, counts: dials, dial };
   const servers: Server[] = [];
   const sockets = new Set<Socket>();
 
@@ -47,11 +61,25 @@ export async function openTcpLane(
     counts.accepted++;
     sockets.add(socket);
     socket.setNoDelay(true);
+    const dialBacks = new DialBacks(dialContext, {
+      remote: { address: remoteAddress, port: remotePort },
+      arrival: role,
+      source: key,
+      send: (indication) => void socket.write(indication),
+    });
     socket.on('close', () => {
       sockets.delete(socket);
       connections.release(key);
+      dialBacks.close();
     });
-    answerConnection(socket, core, source, role, limits, counts);
+    const answer = (message: Uint8Array): Uint8Array[] => {
+      if (core.answerStream(message, 0, message.length, source, role) === 0) return [];
+      const { buffer, length } = core.outgoing[0];
+      const response = buffer.slice(0, length);
+      const ahead = isSuccess(response) ? dialBacks.handleRequest(message) : undefined;
+      return ahead === undefined ? [response] : [ahead, response];
+    };
+    answerConnection(socket, answer, limits.connections, counts);
   }
 
   async function close(): Promise<void> {
@@ -74,7 +102,7 @@ export async function openTcpLane(
     await close();
     throw error;
   }
-  return { counts, close };
+  return { counts, dials, close };
 }
 
 async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
@@ -96,4 +124,8 @@ async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
 /** The whole IPv4 address, or the first 64 bits of an IPv6 one. */
 function sourceKey({ family, bytes }: SourceAddress): string {
   return bytes.subarray(0, family === 4 ? 4 : 8).join('.');
+}
+
+function isSuccess(response: Uint8Array): boolean {
+  return ((response[0]! << 8) | response[1]!) === BINDING_SUCCESS;
 }
