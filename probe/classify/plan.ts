@@ -79,15 +79,18 @@ function planContact(observations: Observations): Plan {
     return sentMs !== undefined && nowMs >= sentMs + interval;
   });
   const filtering = planFiltering(observations, run.servers[0]!);
-  const wakes = contacts.map((contact) => (lastSentMs(observations, contact) ?? nowMs) + interval);
   const attempts = tcp.length / run.servers.length;
   const tcpAtMs =
     tcpReaches || attempts >= TCP_ATTEMPTS ? Infinity : TCP_AFTER_MS + attempts * TCP_INTERVAL_MS;
-  wakes.push(tcpAtMs);
+  const wantsTcp = nowMs >= tcpAtMs;
+  // Only moments to come: one that has passed would hide those after it.
+  const wakes = contacts
+    .map((contact) => (lastSentMs(observations, contact) ?? nowMs) + interval)
+    .filter((atMs) => atMs > nowMs);
   return {
     requests: [...never.slice(0, 1), ...filtering.opening, ...never.slice(1), ...filtering.repeats, ...due],
-    wantsTcp: nowMs >= tcpAtMs,
-    wakeMs: Math.min(...wakes),
+    wantsTcp,
+    wakeMs: Math.min(...wakes, wantsTcp ? tcpAtMs + TCP_INTERVAL_MS : tcpAtMs),
     finished: false,
   };
 }

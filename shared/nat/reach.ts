@@ -61,24 +61,33 @@ const HOW_REACHED = {
 /** A connection that took this much longer than another repeated its SYN (RFC 6298 §2.1: one second). */
 const SYN_REPEATED_MS = 900;
 
-/** Plain requests old enough to have come back at the round trip that TCP showed, and how TCP fared. */
+/**
+ * Plain requests that should have come back, and how TCP fared. Only those count that were sent since
+ * TCP got through (before, an outage may have taken both) and are old enough by TCP's round trip.
+ */
 function weigh(
   observations: Observations,
   reached: readonly TcpEvidence[],
 ): { unanswered: number; path: PathLoss } {
-  const fastestMs = Math.min(...reached.map(({ connectMs }) => connectMs ?? 0));
+  let roundTripMs = Infinity;
+  // The answer on a connection tells the round trip as well, when each SYN had to be repeated.
+  for (const { connectMs = 0, answerMs = Infinity } of reached)
+    roundTripMs = Math.min(roundTripMs, connectMs, answerMs);
   let answered = 0;
   let lost = 0;
-  for (const { outcome, connectMs = 0 } of reached) {
+  let worksSinceMs = Infinity;
+  for (const { outcome, atMs, connectMs = 0 } of reached) {
     answered += outcome === 'answered' ? 2 : 1;
-    lost += connectMs >= fastestMs + SYN_REPEATED_MS ? 1 : 0;
+    lost += connectMs >= roundTripMs + SYN_REPEATED_MS ? 1 : 0;
+    worksSinceMs = Math.min(worksSinceMs, atMs + connectMs - roundTripMs);
   }
   // Half a round trip and 50 ms more than TCP needed: UDP may take another queue.
-  const returnMs = 1.5 * fastestMs + 50;
+  const returnMs = 1.5 * roundTripMs + 50;
   let unanswered = 0;
   for (const series of observations.series) {
     if (!isPlain(series) || !reached.some(({ to }) => sameEndpoint(to, series.to))) continue;
-    for (const { atMs } of series.sends) unanswered += observations.nowMs >= atMs + returnMs ? 1 : 0;
+    for (const { atMs } of series.sends)
+      unanswered += atMs >= worksSinceMs && observations.nowMs >= atMs + returnMs ? 1 : 0;
   }
   return { unanswered, path: { answered, lost } };
 }

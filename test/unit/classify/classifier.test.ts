@@ -259,10 +259,17 @@ describe('the classifier', () => {
     drain(machine);
     open(machine, 'mapping', 40000, 0);
     open(machine, 'filtering', 50000, 0);
-    runUntil(machine, 4250);
+    drain(machine);
+    // Five attempts from 250 ms on, 250 ms apart, of 3.5 s each; UDP is asked all the while.
+    const log = runUntil(machine, 4750);
+    expect(log.filter(([, what]) => what.startsWith('connect-tcp'))).toEqual(
+      [250, 500, 750, 1000, 1250].map((at, index) => [at, `connect-tcp ${index}`]),
+    );
+    const contacts = log.filter(([, what]) => what === 'mapping>PP').map(([at]) => at);
+    expect(contacts).toEqual(Array.from({ length: 118 }, (_, index) => (index + 1) * 40));
     expect(events(machine).at(-1)).toMatchObject({
       kind: 'done',
-      result: { outcome: { kind: 'unreachable' } },
+      result: { outcome: { kind: 'unreachable' }, timing: { totalMs: 4750 } },
     });
   });
 

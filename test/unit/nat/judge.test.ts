@@ -125,7 +125,7 @@ describe('judge', () => {
 });
 
 describe('judge without an answer over UDP', () => {
-  const contacts = Array.from({ length: 60 }, (_, index) => index * 15);
+  const contacts = Array.from({ length: 66 }, (_, index) => index * 15);
   const silent = [socket('mapping'), series('mapping', PP, contacts)];
   const tcp = (change: Partial<TcpEvidence>): TcpEvidence => ({
     kind: 'tcp',
@@ -151,6 +151,22 @@ describe('judge without an answer over UDP', () => {
     const slow = tcp({ outcome: 'answered', connectMs: 1200, answerMs: 1200 });
     expect(judge([run(1000), ...silent, slow]).reach.kind).toBe('open');
     expect(judge([run(2650), ...silent, slow]).reach.kind).toBe('blocked');
+  });
+
+  it('takes the round trip from the answer where the SYN had to be repeated', () => {
+    const repeated = tcp({ outcome: 'answered', connectMs: 1020, answerMs: 20 });
+    const later = [
+      socket('mapping'),
+      series('mapping', PP, [...contacts, ...contacts.map((ms) => 1000 + ms)]),
+    ];
+    // From 1250 ms, when TCP got through, at 15 ms each: 26 of them are old enough at 1720 ms.
+    expect(judge([run(1690), ...later, repeated]).reach.kind).toBe('open');
+    expect(judge([run(1720), ...later, repeated]).reach.kind).toBe('blocked');
+  });
+
+  it('does not count what was sent before TCP got through: an outage may have taken both', () => {
+    const repeated = tcp({ outcome: 'answered', connectMs: 1020, answerMs: 20 });
+    expect(judge([run(2000), ...silent, repeated]).reach.kind).toBe('open');
   });
 
   it('is unreachable where TCP timed out too, and never blocked', () => {
