@@ -13,7 +13,8 @@ import {
 } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import type { ServerRole } from '../shared/role.ts';
-import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, DEFAULT_PORT } from './defaults.ts';
+import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
+import { DEFAULT_HTTP_HOST } from './default-http.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress, isLoopback } from './local-addresses.ts';
 
 /** The command line's options, as typed. */

@@ -3,7 +3,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { NatprobeError } from '../shared/errors.ts';
 import { VERSION } from '../shared/version.ts';
 import type { ServerFlags } from './config.ts';
-import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_HOST, DEFAULT_HTTP_PORT, DEFAULT_PORT } from './defaults.ts';
+import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
+import { DEFAULT_HTTP_HOST } from './default-http.ts';
 
 export interface ProgramFlags extends ServerFlags {
   readonly json?: boolean;

@@ -1,9 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
+import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../../shared/default-ports.ts';
 
-/** natprobed's defaults (server/config.ts). */
-const STUN_PORT = 3478;
-const HTTP_PORT = 8478;
 /** From one try to the next; and so many of them. */
 const STEP = 10;
 const TRIES = 50;
@@ -12,7 +10,7 @@ const TRIES = 50;
 export async function chooseStunPorts(
   addresses: readonly string[],
 ): Promise<{ port: number; alternatePort: number }> {
-  const port = await chooseFirst(STUN_PORT, 'STUN', async (candidate) => {
+  const port = await chooseFirst(DEFAULT_PORT, 'STUN', async (candidate) => {
     for (const address of addresses) {
       for (const one of [candidate, candidate + 1]) {
         if (!(await isUdpFree(address, one)) || !(await isTcpFree(address, one))) return false;
@@ -24,7 +22,7 @@ export async function chooseStunPorts(
 }
 
 export function chooseHttpPort(address: string): Promise<number> {
-  return chooseFirst(HTTP_PORT, 'HTTP', (candidate) => isTcpFree(address, candidate));
+  return chooseFirst(DEFAULT_HTTP_PORT, 'HTTP', (candidate) => isTcpFree(address, candidate));
 }
 
 async function chooseFirst(

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { DEFAULT_ALTERNATE_PORT, DEFAULT_PORT } from '../../shared/default-ports.ts';
 import {
   canonicalAddress,
   familyOf,
@@ -9,11 +10,6 @@ import {
 import { NatprobeError } from '../../shared/errors.ts';
 import { allWithGrace } from './grace.ts';
 import { systemErrorCode } from './udp.ts';
-
-/** The port of STUN (RFC 8489 §16.7), and natprobed's default. */
-export const DEFAULT_PORT = 3478;
-/** natprobed's second port by default, and stuntman's and coturn's. */
-export const DEFAULT_ALTERNATE_PORT = 3479;
 
 /** Once one name has resolved, the others of a list get this much longer. */
 const OTHER_NAMES_GRACE_MS = 1000;

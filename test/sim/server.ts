@@ -1,6 +1,7 @@
 import { AnswerCore } from '../../server/answer/answer-core.ts';
 import { SourceAddress } from '../../server/answer/source-address.ts';
 import { familyOf, type Endpoint } from '../../shared/endpoint.ts';
+import { DEFAULT_ALTERNATE_PORT, DEFAULT_PORT } from '../../shared/default-ports.ts';
 import { SERVER_ROLES, type ServerRole } from '../../shared/role.ts';
 import { Host, type UdpSocket } from './host.ts';
 import type { LinkOptions } from './link.ts';
@@ -21,7 +22,7 @@ export interface SimulatedServerOptions {
   readonly tcp?: 'answers' | 'closes' | 'refuses' | 'silent';
 }
 
-const DEFAULT_PORTS = [3478, 3479] as const;
+const DEFAULT_PORTS = [DEFAULT_PORT, DEFAULT_ALTERNATE_PORT] as const;
 
 /** A STUN server on the simulated internet: four sockets (two with one address) and the real answer core. */
 export class SimulatedServer {
