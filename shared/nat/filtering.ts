@@ -10,7 +10,7 @@ import {
   otherAddressOf,
   waitAfterReceiptMs,
 } from './observations.ts';
-import { chanceAllLost, MIN_SILENT_SLOTS } from './silence.ts';
+import { chanceAllLost, countSlots, MIN_SILENT_SLOTS } from './silence.ts';
 import { type Reason, REQUIRED_CONFIDENCE } from './verdict.ts';
 
 /** Test II of RFC 5780 §4.4: an answer from the other address and port. */
@@ -204,20 +204,6 @@ function answeredControlsMs(
   return observations.series
     .filter((item) => isPlain(item) && sameEndpoint(item.to, server) && sockets.has(item.socket))
     .flatMap(({ sends, replies }) => replies.map(({ send }) => sends[send]?.atMs ?? Infinity));
-}
-
-/** How many pacing slots the times fall into: one closer than the pace to its neighbour shares its slot. */
-function countSlots(timesMs: readonly number[], paceMs: number): number {
-  let slots = 0;
-  let slotAt = -Infinity;
-  // Timers of a real clock end up to a millisecond off.
-  const slotMs = Math.max(1, paceMs - 1);
-  for (const atMs of [...timesMs].sort((a, b) => a - b)) {
-    if (atMs - slotAt < slotMs) continue;
-    slots++;
-    slotAt = atMs;
-  }
-  return slots;
 }
 
 /** Sends that may still be answered. */

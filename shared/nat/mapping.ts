@@ -19,9 +19,15 @@ export interface MappingAssessment {
 }
 
 /** What one socket was seen as from one destination. */
-interface Sighting {
+export interface Sighting {
   readonly to: Endpoint;
   readonly mapped: Endpoint;
+}
+
+/** What one socket was seen as, the first sighting for each destination. */
+export interface SeenSocket {
+  readonly local: Endpoint;
+  readonly sightings: readonly Sighting[];
 }
 
 /** Until a second socket agrees, a dependent mapping is no more than likely. */
@@ -29,10 +35,16 @@ const UNCONFIRMED = 0.9;
 
 export function assessMapping(observations: Observations): MappingAssessment {
   const sockets = observations.sockets.filter((socket) => socket.purpose === 'mapping');
-  const seen = sockets.map((socket) => ({ socket, sightings: sightingsOf(observations, socket.socket) }));
+  return assessSightings(
+    sockets.map(({ socket, local }) => ({ local, sightings: sightingsOf(observations, socket) })),
+  );
+}
+
+/** The same for sockets of any protocol, each of which has sent to several endpoints. */
+export function assessSightings(seen: readonly SeenSocket[]): MappingAssessment {
   const classes = seen
     .filter(({ sightings }) => sightings.length > 0)
-    .map(({ socket, sightings }) => mappingOf(sightings, socket.local));
+    .map(({ local, sightings }) => mappingOf(sightings, local));
   const first = classes[0];
   const mapped = seen[0]?.sightings[0]?.mapped;
   const base = mapped === undefined ? {} : { mapped };

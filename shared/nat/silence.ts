@@ -35,3 +35,17 @@ export function silenceNeeded(path: PathLoss, confidence: number): number {
   }
   return n;
 }
+
+/** How many pacing slots the times fall into: one closer than the pace to its neighbour shares its slot. */
+export function countSlots(timesMs: readonly number[], paceMs: number): number {
+  let slots = 0;
+  let slotAt = -Infinity;
+  // Timers of a real clock end up to a millisecond off.
+  const slotMs = Math.max(1, paceMs - 1);
+  for (const atMs of [...timesMs].sort((a, b) => a - b)) {
+    if (atMs - slotAt < slotMs) continue;
+    slots++;
+    slotAt = atMs;
+  }
+  return slots;
+}
