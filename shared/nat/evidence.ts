@@ -1,10 +1,18 @@
 import type { Endpoint, Family } from '../endpoint.ts';
+import type { DialOrigin, DialOutcome } from '../stun/attributes/dial-back.ts';
 
 /**
  * What a run saw, and nothing that it concluded. Times are milliseconds since the run began.
  * Readers ignore kinds that they don't know.
  */
-export type Evidence = RunEvidence | SocketEvidence | BindingEvidence | TcpEvidence | RefusalEvidence;
+export type Evidence =
+  | RunEvidence
+  | SocketEvidence
+  | BindingEvidence
+  | TcpEvidence
+  | RefusalEvidence
+  | TcpBindingEvidence
+  | TcpDialEvidence;
 
 /** The run itself: until when it watched. Silence is judged against `untilMs`. */
 export interface RunEvidence {
@@ -146,4 +154,46 @@ export interface RefusalEvidence {
   readonly to: Endpoint;
   readonly atMs: number;
   readonly reason: 'port-unreachable' | 'unreachable';
+}
+
+/** One connection of the TCP inquiry, and what the Binding request on it drew. */
+export interface TcpBindingEvidence {
+  readonly kind: 'tcp-binding';
+  /** Names the local port; the connections of one mapping port share it, a filtering port has one. */
+  readonly socket: string;
+  readonly purpose: Extract<SocketPurpose, 'mapping' | 'filtering'>;
+  readonly to: Endpoint;
+  /** When it was begun: the first SYN. */
+  readonly atMs: number;
+  /** `pending` and `connected` are those that nothing more was heard of. */
+  readonly outcome: 'pending' | 'connected' | 'answered' | 'refused' | 'unreachable' | 'closed';
+  /** As the kernel chose it, once connected. */
+  readonly local?: Endpoint;
+  /** From the first SYN to the SYN-ACK. */
+  readonly connectMs?: number;
+  readonly mapped?: Endpoint;
+  /** OTHER-ADDRESS. */
+  readonly other?: Endpoint;
+}
+
+/** One dial-back that was asked for on a connection from a filtering port, where a listener then waited. */
+export interface TcpDialEvidence {
+  readonly kind: 'tcp-dial';
+  /** That of the asking connection. */
+  readonly socket: string;
+  readonly origin: DialOrigin;
+  /** When it was asked for. */
+  readonly atMs: number;
+  /** How long the server's SYN had to be answered. */
+  readonly timeoutMs: number;
+  /**
+   * As the server said; `unsupported` if it answered without a word about it, `pending` if nothing
+   * more was heard.
+   */
+  readonly outcome: 'pending' | 'unsupported' | DialOutcome;
+  /** As the server measured it. */
+  readonly tookMs?: number;
+  readonly dialledFrom?: Endpoint;
+  /** When the listener got a connection from `dialledFrom`: somebody else may have answered in its stead. */
+  readonly acceptedAtMs?: number;
 }

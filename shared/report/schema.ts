@@ -11,8 +11,11 @@ import {
   type RunEvidence,
   SOCKET_PURPOSES,
   type SocketEvidence,
+  type TcpBindingEvidence,
+  type TcpDialEvidence,
   type TcpEvidence,
 } from '../nat/evidence.ts';
+import { DIAL_ORIGINS, DIAL_OUTCOMES } from '../stun/attributes/dial-back.ts';
 import { REPORT_SCHEMA, type Report } from './report.ts';
 
 const ListOf = <Item extends TSchema>(item: Item) => Type.Immutable(Type.Array(item));
@@ -100,12 +103,39 @@ export const RefusalEvidenceSchema = Type.Object({
   reason: Type.Enum(['port-unreachable', 'unreachable']),
 });
 
+export const TcpBindingEvidenceSchema = Type.Object({
+  kind: Type.Literal('tcp-binding'),
+  socket: Type.String(),
+  purpose: Type.Enum(['mapping', 'filtering']),
+  to: EndpointSchema,
+  atMs: Milliseconds,
+  outcome: Type.Enum(['pending', 'connected', 'answered', 'refused', 'unreachable', 'closed']),
+  local: Type.Optional(EndpointSchema),
+  connectMs: Type.Optional(Milliseconds),
+  mapped: Type.Optional(EndpointSchema),
+  other: Type.Optional(EndpointSchema),
+});
+
+export const TcpDialEvidenceSchema = Type.Object({
+  kind: Type.Literal('tcp-dial'),
+  socket: Type.String(),
+  origin: Type.Enum([...DIAL_ORIGINS]),
+  atMs: Milliseconds,
+  timeoutMs: Milliseconds,
+  outcome: Type.Enum(['pending', 'unsupported', ...DIAL_OUTCOMES]),
+  tookMs: Type.Optional(Milliseconds),
+  dialledFrom: Type.Optional(EndpointSchema),
+  acceptedAtMs: Type.Optional(Milliseconds),
+});
+
 const KNOWN_EVIDENCE = [
   RunEvidenceSchema,
   SocketEvidenceSchema,
   BindingEvidenceSchema,
   TcpEvidenceSchema,
   RefusalEvidenceSchema,
+  TcpBindingEvidenceSchema,
+  TcpDialEvidenceSchema,
 ];
 
 /** A kind that is known has its shape; one that isn't may have any, and readers pass over it. */
@@ -203,4 +233,6 @@ export const SCHEMA_AGREES: readonly [
   Agree<Static<typeof BindingEvidenceSchema>, BindingEvidence>,
   Agree<Static<typeof TcpEvidenceSchema>, TcpEvidence>,
   Agree<Static<typeof RefusalEvidenceSchema>, RefusalEvidence>,
-] = [true, true, true, true, true, true];
+  Agree<Static<typeof TcpBindingEvidenceSchema>, TcpBindingEvidence>,
+  Agree<Static<typeof TcpDialEvidenceSchema>, TcpDialEvidence>,
+] = [true, true, true, true, true, true, true, true];
