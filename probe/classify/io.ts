@@ -12,7 +12,9 @@ export type ClassifierInput =
   | { kind: 'refused'; to: Endpoint; reason: 'port-unreachable' | 'unreachable' }
   | { kind: 'tcp-connected'; attempt: string }
   | { kind: 'tcp-answered'; attempt: string }
-  | { kind: 'tcp-failed'; attempt: string; reason: 'refused' | 'unreachable' | 'closed' };
+  | { kind: 'tcp-failed'; attempt: string; reason: 'refused' | 'unreachable' | 'closed' }
+  /** Enough: conclude at once from what is known so far. */
+  | { kind: 'stop' };
 
 /** What the classifier machine asks for. */
 export type ClassifierAction =

@@ -46,6 +46,7 @@ const PROGRESS_INTERVAL_MS = 200;
  */
 const PORTS_THAT_CONTACT_MANY = { first: 32768, count: 16384 };
 const PORTS_THAT_CONTACT_ONE = { first: 49152, count: 16384 };
+const PURPOSES_THAT_CONTACT_ONE: ReadonlySet<SocketPurpose> = new Set(['filtering', 'lifetime', 'fragments']);
 /** A chosen port that is taken is replaced this often before the system chooses. */
 const PORT_TRIES = 8;
 /** The socket that is connected to one endpoint alone, so that the system reports ICMP errors. */
@@ -96,6 +97,9 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
       case 'tcp-failed':
         this.#handleTcp(input, nowMs);
         break;
+      case 'stop':
+        this.#finish(observe(this.#log.snapshot(nowMs)));
+        return;
     }
     this.#advance(nowMs);
   }
@@ -203,7 +207,7 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     const tries = this.#portTries.get(socket) ?? 0;
     this.#portTries.set(socket, tries + 1);
     if (tries >= PORT_TRIES) return 0;
-    const contactsOne = purposeOf(socket) === 'filtering';
+    const contactsOne = PURPOSES_THAT_CONTACT_ONE.has(purposeOf(socket));
     const { first, count } = contactsOne ? PORTS_THAT_CONTACT_ONE : PORTS_THAT_CONTACT_MANY;
     const [high, low] = this.#options.random(2);
     return first + (((high! << 8) | low!) % count);

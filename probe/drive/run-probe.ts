@@ -28,6 +28,8 @@ export interface ProbeRun<Progress> {
   readonly socket?: Socket;
   /** Stops the run; the promise rejects with ERR_ABORTED. */
   readonly signal?: AbortSignal;
+  /** Ends the run early; the promise resolves with what is known by then. */
+  readonly concludeSignal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -51,7 +53,9 @@ export function runProbe<Progress, Result>(
       return;
     }
     run.signal?.addEventListener('abort', handleAbort, { once: true });
+    run.concludeSignal?.addEventListener('abort', handleConclude, { once: true });
     runner.start();
+    if (run.concludeSignal?.aborted === true) handleConclude();
 
     function perform(action: ClassifierAction): void {
       switch (action.kind) {
@@ -152,6 +156,10 @@ export function runProbe<Progress, Result>(
       runner.deliver(input);
     }
 
+    function handleConclude(): void {
+      deliver({ kind: 'stop' });
+    }
+
     function handleAbort(): void {
       fail(aborted(run.signal));
     }
@@ -165,6 +173,7 @@ export function runProbe<Progress, Result>(
       over = true;
       runner.stop();
       run.signal?.removeEventListener('abort', handleAbort);
+      run.concludeSignal?.removeEventListener('abort', handleConclude);
       for (const socket of [...sockets.keys()]) closeSocket(socket);
       for (const giveUp of attempts.values()) giveUp();
       report();

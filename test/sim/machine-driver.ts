@@ -1,52 +1,66 @@
 import type {
   ClassifierAction,
-  ClassifierEvent,
   ClassifierInput,
   ClassifierResult,
+  InquiryEvent,
 } from '../../probe/classify/io.ts';
+import type { Verdict } from '../../shared/nat/verdict.ts';
 import { familyOf, type Endpoint, type Family } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import type { TimedEvent } from './event-queue.ts';
 import type { Host, SocketEvents, UdpSocket } from './host.ts';
 import { connectTcp, type TcpOutcome } from './tcp.ts';
 
-export type ClassifierMachine = Machine<ClassifierInput, ClassifierAction, ClassifierEvent>;
+/** A machine of the prober: the classifier, or another inquiry. */
+export type ProbeMachine<Progress, Result> = Machine<
+  ClassifierInput,
+  ClassifierAction,
+  InquiryEvent<Progress, Result>
+>;
+export type ClassifierMachine = ProbeMachine<Verdict, ClassifierResult>;
 
 /** What a run came to. Times are virtual milliseconds. */
-export interface MachineRun {
+export interface MachineRun<Result = ClassifierResult> {
   /** Undefined if the machine wasn't done by the deadline. */
-  readonly result: ClassifierResult | undefined;
+  readonly result: Result | undefined;
   readonly tookMs: number;
   /** UDP datagrams that the machine sent and heard. */
   readonly sent: number;
   readonly heard: number;
 }
 
-/** Runs `machine` on `host` until it is done, or for `deadlineMs` at most. */
-export function runMachine(host: Host, machine: ClassifierMachine, deadlineMs: number): MachineRun {
-  return new MachineDriver(host, machine).run(deadlineMs);
+/** Runs `machine` on `host` until it is done, or for `deadlineMs` at most; it is told to stop after `stopAfterMs`. */
+export function runMachine<Progress, Result>(
+  host: Host,
+  machine: ProbeMachine<Progress, Result>,
+  deadlineMs: number,
+  stopAfterMs = Infinity,
+): MachineRun<Result> {
+  return new MachineDriver(host, machine).run(deadlineMs, stopAfterMs);
 }
 
-class MachineDriver {
+class MachineDriver<Progress, Result> {
   readonly #host: Host;
-  readonly #machine: ClassifierMachine;
+  readonly #machine: ProbeMachine<Progress, Result>;
   readonly #sockets = new Map<string, UdpSocket>();
   #timer: TimedEvent | undefined;
-  #result: ClassifierResult | undefined;
+  #result: Result | undefined;
   /** After the end nothing more is told, whatever is still on its way. */
   #isOver = false;
   #sent = 0;
   #heard = 0;
 
-  constructor(host: Host, machine: ClassifierMachine) {
+  constructor(host: Host, machine: ProbeMachine<Progress, Result>) {
     this.#host = host;
     this.#machine = machine;
   }
 
-  run(deadlineMs: number): MachineRun {
+  run(deadlineMs: number, stopAfterMs: number): MachineRun<Result> {
     const { network } = this.#host;
     const startedAt = network.now;
     this.#settle();
+    if (stopAfterMs < deadlineMs)
+      network.schedule(startedAt + stopAfterMs, () => this.#tell({ kind: 'stop' }));
     if (this.#result === undefined) network.run(startedAt + deadlineMs);
     this.#isOver = true;
     if (this.#timer !== undefined) network.cancel(this.#timer);
