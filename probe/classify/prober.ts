@@ -1,10 +1,11 @@
 /** The prober: paces a plan, puts it on the wire, and files what comes back as evidence until the plan is done. */
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
-import { SOCKET_PURPOSES, type SocketPurpose } from '../../shared/nat/evidence.ts';
+import { SOCKET_PURPOSES, type SocketEvidence, type SocketPurpose } from '../../shared/nat/evidence.ts';
 import { type Observations, observe } from '../../shared/nat/observations.ts';
 import { type TransactionId, transactionIdOf } from '../../shared/stun/message.ts';
 import { EvidenceLog } from './evidence-log.ts';
+import { chooseFreshPort, PORT_TRIES } from './fresh-ports.ts';
 import type { ClassifierAction, ClassifierInput } from './io.ts';
 import type { Plan, Request } from './request.ts';
 import { decodeReply, decodeRequestId, encodeBindingRequest } from './requests.ts';
@@ -29,10 +30,18 @@ export interface Inquiry<Event> {
   readonly sockets: readonly [string, ...string[]];
   /** Asked after each input and timeout. */
   readonly plan: (observations: Observations, failedSockets: ReadonlySet<string>) => Plan;
+  /** Where a socket is to be bound, given those that are open; the prober chooses what is left out. */
+  readonly bindingOf?: (socket: string, open: readonly SocketEvidence[]) => LocalBinding;
   /** Now and then while the run lasts. */
   readonly reportProgress: (observations: Observations) => Event;
   /** Once, at the end. `socketError` is the system's code if the first socket could not be opened. */
   readonly conclude: (observations: Observations, socketError: string | undefined) => Event;
+}
+
+/** What of a socket's local endpoint is wished. A port that is taken is replaced by another. */
+export interface LocalBinding {
+  readonly address?: string;
+  readonly port?: number;
 }
 
 /** A slot this long or longer is for gentle running: one packet in it, not three. */
@@ -40,15 +49,6 @@ const GENTLE_PACE_MS = 50;
 /** A TCP attempt is given up after this: time for three SYNs (RFC 6298 §2.1). */
 const TCP_TIMEOUT_MS = 3500;
 const PROGRESS_INTERVAL_MS = 200;
-/**
- * Fresh ports come from two ranges (those that RFC 5780 §4.1 recommends), so that a filtering test
- * never meets what an earlier run's mapping test left in the NAT: that would read as full cone.
- */
-const PORTS_THAT_CONTACT_MANY = { first: 32768, count: 16384 };
-const PORTS_THAT_CONTACT_ONE = { first: 49152, count: 16384 };
-const PURPOSES_THAT_CONTACT_ONE: ReadonlySet<SocketPurpose> = new Set(['filtering', 'lifetime', 'fragments']);
-/** A chosen port that is taken is replaced this often before the system chooses. */
-const PORT_TRIES = 8;
 /** The socket that is connected to one endpoint alone, so that the system reports ICMP errors. */
 const REFUSAL_SOCKET = 'refusal';
 
@@ -198,19 +198,26 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   #openSocket(socket: string): void {
     const { family, servers, localPort } = this.#options;
     const given = localPort !== undefined && socket === this.#inquiry.sockets[0];
-    const port = given ? localPort : this.#choosePort(socket);
+    const wish = this.#inquiry.bindingOf?.(socket, this.#log.sockets);
+    const port = given ? localPort : this.#choosePort(socket, wish?.port);
     this.#sockets.set(socket, 'opening');
-    this.#actions.push({ kind: 'open-socket', socket, family, port, given, towards: servers[0]! });
+    this.#actions.push({
+      kind: 'open-socket',
+      socket,
+      family,
+      port,
+      given,
+      towards: servers[0]!,
+      ...(wish?.address === undefined ? {} : { localAddress: wish.address }),
+    });
   }
 
-  #choosePort(socket: string): number {
+  #choosePort(socket: string, wished: number | undefined): number {
     const tries = this.#portTries.get(socket) ?? 0;
     this.#portTries.set(socket, tries + 1);
+    if (tries === 0 && wished !== undefined) return wished;
     if (tries >= PORT_TRIES) return 0;
-    const contactsOne = PURPOSES_THAT_CONTACT_ONE.has(purposeOf(socket));
-    const { first, count } = contactsOne ? PORTS_THAT_CONTACT_ONE : PORTS_THAT_CONTACT_MANY;
-    const [high, low] = this.#options.random(2);
-    return first + (((high! << 8) | low!) % count);
+    return chooseFreshPort(purposeOf(socket), this.#options.random);
   }
 
   #handleOpened(socket: string, local: Endpoint): void {
