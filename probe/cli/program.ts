@@ -4,7 +4,7 @@ import { NatprobeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/version.ts';
 import { EXIT, EXIT_CODE_LINES } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
-import type { Flags } from './settings.ts';
+import type { Flags, WatchFlags } from './settings.ts';
 
 /**
  * Runs natprobe with these arguments. It prints, sets `process.exitCode`, and lets go of what can't
@@ -29,34 +29,58 @@ export async function runProgram(args: readonly string[]): Promise<void> {
 /** The command line of natprobe, for running and for its help. */
 export function createProgram(): Command {
   const program = new Command('natprobe');
-  program
+  addProbeOptions(program)
     .description(
       'Names the NAT in front of this machine: how it maps, what it lets in, and what\nthat means for peers.',
     )
-    .usage('[options]')
-    .option('-s, --server <host[:port]>', 'STUN server to ask (port 3478); may be repeated', collectServer)
-    .option('--alt <host[:port]>', "the server's other address and port (3479), if it tells none", checkHost)
-    .option('-4, --ipv4', 'IPv4 only')
-    .option('-6, --ipv6', 'IPv6 only')
-    .option('--local-port <port>', 'measure the mapping from this local port', checkPort)
-    .option('--timeout <seconds>', 'time budget for each address family (default: 10)', checkSeconds)
-    .option('--gentle', 'at most 10 requests a second (RFC 5780 section 5)')
-    .option('--json', 'print one JSON document, natprobe/report@1')
+    .usage('[options] [command]')
     .option('-v, --verbose', 'add the four classic steps, and every send and reply')
-    .option('--no-color', 'no colours, whatever the terminal')
-    .option('--config <file>', 'configuration file (JSON)')
     .version(VERSION, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
     .addHelpText('after', helpDetails())
-    .exitOverride()
-    // Errors are printed in one place, with their remedy.
-    .configureOutput({ outputError: () => undefined })
-    .configureHelp({ helpWidth: 80 })
     .action(async (flags: Flags) => {
       const { classifyCommand } = await import('./commands/classify.ts');
       process.exitCode = await classifyCommand(flags);
     });
+  addProbeOptions(program.command('watch'))
+    .description('Classifies again and again, and on a change of network; says what changed.')
+    .option('--every <seconds>', 'from one run to the next (default: 60)', secondsOf('--every'))
+    .option('--count <runs>', 'stop after so many runs (default: until Ctrl-C)', checkCount)
+    .action(async (_own: unknown, command: Command) => {
+      const { watchCommand } = await import('./commands/watch.ts');
+      process.exitCode = await watchCommand(command.optsWithGlobals<WatchFlags>());
+    });
   return program;
+}
+
+/** What every command that asks a server takes. */
+function addProbeOptions(command: Command): Command {
+  return (
+    command
+      .option('-s, --server <host[:port]>', 'STUN server to ask (port 3478); may be repeated', collectServer)
+      .option(
+        '--alt <host[:port]>',
+        "the server's other address and port (3479), if it tells none",
+        checkHost,
+      )
+      .option('-4, --ipv4', 'IPv4 only')
+      .option('-6, --ipv6', 'IPv6 only')
+      .option('--local-port <port>', 'measure the mapping from this local port', checkPort)
+      .option(
+        '--timeout <seconds>',
+        'time budget for each address family (default: 10)',
+        secondsOf('--timeout'),
+      )
+      .option('--gentle', 'at most 10 requests a second (RFC 5780 section 5)')
+      .option('--json', 'print JSON: a document, or one a line where it goes on')
+      .option('--no-color', 'no colours, whatever the terminal')
+      .option('--config <file>', 'configuration file (JSON)')
+      .helpOption('-h, --help', 'print this help')
+      .helpCommand(false)
+      .exitOverride()
+      // Errors are printed in one place, with their remedy.
+      .configureOutput({ outputError: () => undefined })
+      .configureHelp({ helpWidth: 80 })
+  );
 }
 
 function helpDetails(): string {
@@ -81,6 +105,7 @@ Examples:
   natprobe -s a.example.org -s b.example.org  two servers with one address each
   natprobe -s 192.0.2.1 --json | jq -r .verdict.type
   natprobe -s 192.0.2.1 --local-port 51820    from the port a tunnel will use
+  natprobe watch -s 192.0.2.1 --every 30      say when the NAT changes
 `;
 }
 
@@ -98,16 +123,23 @@ function checkPort(text: string): number {
   return parsePort(text, '--local-port');
 }
 
-function checkSeconds(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  if (seconds <= 0 || seconds > 3600) {
-    throw new NatprobeError(
-      'ERR_NUMBER',
-      '--timeout',
-      `got ${JSON.stringify(text)}, wanted seconds, above 0 and up to 3600`,
-    );
-  }
-  return seconds;
+function secondsOf(flag: string): (text: string) => number {
+  return (text) => {
+    const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+    if (seconds > 0 && seconds <= 3600) return seconds;
+    const detail = `got ${JSON.stringify(text)}, wanted seconds, above 0 and up to 3600`;
+    throw new NatprobeError('ERR_NUMBER', flag, detail);
+  };
+}
+
+function checkCount(text: string): number {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (count >= 1) return count;
+  throw new NatprobeError(
+    'ERR_NUMBER',
+    '--count',
+    `got ${JSON.stringify(text)}, wanted a whole number from 1`,
+  );
 }
 
 /** What is to be told about an error; undefined where the help or the version was all that was wanted. */

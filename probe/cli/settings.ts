@@ -17,6 +17,12 @@ export interface Flags {
   readonly config?: string;
 }
 
+/** Those of `natprobe watch`. */
+export interface WatchFlags extends Flags {
+  readonly every?: number;
+  readonly count?: number;
+}
+
 /** What a run goes by. */
 export interface Settings {
   readonly servers: readonly string[];

@@ -1,12 +1,10 @@
 /** What the README shows runs as it stands: its examples, its commands, its files. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { VERSION } from '../../shared/version.ts';
 import { finish, type LocalServer, ROOT, startNatprobed, startProgram } from './programs.ts';
 
 const readme = readFileSync(`${ROOT}README.md`, 'utf8');
 const packageJson = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
-  version: string;
   scripts: Readonly<Record<string, string>>;
 };
 
@@ -54,11 +52,5 @@ describe('README', () => {
   it('links only to files that there are', () => {
     const links = [...readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map((match) => match[1]!);
     expect(links.filter((link) => !existsSync(`${ROOT}${link}`))).toEqual([]);
-  });
-});
-
-describe('the version', () => {
-  it('is the package’s', () => {
-    expect(VERSION).toBe(packageJson.version);
   });
 });

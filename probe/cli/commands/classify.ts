@@ -1,48 +1,34 @@
 import { classify } from '../../index.ts';
 import { isClassified, type Report } from '../../../shared/report/report.ts';
-import publicServers from '../../drive/public-servers.json' with { type: 'json' };
-import { readConfigFile } from '../config-file.ts';
 import { EXIT } from '../exit-codes.ts';
 import { renderReport } from '../render/verdict.ts';
 import { renderDetails } from '../render/details.ts';
-import { showProgress, type Progress } from '../render/progress.ts';
+import { showProgress } from '../render/progress.ts';
 import { decideStyle } from '../render/style.ts';
-import { settle, type Flags, type Settings } from '../settings.ts';
+import type { Flags, Settings } from '../settings.ts';
+import { optionsOf, prepareSettings } from './prepare.ts';
 
 /** `natprobe`: names the NAT, prints it, and returns the exit code. Rejects with a NatprobeError. */
 export async function classifyCommand(flags: Flags): Promise<number> {
-  const file = readConfigFile(flags.config, process.env);
-  const defaultServers = publicServers.servers.map(({ server }) => server);
-  const settings = settle(flags, process.env, file, defaultServers);
-  if (settings.serversFrom === 'default list') warnOfPublicServers(settings.servers);
-
+  const settings = prepareSettings(flags);
   const progress = showProgress(process.stderr);
   process.once('SIGINT', () => {
     progress.end();
     process.exit(EXIT.interrupted);
   });
-  const report = await classifyWith(settings, progress);
-  process.stdout.write(
-    settings.json ? `${JSON.stringify(report, undefined, 2)}\n` : render(report, settings),
-  );
-  return report.verdict.type === 'inconclusive' ? EXIT.inconclusive : EXIT.verdict;
-}
-
-async function classifyWith(settings: Settings, progress: Progress): Promise<Report> {
-  const { servers, alternate, families, localPort, timeoutMs, gentle } = settings;
+  let report: Report;
   try {
-    return await classify({
-      servers,
-      families,
-      gentle,
-      ...(alternate !== undefined && { alternate }),
-      ...(localPort !== undefined && { localPort }),
-      ...(timeoutMs !== undefined && { timeoutMs }),
+    report = await classify({
+      ...optionsOf(settings),
       onProgress: ({ family, verdict }) => progress.update(family, verdict),
     });
   } finally {
     progress.end();
   }
+  process.stdout.write(
+    settings.json ? `${JSON.stringify(report, undefined, 2)}\n` : render(report, settings),
+  );
+  return report.verdict.type === 'inconclusive' ? EXIT.inconclusive : EXIT.verdict;
 }
 
 function render(report: Report, { verbose, color }: Settings): string {
@@ -54,14 +40,4 @@ function render(report: Report, { verbose, color }: Settings): string {
     return isClassified(part) ? [renderDetails(family, part, style)] : [];
   });
   return [summary, ...details].join('\n');
-}
-
-function warnOfPublicServers(servers: readonly string[]): void {
-  process.stderr.write(
-    [
-      'natprobe: no --server given, so these public servers are asked; none is verified:',
-      ...servers.map((server) => `  ${server}`),
-      '',
-    ].join('\n'),
-  );
 }
