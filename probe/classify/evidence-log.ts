@@ -45,6 +45,10 @@ export class EvidenceLog {
     return [this.#run, ...this.#sockets, ...this.#series.values(), ...this.#tcp, ...this.#refusals];
   }
 
+  get sockets(): readonly SocketEvidence[] {
+    return this.#sockets;
+  }
+
   addSocket(evidence: SocketEvidence): void {
     this.#sockets.push(evidence);
   }

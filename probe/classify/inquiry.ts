@@ -3,7 +3,7 @@ import type { Machine } from '../../shared/machine.ts';
 import type { Evidence } from '../../shared/nat/evidence.ts';
 import type { Observations } from '../../shared/nat/observations.ts';
 import type { ClassifierAction, ClassifierInput, InquiryEvent } from './io.ts';
-import { Prober, type ProberOptions } from './prober.ts';
+import { type Inquiry, Prober, type ProberOptions } from './prober.ts';
 import type { Plan } from './request.ts';
 
 export interface InquiryResult {
@@ -16,6 +16,8 @@ export interface InquiryPlan {
   /** Opened at the start; further ones on first use. Names begin with their purpose. */
   readonly sockets: readonly [string, ...string[]];
   readonly plan: (observations: Observations, failedSockets: ReadonlySet<string>) => Plan;
+  /** Where sockets are to be bound, if not on fresh ports of the wildcard. */
+  readonly bindingOf?: Inquiry<never>['bindingOf'];
   /** How much of it is done, 0 to 1, for a progress bar. */
   readonly progress: (observations: Observations) => number;
 }
@@ -26,6 +28,7 @@ export function createInquiry(options: ProberOptions, inquiry: InquiryPlan): Inq
   return new Prober<InquiryEvent<number, InquiryResult>>(options, {
     sockets: inquiry.sockets,
     plan: inquiry.plan,
+    ...(inquiry.bindingOf === undefined ? {} : { bindingOf: inquiry.bindingOf }),
     reportProgress: (observations) => ({ kind: 'progress', progress: inquiry.progress(observations) }),
     conclude: (observations, socketError) => ({
       kind: 'done',

@@ -21,8 +21,17 @@ export type ClassifierAction =
   /**
    * A UDP socket bound to `port` (0: chosen by the system) for traffic with any endpoint. `given` is
    * the person's port: if it can't be bound that is their error to hear; others are tried again.
+   * Bound to `localAddress` alone where there is one, else to the wildcard.
    */
-  | { kind: 'open-socket'; socket: string; family: Family; port: number; given: boolean; towards: Endpoint }
+  | {
+      kind: 'open-socket';
+      socket: string;
+      family: Family;
+      port: number;
+      given: boolean;
+      towards: Endpoint;
+      localAddress?: string;
+    }
   /** Connected to `to` alone, so that ICMP errors are reported (as `refused`). Datagrams go the same way. */
   | { kind: 'open-connected-socket'; socket: string; to: Endpoint }
   | { kind: 'send'; socket: string; to: Endpoint; bytes: Uint8Array }

@@ -63,7 +63,7 @@ export function runProbe<Progress, Result>(
           openSocket(action.socket, action.given ? action.port : 0, (handlers) =>
             run.socket !== undefined && action.given
               ? adoptUdpSocket(run.socket, action.towards, handlers)
-              : openUdpSocket(action.family, action.port, action.towards, handlers),
+              : openUdpSocket(action.family, action.port, action.towards, handlers, action.localAddress),
           );
           return;
         case 'open-connected-socket':

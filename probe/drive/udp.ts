@@ -18,18 +18,23 @@ export interface UdpSocket {
 }
 
 /**
- * Binds the wildcard of `family` and `port` (0: chosen by the system), for traffic with any endpoint.
- * Rejects with the system's error, also when there is no route `towards` the server.
+ * Binds `port` (0: chosen by the system) of `localAddress`, or of the wildcard of `family` where there
+ * is none, for traffic with any endpoint. Rejects with the system's error, also when there is no
+ * route `towards` the server.
  */
 export async function openUdpSocket(
   family: Family,
   port: number,
   towards: Endpoint,
   handlers: UdpHandlers,
+  localAddress?: string,
 ): Promise<UdpSocket> {
   const socket = newSocket(family);
   try {
-    const [address] = await Promise.all([localAddressTowards(towards), bound(socket, port)]);
+    const [address] = await Promise.all([
+      localAddress ?? localAddressTowards(towards),
+      bound(socket, port, localAddress),
+    ]);
     return attach(socket, { address, port: socket.address().port }, handlers);
   } catch (error) {
     socket.close();
@@ -150,10 +155,10 @@ function newSocket(family: Family): Socket {
     : createSocket({ ...options, type: 'udp6', ipv6Only: true });
 }
 
-function bound(socket: Socket, port: number): Promise<void> {
+function bound(socket: Socket, port: number, address: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    socket.bind({ port, exclusive: true }, () => {
+    socket.bind({ port, exclusive: true, ...(address === undefined ? {} : { address }) }, () => {
       socket.off('error', reject);
       resolve();
     });

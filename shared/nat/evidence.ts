@@ -42,6 +42,7 @@ export const SOCKET_PURPOSES = [
   'filtering',
   'ports',
   'unsolicited',
+  'collisions',
   'hairpin',
   'lifetime',
   'fragments',

@@ -91,11 +91,15 @@ describe('the machine driver', () => {
     expect(openRecorder(client, '10.0.0.2:5000').heard).toEqual([]);
   });
 
-  it('tells that a port is taken, or that there is no address of the family', () => {
+  it('tells that a port is taken, that there is no address of the family, or not that address', () => {
     const { client } = buildNetwork();
     openRecorder(client, '10.0.0.2:5000');
     const machine = new ScriptedMachine(
-      [openSocket(5000), { ...openSocket(0, 'b'), family: 'ipv6' } as ClassifierAction],
+      [
+        openSocket(5000),
+        { ...openSocket(0, 'b'), family: 'ipv6' } as ClassifierAction,
+        { ...openSocket(0, 'c'), localAddress: '10.0.0.3' } as ClassifierAction,
+      ],
       () => [],
     );
     const codes: string[] = [];
@@ -105,7 +109,25 @@ describe('the machine driver', () => {
       handle(input, now);
     };
     runMachine(client, machine, 10);
-    expect(codes).toEqual(['EADDRINUSE', 'ENETUNREACH']);
+    expect(codes).toEqual(['EADDRINUSE', 'ENETUNREACH', 'EADDRNOTAVAIL']);
+  });
+
+  it('binds another address of the host where that is asked for', () => {
+    const { network, client } = buildNetwork();
+    client.addAddress('10.0.0.3', { up: { delayMs: 10 }, down: { delayMs: 10 } });
+    const sources: string[] = [];
+    network.trace = (fate, { sourceAddress }) => {
+      if (fate === 'delivered') sources.push(sourceAddress);
+    };
+    const machine = new ScriptedMachine(
+      [{ ...openSocket(5000), localAddress: '10.0.0.3' } as ClassifierAction],
+      (told) => {
+        if (told === 'datagram') machine.finish();
+        return told === 'socket-opened' ? [send] : [];
+      },
+    );
+    runMachine(client, machine, 100);
+    expect(sources).toEqual(['10.0.0.3', SERVER.address]);
   });
 
   it('keeps one timer, the last that was asked for', () => {

@@ -5,7 +5,7 @@ import type {
   InquiryEvent,
 } from '../../probe/classify/io.ts';
 import type { Verdict } from '../../shared/nat/verdict.ts';
-import { familyOf, type Endpoint, type Family } from '../../shared/endpoint.ts';
+import { familyOf, type Endpoint } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import type { TimedEvent } from './event-queue.ts';
 import type { Host, SocketEvents, UdpSocket } from './host.ts';
@@ -104,10 +104,14 @@ class MachineDriver<Progress, Result> {
   #act(action: ClassifierAction): void {
     switch (action.kind) {
       case 'open-socket':
-        this.#openSocket(action.socket, action.family, action.port);
+        this.#openSocket(
+          action.socket,
+          action.localAddress ?? this.#host.addressOf(action.family),
+          action.port,
+        );
         return;
       case 'open-connected-socket':
-        this.#openSocket(action.socket, familyOf(action.to.address), 0, action.to);
+        this.#openSocket(action.socket, this.#host.addressOf(familyOf(action.to.address)), 0, action.to);
         return;
       case 'send':
         this.#sent += 1;
@@ -125,9 +129,8 @@ class MachineDriver<Progress, Result> {
   }
 
   /** As with a real socket the outcome is told later, not from within the machine's call. */
-  #openSocket(name: string, family: Family, port: number, peer?: Endpoint): void {
+  #openSocket(name: string, address: string | undefined, port: number, peer?: Endpoint): void {
     const host = this.#host;
-    const address = host.addressOf(family);
     const events: SocketEvents = {
       onDatagram: (bytes, from) => {
         this.#heard += 1;
@@ -135,10 +138,13 @@ class MachineDriver<Progress, Result> {
       },
       onRefused: (to, reason) => this.#tell({ kind: 'refused', to, reason }),
     };
-    const socket = address === undefined ? undefined : host.openSocket({ address, port }, events, peer);
+    const missing =
+      address === undefined ? 'ENETUNREACH' : host.hasAddress(address) ? undefined : 'EADDRNOTAVAIL';
+    const socket =
+      missing === undefined ? host.openSocket({ address: address!, port }, events, peer) : undefined;
     const input: ClassifierInput =
       socket === undefined
-        ? { kind: 'socket-failed', socket: name, code: address === undefined ? 'ENETUNREACH' : 'EADDRINUSE' }
+        ? { kind: 'socket-failed', socket: name, code: missing ?? 'EADDRINUSE' }
         : { kind: 'socket-opened', socket: name, local: socket.local };
     if (socket !== undefined) this.#sockets.set(name, socket);
     host.network.schedule(host.network.now, () => this.#tell(input));

@@ -91,6 +91,31 @@ describe('UDP', () => {
     expect(localOf(machine)).toEqual({ address: LOOPBACK, port });
   });
 
+  it('binds the local address that is asked for, whatever the route says', async () => {
+    const server = await bind(0, '0.0.0.0');
+    const to = { address: LOOPBACK, port: server.address().port };
+    const machine = new ScriptedMachine().want({ ...openSocket(0, to), localAddress: '127.0.0.2' });
+    machine.onInput = (input) => {
+      if (input.kind === 'datagram') machine.end();
+      else machine.want({ kind: 'send', socket: 'mapping', to, bytes: Buffer.from('a') });
+    };
+    const seen: Endpoint[] = [];
+    server.on('message', (_bytes, { address, port }) => {
+      seen.push({ address, port });
+      server.send('b', port, address);
+    });
+    await runProbe(machine);
+    expect(localOf(machine).address).toBe('127.0.0.2');
+    expect(seen).toEqual([localOf(machine)]);
+  });
+
+  it('tells the machine of a local address that this machine has not', async () => {
+    const machine = new ScriptedMachine().want({ ...openSocket(), localAddress: '192.0.2.77' });
+    machine.onInput = () => machine.end();
+    await runProbe(machine);
+    expect(machine.inputs).toEqual([{ kind: 'socket-failed', socket: 'mapping', code: 'EADDRNOTAVAIL' }]);
+  });
+
   it('says ERR_LOCAL_PORT for a local port that is taken', async () => {
     const holder = await bind(0, '0.0.0.0');
     const { port } = holder.address();
