@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Host } from './host.ts';
 import { Nat, type Dependence, type NatBehaviour } from './nat.ts';
 import { Network } from './network.ts';
+import { udpPacket } from './packet.ts';
 import { openRecorder, sendAndSettle, takeHeard, type Recorder } from './recorder.ts';
 
 const DEPENDENCES: readonly Dependence[] = [
@@ -160,15 +161,30 @@ describe('port allocation (RFC 4787 §4.2)', () => {
     const nat = new Nat(network, ['203.0.113.1'], { ...symmetric, ports: { kind: 'random' } });
     const counts = new Array<number>(8).fill(0);
     for (let port = 1; port <= 8000; port += 1) {
-      const packet = {
-        kind: 'udp' as const,
-        sourceAddress: '10.0.0.2',
-        sourcePort: port,
-        destinationAddress: '192.0.2.1',
-        destinationPort: 1000,
-        bytes: new Uint8Array(0),
-      };
+      const packet = udpPacket(
+        { address: '10.0.0.2', port },
+        { address: '192.0.2.1', port: 1000 },
+        new Uint8Array(0),
+      );
       expect(nat.handleOutbound(packet)).toBe('pass');
+      counts[Math.floor(((packet.sourcePort - 1024) * 8) / (65536 - 1024))]! += 1;
+    }
+    // Eight bins of 1000 each; 120 is four standard deviations.
+    for (const count of counts) expect(Math.abs(count - 1000)).toBeLessThan(120);
+  });
+
+  it('keeps even ports even and odd ones odd, and draws otherwise', () => {
+    const network = new Network(12);
+    const nat = new Nat(network, ['203.0.113.1'], { ...symmetric, ports: { kind: 'parity' } });
+    const counts = new Array<number>(8).fill(0);
+    for (let port = 1; port <= 8000; port += 1) {
+      const packet = udpPacket(
+        { address: '10.0.0.2', port },
+        { address: '192.0.2.1', port: 1000 },
+        new Uint8Array(0),
+      );
+      expect(nat.handleOutbound(packet)).toBe('pass');
+      expect(packet.sourcePort % 2).toBe(port % 2);
       counts[Math.floor(((packet.sourcePort - 1024) * 8) / (65536 - 1024))]! += 1;
     }
     // Eight bins of 1000 each; 120 is four standard deviations.

@@ -7,6 +7,8 @@ export type PortAllocation =
   /** `delta` above the last one, whoever had that: one counter for all hosts. */
   | { readonly kind: 'sequential'; readonly first: number; readonly delta: number }
   | { readonly kind: 'random' }
+  /** At random, even for even and odd for odd, as long as there is one (RFC 4787 §4.2.2). */
+  | { readonly kind: 'parity' }
   /**
    * A carrier-grade NAT's port blocks (RFC 6888 §3, RFC 7422): each internal address has a block of
    * `size` ports, and another once that is full; within it ports go up or are drawn.
@@ -57,6 +59,16 @@ export function createPortAllocator(allocation: PortAllocation, random: Random):
       return {
         allocate: (_internalAddress, _internalPort, isFree) =>
           randomFreePort(FIRST_PORT, LAST_PORT, random, isFree),
+      };
+    case 'parity':
+      return {
+        allocate(_internalAddress, internalPort, isFree) {
+          const even = random.integer(FIRST_PORT / 2, (LAST_PORT - 1) / 2) * 2;
+          return (
+            nextFreePort(even + (internalPort % 2), 2, FIRST_PORT, LAST_PORT, isFree) ??
+            randomFreePort(FIRST_PORT, LAST_PORT, random, isFree)
+          );
+        },
       };
     case 'block':
       return new BlockAllocator(allocation, random);

@@ -8,11 +8,13 @@ import { Nat, type Dependence, type NatBehaviour } from './nat.ts';
 import { Network } from './network.ts';
 import type { Middlebox, Realm } from './realm.ts';
 import { SimulatedServer, type SimulatedServerOptions } from './server.ts';
+import { TwoUplinks, type Balance } from './uplinks.ts';
 
 /** A box between the client and the internet. */
 export type Layer =
   | { readonly kind: 'nat'; readonly behaviour: NatBehaviour; readonly poolSize?: number }
   | ({ readonly kind: 'linux-router' } & LinuxRouterOptions)
+  | { readonly kind: 'two-uplinks'; readonly behaviour: NatBehaviour; readonly balance: Balance }
   | { readonly kind: 'firewall'; readonly filtering: Dependence }
   | { readonly kind: 'stateless-router' }
   | {
@@ -107,8 +109,12 @@ export function buildWorld(scenario: Scenario, conditions: Conditions): World {
 }
 
 function poolOf(layer: Layer, addressAt: (index: number) => string): string[] {
-  const size = layer.kind === 'nat' ? (layer.poolSize ?? 1) : 1;
-  return Array.from({ length: size }, (_, index) => addressAt(index));
+  return Array.from({ length: addressesOf(layer) }, (_, index) => addressAt(index));
+}
+
+function addressesOf(layer: Layer): number {
+  if (layer.kind === 'two-uplinks') return 2;
+  return layer.kind === 'nat' ? (layer.poolSize ?? 1) : 1;
 }
 
 function createBox(network: Network, layer: Layer, addresses: readonly string[]): Middlebox {
@@ -117,6 +123,8 @@ function createBox(network: Network, layer: Layer, addresses: readonly string[])
       return new Nat(network, addresses, layer.behaviour);
     case 'linux-router':
       return new LinuxRouter(network, addresses[0]!, layer);
+    case 'two-uplinks':
+      return new TwoUplinks(network, addresses, layer.behaviour, layer.balance);
     case 'firewall':
       return new StatefulFirewall(network, layer.filtering);
     case 'stateless-router':
