@@ -187,7 +187,7 @@ function connected(to: Endpoint): Promise<Socket> {
 }
 
 /** A link-local address as Node prints it has the interface behind a percent sign. */
-function withoutZone(address: string): string {
+export function withoutZone(address: string): string {
   const percent = address.indexOf('%');
   return percent === -1 ? address : address.slice(0, percent);
 }
