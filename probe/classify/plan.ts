@@ -17,9 +17,18 @@ import {
   otherAddressOf,
 } from '../../shared/nat/observations.ts';
 import { assessReach } from '../../shared/nat/reach.ts';
-import { type PathLoss, silenceNeeded } from '../../shared/nat/silence.ts';
+import { chanceAllLost, type PathLoss, silenceNeeded } from '../../shared/nat/silence.ts';
 import { REQUIRED_CONFIDENCE } from '../../shared/nat/verdict.ts';
-import { countSent, dueMs, isAnswered, isLate, lastSentMs, type Plan, type Request } from './request.ts';
+import {
+  countSent,
+  dueMs,
+  isAnswered,
+  isLate,
+  lastSentMs,
+  type Plan,
+  type Request,
+  requestKey,
+} from './request.ts';
 
 export interface PlanContext {
   /** The other address and port of the first server, where it is known beforehand. */
@@ -60,7 +69,9 @@ export function planClassification(observations: Observations, context: PlanCont
   const focus = focusServer(observations);
   const filteringPlan = planFiltering(observations, focus);
   const mappingPlan = planMapping(observations, focus, context);
-  const requests = [...filteringPlan.opening, ...mappingPlan.requests, ...filteringPlan.repeats];
+  const wanted = [...filteringPlan.opening, ...mappingPlan.requests, ...filteringPlan.repeats];
+  // A mapping test and a control may be the same request.
+  const requests = [...new Map(wanted.map((request) => [requestKey(request), request])).values()];
   const finished = mappingPlan.finished && filteringPlan.finished;
   return { requests, wantsTcp: false, wakeMs: wakeTime(observations, mappingPlan, filteringPlan), finished };
 }
@@ -184,7 +195,10 @@ interface FilteringPlan {
   readonly assessment: FilteringAssessment;
 }
 
-/** As many CHANGE-REQUESTs of either kind as silence would take to be credible, and controls where receipts lack. */
+/**
+ * As many CHANGE-REQUESTs of either kind as silence would take to be credible, and the controls that
+ * it has to be beside: whatever was sent least recently comes first, so that they take turns.
+ */
 function planFiltering(observations: Observations, server: Endpoint): FilteringPlan {
   const { servers } = observations.run;
   const socket = filteringSocketName(
@@ -199,29 +213,68 @@ function planFiltering(observations: Observations, server: Endpoint): FilteringP
   const finished = assessment.filtering !== 'unknown' || (!isOpen(otherAddress) && !isOpen(otherPort));
   if (finished) return { opening: [], repeats: [], finished, assessment };
 
-  const path: PathLoss = {
-    answered: observations.path.answered + observations.inFlight,
-    lost: observations.path.lost,
+  // Silence from the other address decides nothing before its other port was heard.
+  const decides = { otherAddress: otherPort.state.kind === 'heard', otherPort: true };
+  const needs = {
+    otherAddress: needsMore(observations, otherAddress, decides.otherAddress),
+    otherPort: needsMore(observations, otherPort, decides.otherPort),
   };
-  const needed = silenceNeeded(path, REQUIRED_CONFIDENCE);
-  // Of those under way as many will be lost as of those before.
-  const survival = (path.answered + 1) / (path.answered + path.lost + 1);
-  const wanted = [otherAddress, otherPort]
-    .map(({ change, state }) => ({
-      change,
-      weight: state.kind === 'open' ? state.silent + state.awaiting * survival : Infinity,
-    }))
-    .filter(({ weight }) => weight < needed)
-    .sort((a, b) => a.weight - b.weight);
-  const requests: Request[] = wanted.map(({ change }) => ({ socket, to: server, change }));
-  if (lacksReceipts(observations, server)) {
-    // One test a slot, with a control beside it.
-    requests.splice(1, Infinity, ...(requests.length > 0 ? [{ socket, to: server }] : []));
-  }
+  const requests: Request[] = [];
+  if (needs.otherAddress.tests) requests.push({ socket, to: server, change: otherAddress.change });
+  if (needs.otherPort.tests) requests.push({ socket, to: server, change: otherPort.change });
+  if (requests.length > 0 && lacksReceipts(observations, server)) requests.push({ socket, to: server });
+  if (decides.otherAddress && needs.otherAddress.controls)
+    requests.push({ socket: MAPPING_SOCKET, to: otherAddress.expected! });
+  const sentMs = (request: Request): number => lastSentMs(observations, request) ?? -1;
+  requests.sort((a, b) => sentMs(a) - sentMs(b));
   const isNew = !observations.series.some((item) => item.socket === socket);
   return isNew
     ? { opening: requests.slice(0, 1), repeats: requests.slice(1), finished, assessment }
     : { opening: [], repeats: requests, finished, assessment };
+}
+
+/**
+ * So many answers from one address, with 5 silent tests, are the fewest packets that make its silence
+ * credible by its own path's loss: 1 / C(13, 5) < 0.001.
+ */
+const OWN_PATH_ANSWERS = 7;
+
+/**
+ * Whether `test` needs more tests, and more controls to the endpoint that it should be heard from,
+ * counting those under way at the loss so far. Where its silence doesn't `decide`, each test
+ * counts once and needs no control.
+ */
+function needsMore(
+  observations: Observations,
+  { expected, state }: FilteringTest,
+  decides: boolean,
+): { tests: boolean; controls: boolean } {
+  if (state.kind !== 'open') return { tests: false, controls: false };
+  const { path, paths, inFlight } = observations;
+  const pooled: PathLoss = { answered: path.answered + inFlight, lost: path.lost };
+  const silent = decides
+    ? state.silent + state.awaiting * survivalOf(pooled)
+    : state.unheard + state.due * survivalOf(pooled);
+  const needed = silenceNeeded(pooled, REQUIRED_CONFIDENCE);
+  if (!decides || expected === undefined) return { tests: silent < needed, controls: false };
+
+  // Beyond these an endpoint that has not answered is left to the mapping test, which keeps asking it.
+  const reachable = answersDirectly(observations, expected) === 'yes';
+  const asked = countSent(observations, { socket: MAPPING_SOCKET, to: expected });
+  if (!reachable && asked >= OWN_PATH_ANSWERS) return { tests: false, controls: false };
+  const { answered, lost, inFlightAtMs } = paths.get(expected.address) ?? NOTHING_SEEN;
+  const survival = survivalOf({ answered, lost });
+  const own: PathLoss = { answered: answered + inFlightAtMs.length * survival, lost };
+  const hoped: PathLoss = { answered: Math.max(own.answered, OWN_PATH_ANSWERS * survival), lost };
+  const tests = silent < Math.max(needed, silenceNeeded(hoped, REQUIRED_CONFIDENCE));
+  return { tests, controls: tests || chanceAllLost(silent, own) > 1 - REQUIRED_CONFIDENCE };
+}
+
+const NOTHING_SEEN = { answered: 0, lost: 0, inFlightAtMs: [] };
+
+/** Of transactions under way as many will be lost as of those before. */
+function survivalOf({ answered, lost }: PathLoss): number {
+  return (answered + 1) / (answered + lost + 1);
 }
 
 /** The next moment at which a transaction counts as lost or as silent, or is to be repeated. */

@@ -35,7 +35,10 @@ export interface Observations {
   readonly jitterMs: number;
   /** A transaction without reply is lost once it is this old; undefined until something has answered. */
   readonly lossAfterMs: number | undefined;
+  /** All paths together. */
   readonly path: PathLoss;
+  /** The path to each server address and back, by address. */
+  readonly paths: ReadonlyMap<string, AddressPath>;
   /** When requests were sent that came back: the path worked then, which makes silence beside them mean something. */
   readonly workedAtMs: readonly number[];
   /** Transactions that may still be answered. */
@@ -44,6 +47,13 @@ export interface Observations {
   readonly nextLossMs: number | undefined;
   /** Primary endpoints of servers that have ever sent a receipt, by formatEndpoint. */
   readonly receiptServers: ReadonlySet<string>;
+}
+
+/** As `path` and `workedAtMs`, for what one address was asked and answered itself. */
+export interface AddressPath extends PathLoss {
+  readonly workedAtMs: readonly number[];
+  /** When the requests to it were sent that may still be answered. */
+  readonly inFlightAtMs: readonly number[];
 }
 
 export interface RoundTrip {
@@ -64,7 +74,6 @@ export function observe(evidence: readonly Evidence[]): Observations {
     else if (item.kind === 'run') run = item;
     else if (item.kind === 'tcp') tcp.push(item);
     // Not a mere else: a report may carry kinds that this version doesn't know.
-    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition
     else if (item.kind === 'refusal') refusals.push(item);
   }
   if (run === undefined) throw new TypeError('evidence without its run');
@@ -74,7 +83,7 @@ export function observe(evidence: readonly Evidence[]): Observations {
   for (const { meanMs } of roundTrips.values()) slowestMs = Math.max(slowestMs ?? 0, meanMs);
   const lossAfterMs =
     slowestMs === undefined ? undefined : slowestMs + JITTER_FACTOR * jitterMs + MIN_WAIT_MS;
-  const counted = countPath(series, roundTrips, receiptServers, nowMs, lossAfterMs);
+  const counted = countPaths(series, roundTrips, receiptServers, nowMs, lossAfterMs);
   return {
     evidence,
     nowMs,
@@ -97,6 +106,10 @@ export function roundTripTo(observations: Observations, endpoint: Endpoint): Rou
 
 /** Of an endpoint being dead, which nothing but silence tells and which is in no hurry to be concluded. */
 const DEAD_CONFIDENCE = 0.99999;
+/** No endpoint is called dead before it has been asked for this long: its own path may have an outage. */
+const DEAD_AFTER_MS = 1000;
+/** A control is beside what it controls within this many pacing slots. */
+const CONTROL_SLOTS = 2;
 
 /**
  * Whether `endpoint` answers plain requests: `no` once enough of them went unanswered to exclude
@@ -107,20 +120,24 @@ export function answersDirectly(observations: Observations, endpoint: Endpoint):
   const { lossAfterMs, nowMs, series, workedAtMs } = observations;
   if (lossAfterMs === undefined) return 'open';
   let silent = 0;
+  let sinceMs = Infinity;
   for (const item of series) {
     if (!isPlain(item) || !sameEndpoint(item.to, endpoint)) continue;
     for (const { atMs } of item.sends) {
-      const controlled = workedAtMs.some((workedMs) => besides(observations, workedMs, atMs));
-      if (controlled && nowMs >= atMs + lossAfterMs) silent++;
+      if (nowMs < atMs + lossAfterMs || !isBeside(observations, atMs, workedAtMs)) continue;
+      silent++;
+      sinceMs = Math.min(sinceMs, atMs);
     }
   }
-  const dead = silent >= MIN_SILENT_SLOTS && chanceAllLost(silent, observations.path) <= 1 - DEAD_CONFIDENCE;
+  if (silent < MIN_SILENT_SLOTS || nowMs < sinceMs + DEAD_AFTER_MS) return 'open';
+  const dead = chanceAllLost(silent, observations.path) <= 1 - DEAD_CONFIDENCE;
   return dead ? 'no' : 'open';
 }
 
-/** Whether two moments are so close that one outage would take both: within two pacing slots. */
-export function besides({ run }: Observations, oneMs: number, otherMs: number): boolean {
-  return Math.abs(oneMs - otherMs) <= 2 * run.paceMs;
+/** Whether one of the controls, by when they were sent, is so close to `atMs` that one outage would have taken both. */
+export function isBeside({ run }: Observations, atMs: number, controlsMs: readonly number[]): boolean {
+  const nearMs = CONTROL_SLOTS * run.paceMs;
+  return controlsMs.some((controlMs) => Math.abs(controlMs - atMs) <= nearMs);
 }
 
 /** Whether `server` has answered a plain request, and so has said whether it has another address. */
@@ -200,39 +217,62 @@ function measureRoundTrips(series: readonly BindingEvidence[]): RoundTrips {
   return { roundTrips, jitterMs, receiptServers };
 }
 
+interface CountedPath extends AddressPath {
+  answered: number;
+  lost: number;
+  readonly workedAtMs: number[];
+  readonly inFlightAtMs: number[];
+}
+
 /**
  * Counts the transactions which no NAT behaviour can silence: plain ones to an endpoint that has
  * answered before, and those with a receipt from a server that gives receipts.
  */
-function countPath(
+function countPaths(
   series: readonly BindingEvidence[],
   roundTrips: ReadonlyMap<string, RoundTrip>,
   receiptServers: ReadonlySet<string>,
   nowMs: number,
   lossAfterMs: number | undefined,
-): Pick<Observations, 'path' | 'workedAtMs' | 'inFlight' | 'nextLossMs'> {
-  const workedAtMs: number[] = [];
-  let answered = 0;
-  let lost = 0;
-  let inFlight = 0;
+): Pick<Observations, 'path' | 'paths' | 'workedAtMs' | 'inFlight' | 'nextLossMs'> {
+  const paths = new Map<string, CountedPath>();
+  const all: CountedPath = { answered: 0, lost: 0, workedAtMs: [], inFlightAtMs: [] };
   let nextLossMs: number | undefined;
   for (const item of series) {
     const key = formatEndpoint(item.to);
     const certain = isPlain(item) ? roundTrips.has(key) : item.receipt && receiptServers.has(key);
+    let path = paths.get(item.to.address);
+    if (path === undefined) {
+      path = { answered: 0, lost: 0, workedAtMs: [], inFlightAtMs: [] };
+      paths.set(item.to.address, path);
+    }
     const replied = new Uint8Array(item.sends.length);
-    for (const reply of item.replies) replied[reply.send] = 1;
-    for (let send = 0; send < item.sends.length; send++) {
+    const repliedItself = new Uint8Array(item.sends.length);
+    for (const { send, from } of item.replies) {
+      replied[send] = 1;
+      if (from.address === item.to.address) repliedItself[send] = 1;
+    }
+    for (const [send, { atMs }] of item.sends.entries()) {
+      if (repliedItself[send] === 1) {
+        path.workedAtMs.push(atMs);
+        if (certain) path.answered++;
+      }
       if (replied[send] === 1) {
-        workedAtMs.push(item.sends[send]!.atMs);
-        if (certain) answered++;
+        all.workedAtMs.push(atMs);
+        if (certain) all.answered++;
         continue;
       }
-      const lossAtMs = lossAfterMs === undefined ? Infinity : item.sends[send]!.atMs + lossAfterMs;
+      const lossAtMs = lossAfterMs === undefined ? Infinity : atMs + lossAfterMs;
       if (nowMs < lossAtMs) {
-        inFlight++;
+        all.inFlightAtMs.push(atMs);
+        path.inFlightAtMs.push(atMs);
         nextLossMs = Math.min(nextLossMs ?? Infinity, lossAtMs);
-      } else if (certain) lost++;
+      } else if (certain) {
+        all.lost++;
+        path.lost++;
+      }
     }
   }
-  return { path: { answered, lost }, workedAtMs, inFlight, nextLossMs };
+  const { answered, lost, workedAtMs, inFlightAtMs } = all;
+  return { path: { answered, lost }, paths, workedAtMs, inFlight: inFlightAtMs.length, nextLossMs };
 }

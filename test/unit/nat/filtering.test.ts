@@ -23,6 +23,15 @@ const DIRECT: Evidence[] = [
   socket('filtering'),
 ];
 
+/** Answered requests to the other address, beside each of SENDS: 10 answers from there with those of DIRECT. */
+const CONTROL_SENDS = [5, 10, 15, 20, 25, 30, 35, 40];
+const CONTROLS = series(
+  'mapping',
+  AA,
+  CONTROL_SENDS,
+  CONTROL_SENDS.map((sentMs, index) => response(index, sentMs + 10, AA, MAPPED)),
+);
+
 function receipts(sentFrom: typeof AA): BindingReply[] {
   return SENDS.map((sentMs, index) => receipt(index, sentMs + 10, sentFrom));
 }
@@ -47,8 +56,8 @@ describe('assessFiltering with receipts', () => {
     });
     const after = assess(95, ...DIRECT, both, port);
     expect(after.filtering).toBe('address-and-port-dependent');
-    // 4 + 4 receipts and 4 direct answers: 1 − 4!·13!/17!
-    expect(after.confidence).toBeCloseTo(1 - 24 / (14 * 15 * 16 * 17), 10);
+    // 4 + 4 receipts and 2 direct answers from the primary address, whose own path is the less known: 1 − 4!·11!/15!
+    expect(after.confidence).toBeCloseTo(1 - 24 / (12 * 13 * 14 * 15), 10);
   });
 
   it('is address-dependent where only the other port was heard', () => {
@@ -60,12 +69,54 @@ describe('assessFiltering with receipts', () => {
       [receipt(0, 15, PA), response(0, 15, PA, MAPPED)],
       FROM_OTHER_PORT,
     );
-    const result = assess(95, ...DIRECT, both, port);
+    const result = assess(95, ...DIRECT, CONTROLS, both, port);
     expect(result.filtering).toBe('address-dependent');
-    // 5 receipts and 4 direct answers: 1 − 4!·10!/14!
-    expect(result.confidence).toBeCloseTo(1 - 24 / (11 * 12 * 13 * 14), 10);
+    // 10 answers from the other address: 1 − 4!·11!/15!
+    expect(result.confidence).toBeCloseTo(1 - 24 / (12 * 13 * 14 * 15), 10);
     const short = series('filtering', PP, SENDS.slice(1), receipts(AA).slice(0, 3), FROM_OTHER_ADDRESS);
-    expect(assess(95, ...DIRECT, short, port).filtering).toBe('unknown');
+    expect(assess(95, ...DIRECT, CONTROLS, short, port).filtering).toBe('unknown');
+  });
+
+  it('counts silence from another address only beside something that came from there', () => {
+    const both = series('filtering', PP, SENDS, receipts(AA), FROM_OTHER_ADDRESS);
+    const port = series('filtering', PP, [5], [response(0, 15, PA, MAPPED)], FROM_OTHER_PORT);
+    const late = series(
+      'mapping',
+      AA,
+      CONTROL_SENDS.map((ms) => 100 + ms),
+      CONTROL_SENDS.map((ms, index) => response(index, 110 + ms, AA, MAPPED)),
+    );
+    // AP and AA were asked at 10 and 15 ms: within two slots of three of the four tests.
+    expect(assess(500, ...DIRECT, late, both, port).otherAddress.state).toMatchObject({
+      kind: 'open',
+      silent: 3,
+      unheard: 4,
+      due: 0,
+    });
+    expect(assess(500, ...DIRECT, CONTROLS, both, port).otherAddress.state.kind).toBe('silent');
+  });
+
+  it('takes the loss on the way from the other address for what it is, however clean the other way', () => {
+    const sends = Array.from({ length: 200 }, (_, index) => 5 + 5 * index);
+    const asked = sends.slice(0, 40);
+    const both = series('filtering', PP, SENDS, receipts(AA), FROM_OTHER_ADDRESS);
+    const port = series(
+      'filtering',
+      PP,
+      sends,
+      [...sends.map((ms, index) => receipt(index, ms + 10, PA)), response(0, 15, PA, MAPPED)],
+      FROM_OTHER_PORT,
+    );
+    const everyOther = series(
+      'mapping',
+      AA,
+      asked,
+      asked
+        .filter((_, index) => index % 2 === 0)
+        .map((ms, index) => response(2 * index, ms + 10, AA, MAPPED)),
+    );
+    const state = assess(2000, ...DIRECT, everyOther, both, port).otherAddress.state;
+    expect(state).toMatchObject({ kind: 'open', silent: 4, unheard: 4 });
   });
 
   it('does not count silence from an endpoint that answers nobody directly', () => {

@@ -19,6 +19,15 @@ import {
 
 const SENDS = [5, 15, 25, 35];
 
+/** Answered requests to the other address beside each of SENDS. */
+const CONTROL_SENDS = [5, 10, 15, 20, 25, 30, 35, 40];
+const controls = (mapped: typeof PP): Evidence =>
+  series(
+    'mapping',
+    AA,
+    CONTROL_SENDS,
+    CONTROL_SENDS.map((ms, index) => response(index, ms + 10, AA, mapped)),
+  );
 const HEARD_ADDRESS = series('filtering', PP, [5], [response(0, 15, AA, MAPPED)], FROM_OTHER_ADDRESS);
 const HEARD_PORT = series(
   'filtering',
@@ -58,6 +67,7 @@ function evidenceOf(
     run(300),
     socket('mapping'),
     ...mappingSeries('mapping', mapped),
+    controls(mapped[3]),
     socket('mapping-2'),
     ...mappingSeries('mapping-2', mapped),
     socket('filtering'),
