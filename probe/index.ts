@@ -14,9 +14,11 @@ import { buildReport, type FamilyOutcome, type Report } from '../shared/report/r
 import { createClassifier } from './classify/classifier.ts';
 import { classifyFamilies, socketFamily } from './drive/classify-families.ts';
 import { resolveAlternate, resolveServers } from './drive/resolve.ts';
+import { surveyOutcome } from './drive/survey.ts';
 
 export type { Endpoint, Family } from '../shared/endpoint.ts';
 export { ERROR_CATALOGUE, NatprobeError, type ErrorCode } from '../shared/errors.ts';
+export type { Axes } from '../shared/nat/axes.ts';
 export type { Filtering, Mapping, NatType } from '../shared/nat/behaviour.ts';
 export type { Evidence } from '../shared/nat/evidence.ts';
 export type { Reason, Verdict } from '../shared/nat/verdict.ts';
@@ -52,6 +54,8 @@ export interface ClassifyOptions {
   readonly timeoutMs?: number;
   /** Keep to 10 new transactions a second (RFC 5780 §5). */
   readonly gentle?: boolean;
+  /** Also measure what else the NAT does (`axes` in the report). It takes natprobed as the server, and a second or two. */
+  readonly full?: boolean;
   readonly signal?: AbortSignal;
   /** Called with what is known so far, whenever that changes. */
   readonly onProgress?: (progress: ClassifyProgress) => void;
@@ -86,7 +90,8 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
     resolveServers(hosts, timeoutMs),
     alternateHost && resolveAlternate(alternateHost, timeoutMs),
   ]);
-  const outcomes = await classifyFamilies({
+  const paceMs = options.gentle === true ? GENTLE_PACE_MS : DEFAULT_PACE_MS;
+  const classified = await classifyFamilies({
     families,
     servers: servers.addresses,
     ...(alternate && { alternate }),
@@ -100,10 +105,11 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
         ...(alternateEndpoint && { alternate: alternateEndpoint }),
         ...(localPort !== undefined && { localPort }),
         timeoutMs,
-        paceMs: options.gentle === true ? GENTLE_PACE_MS : DEFAULT_PACE_MS,
+        paceMs,
         random: randomBytes,
       }),
   });
+  const outcomes = options.full === true ? await surveyBoth(classified, paceMs, signal) : classified;
   const report = buildReport({ asked, unresolved: servers.unresolved, startedAt, outcomes });
   if (report === undefined) {
     throw new NatprobeError('ERR_UNREACHABLE', asked.join(', '), whyUnreachable(outcomes));
@@ -111,7 +117,22 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
   return report;
 }
 
-function whyUnreachable(outcomes: Readonly<Record<Family, FamilyOutcome>>): string {
+type Outcomes = Readonly<Record<Family, FamilyOutcome>>;
+
+async function surveyBoth(
+  outcomes: Outcomes,
+  paceMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Outcomes> {
+  const options = { paceMs, ...(signal && { signal }) };
+  const [ipv4, ipv6] = await Promise.all([
+    surveyOutcome('ipv4', outcomes.ipv4, options),
+    surveyOutcome('ipv6', outcomes.ipv6, options),
+  ]);
+  return { ipv4, ipv6 };
+}
+
+function whyUnreachable(outcomes: Outcomes): string {
   return [outcomes.ipv4, outcomes.ipv6]
     .flatMap((outcome) =>
       outcome.kind === 'skipped' && outcome.skip.code !== 'not-asked' ? outcome.skip.text : [],

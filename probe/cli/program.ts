@@ -34,6 +34,7 @@ export function createProgram(): Command {
       'Names the NAT in front of this machine: how it maps, what it lets in, and what\nthat means for peers.',
     )
     .usage('[options] [command]')
+    .option('--full', 'also measure what else the NAT does (natprobed as server)')
     .option('-v, --verbose', 'add the four classic steps, and every send and reply')
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', helpDetails())

@@ -11,6 +11,7 @@ export interface Flags {
   readonly localPort?: number;
   readonly timeout?: number;
   readonly gentle?: boolean;
+  readonly full?: boolean;
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly color: boolean;
@@ -32,6 +33,7 @@ export interface Settings {
   readonly localPort?: number;
   readonly timeoutMs?: number;
   readonly gentle: boolean;
+  readonly full: boolean;
   readonly json: boolean;
   readonly verbose: boolean;
   /** False if a flag or the file says no; else the terminal decides. */
@@ -67,6 +69,7 @@ export function settle(
     ...(localPort !== undefined && { localPort }),
     ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
     gentle: flags.gentle ?? file.gentle ?? false,
+    full: flags.full ?? false,
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
     color: flags.color && (file.color ?? true),

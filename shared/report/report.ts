@@ -1,4 +1,5 @@
 import { formatEndpoint, sameEndpoint, type Endpoint, type Family } from '../endpoint.ts';
+import { assessAxes, type Axes, type AxisEvidence } from '../nat/axes.ts';
 import type { BindingReply, Evidence } from '../nat/evidence.ts';
 import { JUDGE_VERSION, type Endpoints, type Verdict } from '../nat/verdict.ts';
 
@@ -25,8 +26,12 @@ export interface FamilyReport {
   readonly verdict: Verdict;
   readonly endpoints: ReportedEndpoints;
   readonly server: ReportedServer;
-  readonly timing: { readonly totalMs: number; readonly rttMs?: number };
+  /** `totalMs` is the verdict's time; `surveyMs` what the axes took after it. */
+  readonly timing: { readonly totalMs: number; readonly rttMs?: number; readonly surveyMs?: number };
   readonly evidence: readonly Evidence[];
+  /** What else was asked for and measured; each axis is judged from its own evidence. */
+  readonly axes?: Axes;
+  readonly axisEvidence?: AxisEvidence;
 }
 
 export interface ReportedEndpoints {
@@ -73,6 +78,7 @@ export type FamilyOutcome =
       readonly servers: readonly Endpoint[];
       readonly timing: FamilyReport['timing'];
       readonly evidence: readonly Evidence[];
+      readonly axisEvidence?: AxisEvidence;
     }
   | { readonly kind: 'skipped'; readonly skip: Skip };
 
@@ -126,6 +132,10 @@ function reportFamily(outcome: FamilyOutcome, run: RunSummary): FamilyReport | S
     server: reportServer(outcome.servers, run, outcome.evidence),
     timing: roundTimes(outcome.timing),
     evidence: outcome.evidence,
+    ...(outcome.axisEvidence && {
+      axes: assessAxes(outcome.axisEvidence),
+      axisEvidence: outcome.axisEvidence,
+    }),
   };
 }
 
@@ -155,7 +165,11 @@ function reportServer(
 }
 
 /** Clocks here are good for microseconds at best; more digits would only look like knowledge. */
-function roundTimes({ totalMs, rttMs }: FamilyReport['timing']): FamilyReport['timing'] {
+function roundTimes({ totalMs, rttMs, surveyMs }: FamilyReport['timing']): FamilyReport['timing'] {
   const round = (ms: number): number => Math.round(ms * 1000) / 1000;
-  return { totalMs: round(totalMs), ...(rttMs !== undefined && { rttMs: round(rttMs) }) };
+  return {
+    totalMs: round(totalMs),
+    ...(rttMs !== undefined && { rttMs: round(rttMs) }),
+    ...(surveyMs !== undefined && { surveyMs: round(surveyMs) }),
+  };
 }

@@ -16,6 +16,7 @@ import {
   type TcpEvidence,
 } from '../nat/evidence.ts';
 import { DIAL_ORIGINS, DIAL_OUTCOMES } from '../stun/attributes/dial-back.ts';
+import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import { REPORT_SCHEMA, type Report } from './report.ts';
 
 const ListOf = <Item extends TSchema>(item: Item) => Type.Immutable(Type.Array(item));
@@ -195,8 +196,17 @@ const familyReport = {
     alternate: Type.Optional(EndpointText),
     receipts: Type.Boolean(),
   }),
-  timing: Type.Object({ totalMs: Milliseconds, rttMs: Type.Optional(Milliseconds) }),
+  timing: Type.Object({
+    totalMs: Milliseconds,
+    rttMs: Type.Optional(Milliseconds),
+    surveyMs: Type.Optional(Milliseconds),
+  }),
   evidence: ListOf(EvidenceSchema),
+  /** Follows from axisEvidence, so that its shape is the judge's to keep. */
+  axes: Type.Optional(Type.Unsafe<Axes>({ type: 'object' })),
+  axisEvidence: Type.Optional(
+    Type.Unsafe<AxisEvidence>({ type: 'object', additionalProperties: ListOf(EvidenceSchema) }),
+  ),
 };
 
 export const FamilyReportSchema = Type.Object(familyReport);

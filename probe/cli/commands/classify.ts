@@ -20,6 +20,7 @@ export async function classifyCommand(flags: Flags): Promise<number> {
   try {
     report = await classify({
       ...optionsOf(settings),
+      full: settings.full,
       onProgress: ({ family, verdict }) => progress.update(family, verdict),
     });
   } finally {

@@ -69,7 +69,9 @@ function describeFilteringTest({ expected, state }: FilteringTest): string {
     case 'unavailable':
       return `Not measured: the server has ${state.why === 'no other address' ? 'none' : 'one that answers nobody'}.`;
     case 'open':
-      return `Not told within the time: ${state.silent} responses from ${from} were missing so far.`;
+      return state.silent === 0
+        ? 'Not told within the time.'
+        : `Not told within the time: ${state.silent} responses from ${from} were missing so far.`;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Family } from '../../../shared/endpoint.ts';
+import { describeAxes } from '../../../shared/nat/axes.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
 import { FAMILY_NAMES, isClassified, type FamilyReport, type Report } from '../../../shared/report/report.ts';
 import { formatConfidence, formatMs, layoutRow, listWords } from './layout.ts';
@@ -23,7 +24,7 @@ interface Row {
   readonly text: string;
 }
 
-function describeFamily({ verdict, endpoints, server, timing }: FamilyReport): Row[] {
+function describeFamily({ verdict, endpoints, server, timing, axes = {} }: FamilyReport): Row[] {
   const rows: Row[] = [];
   if (verdict.type !== 'udp-blocked') {
     rows.push({ label: 'Mapping', text: describeMapping(verdict.mapping) });
@@ -35,6 +36,7 @@ function describeFamily({ verdict, endpoints, server, timing }: FamilyReport): R
   rows.push({ label: 'Peers', text: describeReach(verdict) });
   const punching = describePunching(verdict);
   if (punching !== undefined) rows.push({ label: 'Punching', text: punching });
+  for (const { label, sentences } of describeAxes(axes)) rows.push({ label, text: sentences.join('\n') });
   rows.push({
     label: 'Confidence',
     text: [formatConfidence(verdict.confidence), ...verdict.reasons.map(({ text }) => text)].join('\n'),
