@@ -75,6 +75,7 @@ describe('the other settings', () => {
       serversFrom: 'default list',
       families: ['ipv4', 'ipv6'],
       gentle: false,
+      full: false,
       json: false,
       verbose: false,
       color: true,
