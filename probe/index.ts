@@ -18,6 +18,7 @@ import { surveyOutcome } from './drive/survey.ts';
 
 export type { Endpoint, Family } from '../shared/endpoint.ts';
 export { ERROR_CATALOGUE, NatprobeError, type ErrorCode } from '../shared/errors.ts';
+export { measureLifetime, type LifetimeOptions, type LifetimeReport } from './lifetime.ts';
 export type { Axes } from '../shared/nat/axes.ts';
 export type { Filtering, Mapping, NatType } from '../shared/nat/behaviour.ts';
 export type { Evidence } from '../shared/nat/evidence.ts';

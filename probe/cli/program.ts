@@ -4,7 +4,7 @@ import { NatprobeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/version.ts';
 import { EXIT, EXIT_CODE_LINES } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
-import type { Flags, WatchFlags } from './settings.ts';
+import type { Flags, LifetimeFlags, WatchFlags } from './settings.ts';
 
 /**
  * Runs natprobe with these arguments. It prints, sets `process.exitCode`, and lets go of what can't
@@ -49,6 +49,14 @@ export function createProgram(): Command {
     .action(async (_own: unknown, command: Command) => {
       const { watchCommand } = await import('./commands/watch.ts');
       process.exitCode = await watchCommand(command.optsWithGlobals<WatchFlags>());
+    });
+  addProbeOptions(program.command('lifetime'))
+    .description('Measures how long a UDP mapping lives without traffic.')
+    .option('--max <seconds>', 'the longest time to try (default: 185)', secondsOf('--max'))
+    .option('--resolution <seconds>', 'from one time to the next (default: 5)', secondsOf('--resolution'))
+    .action(async (_own: unknown, command: Command) => {
+      const { lifetimeCommand } = await import('./commands/lifetime.ts');
+      process.exitCode = await lifetimeCommand(command.optsWithGlobals<LifetimeFlags>());
     });
   return program;
 }
@@ -107,6 +115,7 @@ Examples:
   natprobe -s 192.0.2.1 --json | jq -r .verdict.type
   natprobe -s 192.0.2.1 --local-port 51820    from the port a tunnel will use
   natprobe watch -s 192.0.2.1 --every 30      say when the NAT changes
+  natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives, up to 60 s
 `;
 }
 

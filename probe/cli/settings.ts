@@ -24,6 +24,12 @@ export interface WatchFlags extends Flags {
   readonly count?: number;
 }
 
+/** Those of `natprobe lifetime`. */
+export interface LifetimeFlags extends Flags {
+  readonly max?: number;
+  readonly resolution?: number;
+}
+
 /** What a run goes by. */
 export interface Settings {
   readonly servers: readonly string[];

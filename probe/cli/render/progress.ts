@@ -37,6 +37,32 @@ export function showProgress(terminal: NodeJS.WriteStream): Progress {
   };
 }
 
+/** A bar that says how much of a run is over, and how long the rest takes. */
+export interface ShareProgress {
+  /** 0 to 1. */
+  update(share: number): void;
+  end(): void;
+}
+
+const BAR_COLUMNS = 40;
+
+/** Draws on `terminal`, but nothing if that is none. */
+export function showShare(terminal: NodeJS.WriteStream): ShareProgress {
+  if (!terminal.isTTY) return { update: () => undefined, end: () => undefined };
+  const startedAt = performance.now();
+  return {
+    update: (share) => void terminal.write(`\r${renderShare(share, performance.now() - startedAt)}\u001b[K`),
+    end: () => void terminal.write('\r\u001b[K'),
+  };
+}
+
+export function renderShare(share: number, elapsedMs: number): string {
+  const filled = Math.round(share * BAR_COLUMNS);
+  const bar = '#'.repeat(filled).padEnd(BAR_COLUMNS, '.');
+  const leftMs = share > 0 ? (elapsedMs * (1 - share)) / share : undefined;
+  return `[${bar}] ${leftMs === undefined ? '' : `${Math.ceil(leftMs / 1000)} s left`}`;
+}
+
 function renderProgress(elapsedMs: number, known: ReadonlyMap<Family, Verdict>): string {
   const parts = [...known].map(
     ([family, { mapping, filtering }]) =>
