@@ -24,7 +24,7 @@ export interface DialLimits {
 
 export const DEFAULT_DIAL_LIMITS: DialLimits = {
   total: 256,
-  perSource: 32,
+  perSource: 64,
   perConnection: 16,
   leastTimeoutMs: 100,
   mostTimeoutMs: 3000,

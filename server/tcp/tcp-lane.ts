@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { type Server, type Socket, createServer } from 'node:net';
 import { formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
-import { BINDING_SUCCESS } from '../../shared/stun/registry.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
 import { SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
+import { answerMessage } from './answer-message.ts';
 import type { ConnectionCount, ConnectionLimits } from './connection-limits.ts';
 import { DialBacks, type DialCounts, type DialLimits, createDialCounts } from './dial-back.ts';
 import { dial } from './dial.ts';
@@ -72,13 +72,8 @@ export async function openTcpLane(
       connections.release(key);
       dialBacks.close();
     });
-    const answer = (message: Uint8Array): Uint8Array[] => {
-      if (core.answerStream(message, 0, message.length, source, role) === 0) return [];
-      const { buffer, length } = core.outgoing[0];
-      const response = buffer.slice(0, length);
-      const ahead = isSuccess(response) ? dialBacks.handleRequest(message) : undefined;
-      return ahead === undefined ? [response] : [ahead, response];
-    };
+    const answer = (message: Uint8Array): readonly Uint8Array[] =>
+      answerMessage(message, core, source, role, dialBacks);
     answerConnection(socket, answer, limits.connections, counts);
   }
 
@@ -124,8 +119,4 @@ async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
 /** The whole IPv4 address, or the first 64 bits of an IPv6 one. */
 function sourceKey({ family, bytes }: SourceAddress): string {
   return bytes.subarray(0, family === 4 ? 4 : 8).join('.');
-}
-
-function isSuccess(response: Uint8Array): boolean {
-  return ((response[0]! << 8) | response[1]!) === BINDING_SUCCESS;
 }

@@ -1,6 +1,6 @@
 /** The plan of the TCP inquiry: from what has been seen so far, what is still wanted and whether it is over. Pure data. */
 import { type Endpoint, sameEndpoint } from '../../../shared/endpoint.ts';
-import type { TcpBindingEvidence } from '../../../shared/nat/evidence.ts';
+import type { TcpBindingEvidence, TcpDialEvidence } from '../../../shared/nat/evidence.ts';
 import { silenceNeeded } from '../../../shared/nat/silence.ts';
 import { assessTcpMapping } from '../../../shared/nat/tcp.ts';
 import { lateAfterMs, stateOfDials, type TcpObservations } from '../../../shared/nat/tcp-dials.ts';
@@ -49,6 +49,9 @@ const MAX_MAPPING_PORTS = 3;
 const UNREACHED_AFTER_MS = 3500;
 /** How long a dial is to wait, on top of two round trips: less than the second after which SYNs are repeated. */
 const DIAL_TIMEOUT_MS = 800;
+/** A server that is busy with others' dials is asked again after this, so often. */
+const DECLINED_PAUSE_MS = 300;
+const MAX_DECLINED = 6;
 /** A handshake whose last segment was lost is completed by the next one, the server's FIN; a loss of that costs 200 ms. */
 const ACCEPT_GRACE_MS = 500;
 
@@ -164,17 +167,30 @@ function planDials(
   const isOver = state.kind !== 'open' && !(state.kind === 'unavailable' && state.why === 'not-asked');
   if (isOver) return { dials: [], wakes: [], settled: true, stuck: false };
   const dials: TcpDialPlan[] = [];
+  const wakes: number[] = [];
   const needed = silenceNeeded(path, REQUIRED_CONFIDENCE);
   let counted = pending.length + sofar.filter(({ outcome }) => outcome === 'timeout').length;
   for (const port of usable) {
     const own = sofar.filter(({ socket }) => socket === port.socket);
-    // One at a time, and no more where the server has had enough.
-    if (own.some(({ outcome }) => outcome !== 'timeout')) continue;
+    const againMs = askAgainMs(own);
+    if (againMs > nowMs) {
+      wakes.push(againMs);
+      continue;
+    }
     if (own.length > 0 && counted >= needed) continue;
     dials.push({ socket: port.socket, origin, timeoutMs: dialTimeoutMs(observations) });
     counted++;
   }
-  return { dials, wakes: [], settled: false, stuck: dials.length === 0 && pending.length === 0 };
+  const stuck = dials.length === 0 && pending.length === 0 && wakes.every((wakeMs) => wakeMs === Infinity);
+  return { dials, wakes, settled: false, stuck };
+}
+
+/** When the next dial may be asked for on a port that has asked for these: one at a time, and not where the server can't. */
+function askAgainMs(own: readonly TcpDialEvidence[]): number {
+  const declined = own.filter(({ outcome }) => outcome === 'declined');
+  const canAsk = own.every(({ outcome }) => outcome === 'timeout' || outcome === 'declined');
+  if (!canAsk || declined.length >= MAX_DECLINED) return Infinity;
+  return Math.max(0, ...declined.map(({ atMs }) => atMs + DECLINED_PAUSE_MS));
 }
 
 function dialTimeoutMs({ rttMs = 0 }: TcpObservations): number {
