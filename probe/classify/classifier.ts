@@ -4,8 +4,9 @@ import type { Machine } from '../../shared/machine.ts';
 import { judgeObservations } from '../../shared/nat/judge.ts';
 import type { Observations } from '../../shared/nat/observations.ts';
 import type { ClassifierAction, ClassifierEvent, ClassifierInput, ClassifierResult } from './io.ts';
-import { filteringSocketName, mappingSocketName, planClassification } from './plan.ts';
+import { planClassification } from './plan.ts';
 import { Prober, type ProberOptions } from './prober.ts';
+import { filteringSocketName, mappingSocketName } from './socket-names.ts';
 
 /** The first server that has another address serves the filtering tests. */
 export interface ClassifierOptions extends ProberOptions {

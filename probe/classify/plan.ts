@@ -3,32 +3,29 @@
  * the run is over. Pure data in and out; prober.ts paces it and puts it on the wire.
  */
 import { type Endpoint, sameEndpoint } from '../../shared/endpoint.ts';
-import {
-  assessFiltering,
-  type FilteringAssessment,
-  type FilteringTest,
-  lacksReceipts,
-} from '../../shared/nat/filtering.ts';
+import { assessFiltering } from '../../shared/nat/filtering.ts';
 import { assessMapping } from '../../shared/nat/mapping.ts';
 import {
   answersDirectly,
   hasIntroducedItself,
   type Observations,
   otherAddressOf,
+  roundTripTo,
 } from '../../shared/nat/observations.ts';
 import { assessReach } from '../../shared/nat/reach.ts';
-import { chanceAllLost, type PathLoss, silenceNeeded } from '../../shared/nat/silence.ts';
-import { REQUIRED_CONFIDENCE } from '../../shared/nat/verdict.ts';
+import { type FilteringPlan, planFiltering } from './plan-filtering.ts';
 import {
   countSent,
   dueMs,
+  firstSentMs,
   isAnswered,
-  isLate,
+  isOverdue,
   lastSentMs,
   type Plan,
   type Request,
   requestKey,
 } from './request.ts';
+import { MAPPING_SOCKET, mappingSocketName } from './socket-names.ts';
 
 export interface PlanContext {
   /** The other address and port of the first server, where it is known beforehand. */
@@ -37,7 +34,6 @@ export interface PlanContext {
   readonly failedSockets: ReadonlySet<string>;
 }
 
-export const MAPPING_SOCKET = 'mapping';
 /** More sockets than this never disagree usefully: two of three decide. */
 const MAX_MAPPING_SOCKETS = 3;
 
@@ -50,24 +46,19 @@ const TCP_AFTER_MS = 250;
 const TCP_ATTEMPTS = 5;
 const TCP_INTERVAL_MS = 250;
 
-export function mappingSocketName(index: number): string {
-  return index === 0 ? MAPPING_SOCKET : `${MAPPING_SOCKET}-${index + 1}`;
-}
-
-/** Filtering tests have a socket of their own for each server, which has sent to nothing but that server. */
-export function filteringSocketName(serverIndex: number): string {
-  return serverIndex === 0 ? 'filtering' : `filtering-${serverIndex + 1}`;
-}
-
 export function planClassification(observations: Observations, context: PlanContext): Plan {
   const { nowMs, run } = observations;
   if (nowMs >= run.timeoutMs) return { requests: [], wantsTcp: false, wakeMs: undefined, finished: true };
   const reach = assessReach(observations);
-  if (reach.kind === 'open') return planContact(observations);
+  if (reach.kind === 'open') return planContact(observations, context);
   if (reach.kind !== 'udp') return { requests: [], wantsTcp: false, wakeMs: undefined, finished: true };
 
   const focus = focusServer(observations);
-  const filteringPlan = planFiltering(observations, focus);
+  const filteringPlan = planFiltering(
+    observations,
+    focus.server,
+    knownOther(observations, focus.server, context),
+  );
   const mappingPlan = planMapping(observations, focus, context);
   const wanted = [...filteringPlan.opening, ...mappingPlan.requests, ...filteringPlan.repeats];
   // A mapping test and a control may be the same request.
@@ -77,8 +68,9 @@ export function planClassification(observations: Observations, context: PlanCont
 }
 
 /** Nothing has answered yet: ask every server, begin the filtering tests at the first, repeat. */
-function planContact(observations: Observations): Plan {
+function planContact(observations: Observations, context: PlanContext): Plan {
   const { nowMs, run, tcp } = observations;
+  const [first] = run.servers;
   const tcpReaches = tcp.some(
     ({ outcome }) => outcome === 'answered' || outcome === 'connected' || outcome === 'refused',
   );
@@ -89,7 +81,11 @@ function planContact(observations: Observations): Plan {
     const sentMs = lastSentMs(observations, contact);
     return sentMs !== undefined && nowMs >= sentMs + interval;
   });
-  const filtering = planFiltering(observations, run.servers[0]!);
+  const filtering = planFiltering(observations, first!, context.alternate);
+  // What is known beforehand is asked along with the first server.
+  const ahead = cornersOf(first!, context.alternate)
+    .map((to) => ({ socket: MAPPING_SOCKET, to }))
+    .filter((request) => lastSentMs(observations, request) === undefined);
   const attempts = tcp.length / run.servers.length;
   const tcpAtMs =
     tcpReaches || attempts >= TCP_ATTEMPTS ? Infinity : TCP_AFTER_MS + attempts * TCP_INTERVAL_MS;
@@ -99,31 +95,74 @@ function planContact(observations: Observations): Plan {
     .map((contact) => (lastSentMs(observations, contact) ?? nowMs) + interval)
     .filter((atMs) => atMs > nowMs);
   return {
-    requests: [...never.slice(0, 1), ...filtering.opening, ...never.slice(1), ...filtering.repeats, ...due],
+    requests: [
+      ...never.slice(0, 1),
+      ...filtering.opening,
+      ...never.slice(1),
+      ...ahead,
+      ...filtering.repeats,
+      ...due,
+    ],
     wantsTcp,
     wakeMs: Math.min(...wakes, wantsTcp ? tcpAtMs + TCP_INTERVAL_MS : tcpAtMs),
     finished: false,
   };
 }
 
+/** A server passes for another before it in the list if it is this many times as fast. */
+const FASTER = 2;
+
 /**
- * The server whose other address serves the filtering tests: the first that has one. An earlier one
- * that has not answered yet is waited for as long as its answer isn't late.
+ * The server whose other address serves the filtering tests: the first that has a living one, unless
+ * a later one is much faster. One that has not answered yet is waited for until its answer is late.
  */
-function focusServer(observations: Observations): Endpoint {
-  const { servers } = observations.run;
-  let answered: Endpoint | undefined;
-  for (const server of servers) {
-    const direct = answersDirectly(observations, server);
-    if (direct === 'open' && !isLate(observations, { socket: MAPPING_SOCKET, to: server }))
-      return answered ?? server;
-    if (direct !== 'yes') continue;
-    if (!hasIntroducedItself(observations, server)) return answered ?? server;
-    const other = otherAddressOf(observations, server);
-    if (other !== undefined && answersDirectly(observations, other) !== 'no') return server;
-    answered ??= server;
+function focusServer(observations: Observations): Standing {
+  const standings = observations.run.servers.map((server) => standingOf(observations, server));
+  const ableMs = standings.filter(({ kind }) => kind === 'able').map(({ sinceMs }) => sinceMs);
+  const slowestMs = FASTER * Math.min(...ableMs);
+  const answered = standings.find(({ kind }) => kind !== 'asked' && kind !== 'silent');
+  for (const standing of standings) {
+    const { kind, sinceMs } = standing;
+    if (kind === 'able' && sinceMs <= slowestMs) return standing;
+    if (kind === 'asked' && sinceMs <= slowestMs) return answered ?? standings[0]!;
   }
-  return answered ?? servers[0]!;
+  return standings.find(({ kind }) => kind === 'doubtful') ?? answered ?? standings[0]!;
+}
+
+interface Standing {
+  readonly server: Endpoint;
+  /** `doubtful`: its other address is late to answer. `limited`: it can't serve the tests of filtering. */
+  readonly kind: 'able' | 'doubtful' | 'limited' | 'asked' | 'silent';
+  /** Its mean round trip, or for how long it has been asked in vain. */
+  readonly sinceMs: number;
+}
+
+function standingOf(observations: Observations, server: Endpoint): Standing {
+  const contact: Request = { socket: MAPPING_SOCKET, to: server };
+  const roundTrip = roundTripTo(observations, server);
+  if (roundTrip === undefined) {
+    const isSilent = isOverdue(observations, contact) || answersDirectly(observations, server) === 'no';
+    const sinceMs = observations.nowMs - (firstSentMs(observations, contact) ?? observations.nowMs);
+    return { server, kind: isSilent ? 'silent' : 'asked', sinceMs };
+  }
+  return { server, kind: abilityOf(), sinceMs: roundTrip.meanMs };
+
+  function abilityOf(): Standing['kind'] {
+    // What it has is not known before it has answered a plain request.
+    if (!hasIntroducedItself(observations, server)) return 'able';
+    const other = otherAddressOf(observations, server);
+    const { otherAddress, otherPort } = assessFiltering(observations, server);
+    if (other === undefined || [otherAddress, otherPort].some(({ state }) => state.kind === 'unsupported'))
+      return 'limited';
+    switch (answersDirectly(observations, other)) {
+      case 'yes':
+        return 'able';
+      case 'open':
+        return isOverdue(observations, { socket: MAPPING_SOCKET, to: other }) ? 'doubtful' : 'able';
+      case 'no':
+        return 'limited';
+    }
+  }
 }
 
 interface MappingPlan {
@@ -134,8 +173,9 @@ interface MappingPlan {
 }
 
 /** Every destination from the first mapping socket; again from further ones where it depends on them. */
-function planMapping(observations: Observations, focus: Endpoint, context: PlanContext): MappingPlan {
-  const targets = mappingTargets(observations, focus, context);
+function planMapping(observations: Observations, focus: Standing, context: PlanContext): MappingPlan {
+  const targets = mappingTargets(observations, focus.server, context);
+  const hopes = focus.kind === 'able' ? [] : unansweredServers(observations, targets);
   const { wantsConfirmation } = assessMapping(observations);
   const requests: Request[] = [];
   const times: number[] = [];
@@ -145,7 +185,7 @@ function planMapping(observations: Observations, focus: Endpoint, context: PlanC
     if (context.failedSockets.has(socket)) continue;
     // The second may begin as soon as the first has shown a difference; the third has to be needed.
     if (index > 0 && (!wantsConfirmation || (index > 1 && !complete))) break;
-    const missing = targets
+    const missing = (index === 0 ? [...targets, ...hopes] : targets)
       .map((to) => ({ socket, to }))
       .filter((request) => !isAnswered(observations, request));
     complete &&= missing.length === 0;
@@ -158,7 +198,7 @@ function planMapping(observations: Observations, focus: Endpoint, context: PlanC
   // A repetition has a control beside it: without one, an outage would make an endpoint look dead.
   const [first] = requests;
   if (first !== undefined && countSent(observations, first) > 0) {
-    requests.splice(1, 0, { socket: MAPPING_SOCKET, to: focus });
+    requests.splice(1, 0, { socket: MAPPING_SOCKET, to: focus.server });
   }
   return { requests, wakeMs: Math.min(...times), finished: complete };
 }
@@ -169,13 +209,10 @@ function planMapping(observations: Observations, focus: Endpoint, context: PlanC
  */
 function mappingTargets(observations: Observations, focus: Endpoint, context: PlanContext): Endpoint[] {
   const { servers } = observations.run;
-  const known = sameEndpoint(focus, servers[0]!) ? context.alternate : undefined;
-  const other = otherAddressOf(observations, focus) ?? known;
+  const other = otherAddressOf(observations, focus) ?? knownOther(observations, focus, context);
   const otherPort = assessFiltering(observations, focus).otherPort.expected;
   const corners = [
-    ...(other === undefined ? [] : [other]),
-    ...(other === undefined ? [] : [{ address: focus.address, port: other.port }]),
-    ...(other === undefined ? [] : [{ address: other.address, port: focus.port }]),
+    ...cornersOf(focus, other),
     ...(other === undefined && otherPort !== undefined ? [otherPort] : []),
   ];
   const alive = [focus, ...corners.filter((corner) => answersDirectly(observations, corner) !== 'no')];
@@ -187,94 +224,32 @@ function mappingTargets(observations: Observations, focus: Endpoint, context: Pl
   return [...alive, ...(answered.length > 0 ? answered.slice(0, 1) : rest)];
 }
 
-interface FilteringPlan {
-  /** The first packet of a fresh socket. */
-  readonly opening: readonly Request[];
-  readonly repeats: readonly Request[];
-  readonly finished: boolean;
-  readonly assessment: FilteringAssessment;
-}
-
-/**
- * As many CHANGE-REQUESTs of either kind as silence would take to be credible, and the controls that
- * it has to be beside: whatever was sent least recently comes first, so that they take turns.
- */
-function planFiltering(observations: Observations, server: Endpoint): FilteringPlan {
-  const { servers } = observations.run;
-  const socket = filteringSocketName(
-    Math.max(
-      0,
-      servers.findIndex((item) => sameEndpoint(item, server)),
-    ),
-  );
-  const assessment = assessFiltering(observations, server);
-  const { otherAddress, otherPort } = assessment;
-  const isOpen = ({ state }: FilteringTest): boolean => state.kind === 'open';
-  const finished = assessment.filtering !== 'unknown' || (!isOpen(otherAddress) && !isOpen(otherPort));
-  if (finished) return { opening: [], repeats: [], finished, assessment };
-
-  // Silence from the other address decides nothing before its other port was heard.
-  const decides = { otherAddress: otherPort.state.kind === 'heard', otherPort: true };
-  const needs = {
-    otherAddress: needsMore(observations, otherAddress, decides.otherAddress),
-    otherPort: needsMore(observations, otherPort, decides.otherPort),
-  };
-  const requests: Request[] = [];
-  if (needs.otherAddress.tests) requests.push({ socket, to: server, change: otherAddress.change });
-  if (needs.otherPort.tests) requests.push({ socket, to: server, change: otherPort.change });
-  if (requests.length > 0 && lacksReceipts(observations, server)) requests.push({ socket, to: server });
-  if (decides.otherAddress && needs.otherAddress.controls)
-    requests.push({ socket: MAPPING_SOCKET, to: otherAddress.expected! });
-  const sentMs = (request: Request): number => lastSentMs(observations, request) ?? -1;
-  requests.sort((a, b) => sentMs(a) - sentMs(b));
-  const isNew = !observations.series.some((item) => item.socket === socket);
-  return isNew
-    ? { opening: requests.slice(0, 1), repeats: requests.slice(1), finished, assessment }
-    : { opening: [], repeats: requests, finished, assessment };
-}
-
-/**
- * So many answers from one address, with 5 silent tests, are the fewest packets that make its silence
- * credible by its own path's loss: 1 / C(13, 5) < 0.001.
- */
-const OWN_PATH_ANSWERS = 7;
-
-/**
- * Whether `test` needs more tests, and more controls to the endpoint that it should be heard from,
- * counting those under way at the loss so far. Where its silence doesn't `decide`, each test
- * counts once and needs no control.
- */
-function needsMore(
+/** What is known beforehand of the first server, until `server` speaks for itself. */
+function knownOther(
   observations: Observations,
-  { expected, state }: FilteringTest,
-  decides: boolean,
-): { tests: boolean; controls: boolean } {
-  if (state.kind !== 'open') return { tests: false, controls: false };
-  const { path, paths, inFlight } = observations;
-  const pooled: PathLoss = { answered: path.answered + inFlight, lost: path.lost };
-  const silent = decides
-    ? state.silent + state.awaiting * survivalOf(pooled)
-    : state.unheard + state.due * survivalOf(pooled);
-  const needed = silenceNeeded(pooled, REQUIRED_CONFIDENCE);
-  if (!decides || expected === undefined) return { tests: silent < needed, controls: false };
-
-  // Beyond these an endpoint that has not answered is left to the mapping test, which keeps asking it.
-  const reachable = answersDirectly(observations, expected) === 'yes';
-  const asked = countSent(observations, { socket: MAPPING_SOCKET, to: expected });
-  if (!reachable && asked >= OWN_PATH_ANSWERS) return { tests: false, controls: false };
-  const { answered, lost, inFlightAtMs } = paths.get(expected.address) ?? NOTHING_SEEN;
-  const survival = survivalOf({ answered, lost });
-  const own: PathLoss = { answered: answered + inFlightAtMs.length * survival, lost };
-  const hoped: PathLoss = { answered: Math.max(own.answered, OWN_PATH_ANSWERS * survival), lost };
-  const tests = silent < Math.max(needed, silenceNeeded(hoped, REQUIRED_CONFIDENCE));
-  return { tests, controls: tests || chanceAllLost(silent, own) > 1 - REQUIRED_CONFIDENCE };
+  server: Endpoint,
+  { alternate }: PlanContext,
+): Endpoint | undefined {
+  const isFirst = sameEndpoint(server, observations.run.servers[0]!);
+  return isFirst && !hasIntroducedItself(observations, server) ? alternate : undefined;
 }
 
-const NOTHING_SEEN = { answered: 0, lost: 0, inFlightAtMs: [] };
+/** Servers that may yet answer, and serve better than one that lacks another address. */
+function unansweredServers(observations: Observations, besides: readonly Endpoint[]): Endpoint[] {
+  return observations.run.servers.filter(
+    (server) =>
+      answersDirectly(observations, server) === 'open' && !besides.some((item) => sameEndpoint(item, server)),
+  );
+}
 
-/** Of transactions under way as many will be lost as of those before. */
-function survivalOf({ answered, lost }: PathLoss): number {
-  return (answered + 1) / (answered + lost + 1);
+/** The three endpoints besides `server` that its other address and port make. */
+function cornersOf(server: Endpoint, other: Endpoint | undefined): Endpoint[] {
+  if (other === undefined) return [];
+  return [
+    other,
+    { address: server.address, port: other.port },
+    { address: other.address, port: server.port },
+  ];
 }
 
 /** The next moment at which a transaction counts as lost or as silent, or is to be repeated. */

@@ -60,11 +60,15 @@ export function countSent(observations: Observations, request: Request): number 
   return seriesOf(observations, request)?.sends.length ?? 0;
 }
 
-/** Never sent, or so long ago that its answer is late. */
-export function isLate(observations: Observations, request: Request): boolean {
-  const sentMs = lastSentMs(observations, request);
-  if (sentMs === undefined) return true;
-  return observations.lossAfterMs !== undefined && observations.nowMs >= sentMs + observations.lossAfterMs;
+/** When it was first sent. */
+export function firstSentMs(observations: Observations, request: Request): number | undefined {
+  return seriesOf(observations, request)?.sends[0]?.atMs;
+}
+
+/** Whether the answer to its first try is late by now. */
+export function isOverdue(observations: Observations, request: Request): boolean {
+  const { nowMs, lossAfterMs = Infinity } = observations;
+  return nowMs >= (firstSentMs(observations, request) ?? Infinity) + lossAfterMs;
 }
 
 /** When an unanswered request is worth repeating: once its first try is late, then every `intervalMs`. */
