@@ -115,7 +115,7 @@ Examples:
   natprobe -s 192.0.2.1 --json | jq -r .verdict.type
   natprobe -s 192.0.2.1 --local-port 51820    from the port a tunnel will use
   natprobe watch -s 192.0.2.1 --every 30      say when the NAT changes
-  natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives, up to 60 s
+  natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives
 `;
 }
 

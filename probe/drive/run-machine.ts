@@ -68,7 +68,8 @@ export function createRunner<Input, Action, Event>(
     const waitMs = at - performance.now();
     // A timer of Node waits for at least a millisecond; what is due is not to wait for it.
     if (waitMs <= 0) immediate = setImmediate(timeout);
-    else timer = setTimeout(timeout, Math.ceil(waitMs));
+    // It may also fire up to a millisecond early, by the finer clock: then there is still something to wait.
+    else timer = setTimeout(arm, Math.ceil(waitMs));
   }
 
   function timeout(): void {
