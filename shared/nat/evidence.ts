@@ -12,7 +12,10 @@ export type Evidence =
   | TcpEvidence
   | RefusalEvidence
   | TcpBindingEvidence
-  | TcpDialEvidence;
+  | TcpDialEvidence
+  | EndpointsEvidence
+  | InterfaceEvidence
+  | PortMapperEvidence;
 
 /** The run itself: until when it watched. Silence is judged against `untilMs`. */
 export interface RunEvidence {
@@ -198,3 +201,81 @@ export interface TcpDialEvidence {
   /** When the listener got a connection from `dialledFrom`: somebody else may have answered in its stead. */
   readonly acceptedAtMs?: number;
 }
+
+/** What the classification of the same run found: this machine's endpoint, and each endpoint that servers saw it as. */
+export interface EndpointsEvidence {
+  readonly kind: 'endpoints';
+  readonly local: Endpoint;
+  readonly mapped: readonly Endpoint[];
+}
+
+/** An interface of this machine that is up, once for each of its addresses. */
+export interface InterfaceEvidence {
+  readonly kind: 'interface';
+  readonly name: string;
+  readonly interfaceKind: InterfaceKind;
+  readonly address: string;
+  /** Whether what goes to the server leaves through it. */
+  readonly onPath: boolean;
+  /** The next router on the way to the server; absent off the path, and where the interface leads to no router. */
+  readonly gateway?: string;
+}
+
+export type InterfaceKind = (typeof INTERFACE_KINDS)[number];
+export const INTERFACE_KINDS = [
+  'ethernet',
+  'wifi',
+  'cellular',
+  /** A dial-up or DSL link (PPP). */
+  'ppp',
+  /** Encrypted, to a VPN's server or peers. */
+  'vpn',
+  /** Another encapsulation, or one of an unknown purpose. */
+  'tunnel',
+  /** Between containers or namespaces of this machine. */
+  'container',
+  /** Between virtual machines and this one. */
+  'virtual-machine',
+  'bridge',
+  'loopback',
+  'other',
+] as const;
+
+/** A port mapper that answered. One that didn't leaves no trace. */
+export interface PortMapperEvidence {
+  readonly kind: 'port-mapper';
+  readonly protocol: PortMapperProtocol;
+  /** The router that answered. */
+  readonly gateway: string;
+  /** The router's outer address, as it says. */
+  readonly externalAddress?: string;
+  /** From the first question to the answer that told it (for UPnP several exchanges). */
+  readonly latencyMs: number;
+  /** Why it can't map anything now, or didn't tell its outer address. */
+  readonly error?: PortMapperError;
+}
+
+/** NAT-PMP: RFC 6886. PCP: RFC 6887. UPnP: the WANIPConnection and WANPPPConnection services. */
+export type PortMapperProtocol = (typeof PORT_MAPPER_PROTOCOLS)[number];
+export const PORT_MAPPER_PROTOCOLS = ['pcp', 'nat-pmp', 'upnp-igd'] as const;
+
+export type PortMapperError = (typeof PORT_MAPPER_ERRORS)[number];
+export const PORT_MAPPER_ERRORS = [
+  /** The router has no outer address that it would map ports of. */
+  'no-external-address',
+  /** It is told not to. */
+  'not-authorized',
+  /** PCP: the question came from another address than it says: a NAT lies between this machine and the mapper. */
+  'address-mismatch',
+  'no-resources',
+  /** The port is somebody else's. */
+  'conflict',
+  /** It doesn't do what was asked, in this version or at all. */
+  'unsupported',
+  /** It answered with something else than its protocol has. */
+  'malformed',
+  /** It stopped answering half-way. */
+  'silent',
+  /** It said no, for another reason. */
+  'refused',
+] as const;

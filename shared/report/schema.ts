@@ -6,7 +6,13 @@ import Type from 'typebox';
 import type { Static, TSchema } from 'typebox';
 import {
   type BindingEvidence,
+  type EndpointsEvidence,
   type Evidence,
+  INTERFACE_KINDS,
+  type InterfaceEvidence,
+  PORT_MAPPER_ERRORS,
+  PORT_MAPPER_PROTOCOLS,
+  type PortMapperEvidence,
   type RefusalEvidence,
   type RunEvidence,
   SOCKET_PURPOSES,
@@ -129,6 +135,32 @@ export const TcpDialEvidenceSchema = Type.Object({
   acceptedAtMs: Type.Optional(Milliseconds),
 });
 
+const AddressText = Type.String({ pattern: '^[0-9a-f:.]+$' });
+
+export const EndpointsEvidenceSchema = Type.Object({
+  kind: Type.Literal('endpoints'),
+  local: EndpointSchema,
+  mapped: ListOf(EndpointSchema),
+});
+
+export const InterfaceEvidenceSchema = Type.Object({
+  kind: Type.Literal('interface'),
+  name: Type.String(),
+  interfaceKind: Type.Enum([...INTERFACE_KINDS]),
+  address: AddressText,
+  onPath: Type.Boolean(),
+  gateway: Type.Optional(AddressText),
+});
+
+export const PortMapperEvidenceSchema = Type.Object({
+  kind: Type.Literal('port-mapper'),
+  protocol: Type.Enum([...PORT_MAPPER_PROTOCOLS]),
+  gateway: AddressText,
+  externalAddress: Type.Optional(AddressText),
+  latencyMs: Milliseconds,
+  error: Type.Optional(Type.Enum([...PORT_MAPPER_ERRORS])),
+});
+
 const KNOWN_EVIDENCE = [
   RunEvidenceSchema,
   SocketEvidenceSchema,
@@ -137,6 +169,9 @@ const KNOWN_EVIDENCE = [
   RefusalEvidenceSchema,
   TcpBindingEvidenceSchema,
   TcpDialEvidenceSchema,
+  EndpointsEvidenceSchema,
+  InterfaceEvidenceSchema,
+  PortMapperEvidenceSchema,
 ];
 
 /** A kind that is known has its shape; one that isn't may have any, and readers pass over it. */
@@ -245,4 +280,7 @@ export const SCHEMA_AGREES: readonly [
   Agree<Static<typeof RefusalEvidenceSchema>, RefusalEvidence>,
   Agree<Static<typeof TcpBindingEvidenceSchema>, TcpBindingEvidence>,
   Agree<Static<typeof TcpDialEvidenceSchema>, TcpDialEvidence>,
-] = [true, true, true, true, true, true, true, true];
+  Agree<Static<typeof EndpointsEvidenceSchema>, EndpointsEvidence>,
+  Agree<Static<typeof InterfaceEvidenceSchema>, InterfaceEvidence>,
+  Agree<Static<typeof PortMapperEvidenceSchema>, PortMapperEvidence>,
+] = [true, true, true, true, true, true, true, true, true, true, true];
