@@ -5,6 +5,7 @@ import { openInternet, SERVER_ADDRESSES } from './internet.ts';
 import { LAB_NATS, labNat } from './nats.ts';
 import { readReport, runNatprobe, startNatprobed } from './natprobe.ts';
 import { describeVerdict, printTable } from './table.ts';
+import { LAB_TCP_NATS } from './tcp-nats.ts';
 
 const USAGE = `Usage: npm run lab -- --list
        npm run lab -- run NAT [--loss PERCENT] -- COMMAND...
@@ -37,6 +38,14 @@ function list(): number {
     nat.madeOf,
   ]);
   printTable([['NAT', 'IPv4', 'IPv6', 'made of'], ...rows]);
+  const tcpRows = LAB_TCP_NATS.map(({ nat, tcp: { mapping, filtering, syn } }) => [
+    nat.name,
+    `${mapping}/${filtering}`,
+    syn,
+    nat.madeOf,
+  ]);
+  process.stdout.write('\n');
+  printTable([['TCP', 'mapping/filtering', 'unsolicited SYN', 'made of'], ...tcpRows]);
   return 0;
 }
 

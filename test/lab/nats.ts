@@ -29,6 +29,8 @@ export type Behaviour =
       readonly mapping: MappingRule;
       readonly filtering: KnownFiltering;
       readonly unsolicited: Unsolicited;
+      /** Left out: TCP is masqueraded plainly, and what it gets unasked goes the way of the rest. */
+      readonly tcp?: TcpTreatment;
     }
   /** Lets TCP out alone; `refusal` is what a UDP packet draws. */
   | { readonly kind: 'udp-blocked'; readonly translates: boolean; readonly refusal: 'silence' | 'icmp' };
@@ -48,6 +50,14 @@ export type MappingRule =
   | 'random'
   /** The next port for each destination endpoint. */
   | 'sequential';
+
+/** How TCP is treated where that is not how UDP is. */
+export interface TcpTreatment {
+  readonly mapping: Exclude<MappingRule, 'sequential'>;
+  readonly filtering: KnownFiltering;
+  /** `icmp` is an administrative prohibition: a port unreachable looks like a reset to who connects. */
+  readonly unsolicited: 'dropped' | 'reset' | 'icmp';
+}
 
 /** What a packet that nobody asked for does to a translating gateway. */
 export type Unsolicited =

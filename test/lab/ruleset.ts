@@ -1,6 +1,13 @@
 /** What a gateway of the lab does, written as an nftables ruleset (Linux 6.18, nftables 1.0.6). */
 import type { Family } from '../../shared/endpoint.ts';
-import type { Behaviour, DependentFiltering, KnownFiltering, MappingRule, Unsolicited } from './nats.ts';
+import type {
+  Behaviour,
+  DependentFiltering,
+  KnownFiltering,
+  MappingRule,
+  TcpTreatment,
+  Unsolicited,
+} from './nats.ts';
 
 /** The gateway's devices: `wan` towards the internet, `lan` towards the client. */
 const FROM_OUTSIDE = 'iifname "wan"';
@@ -30,9 +37,14 @@ export function rulesetOf(behaviour: Behaviour, family: Family, serverAddresses:
       return table(ip, firewallRules(ip, behaviour.filtering));
     case 'nat':
       return table(ip, [
-        ...translation(ip, behaviour.mapping, serverAddresses),
-        ...admission(ip, behaviour.filtering),
-        ...inputRules(ip, behaviour.unsolicited),
+        chain('translate', 'nat hook postrouting priority srcnat', [
+          ...translationRules(ip, 'udp', behaviour.mapping, serverAddresses),
+          ...(behaviour.tcp ? translationRules(ip, 'tcp', behaviour.tcp.mapping, serverAddresses) : []),
+          `${TO_OUTSIDE} masquerade`,
+        ]),
+        ...admission(ip, 'udp', behaviour.filtering),
+        ...(behaviour.tcp ? admission(ip, 'tcp', behaviour.tcp.filtering) : []),
+        ...inputRules(ip, behaviour.unsolicited, behaviour.tcp?.unsolicited),
         chain('forward', 'filter hook forward priority filter', [
           `${FROM_OUTSIDE} ct state new ct status ! dnat drop`,
         ]),
@@ -69,25 +81,31 @@ function firewallRules(ip: IpKeyword, filtering: DependentFiltering): string[] {
   ];
 }
 
-/** The mapping (RFC 4787 §4.1). TCP is always masqueraded plainly. */
-function translation(ip: IpKeyword, mapping: MappingRule, serverAddresses: readonly string[]): string[] {
-  const udp = `${TO_OUTSIDE} meta l4proto udp`;
-  const rules = {
+type Protocol = 'udp' | 'tcp';
+
+/** The mapping (RFC 4787 §4.1) of one protocol; without rules of its own it is masqueraded plainly. */
+function translationRules(
+  ip: IpKeyword,
+  protocol: Protocol,
+  mapping: MappingRule,
+  serverAddresses: readonly string[],
+): string[] {
+  const outgoing = `${TO_OUTSIDE} meta l4proto ${protocol}`;
+  return {
     // Without a flag conntrack gives a source endpoint the same outer port again, wherever it sends.
     preserving: () => [],
-    remapping: () => [`${udp} masquerade to :${REMAPPED_PORTS}`],
+    remapping: () => [`${outgoing} masquerade to :${REMAPPED_PORTS}`],
     'by-address': () => [
       ...PORTS_BY_SERVER_ADDRESS.map(
-        (ports, index) => `${udp} ${ip} daddr ${serverAddresses[index]!} masquerade to :${ports}`,
+        (ports, index) => `${outgoing} ${ip} daddr ${serverAddresses[index]!} masquerade to :${ports}`,
       ),
-      `${udp} masquerade to :${PORTS_OF_OTHER_ADDRESSES}`,
+      `${outgoing} masquerade to :${PORTS_OF_OTHER_ADDRESSES}`,
     ],
-    random: () => [`${udp} masquerade fully-random`],
+    random: () => [`${outgoing} masquerade fully-random`],
     sequential: () => [
-      `${udp} masquerade to :numgen inc mod ${SEQUENTIAL_PORTS} map { ${sequentialPorts()} }`,
+      `${outgoing} masquerade to :numgen inc mod ${SEQUENTIAL_PORTS} map { ${sequentialPorts()} }`,
     ],
   }[mapping]();
-  return [chain('translate', 'nat hook postrouting priority srcnat', [...rules, `${TO_OUTSIDE} masquerade`])];
 }
 
 // The generator counts in host byte order and a port is wanted in the network's: hence a map.
@@ -104,32 +122,39 @@ function sequentialPorts(): string {
  * what comes from outside is sent there. Only the flow's original direction is asked: seen from a
  * flow that began outside, "original" is the other end.
  */
-function admission(ip: IpKeyword, filtering: KnownFiltering): string[] {
+function admission(ip: IpKeyword, protocol: Protocol, filtering: KnownFiltering): string[] {
   if (filtering === 'address-and-port-dependent') return [];
-  const learn = `${TO_OUTSIDE} meta l4proto udp ct direction original`;
+  const learn = `${TO_OUTSIDE} meta l4proto ${protocol} ct direction original`;
   const contactedOnly = filtering === 'address-dependent';
+  const [address, port, contacted] = ['inner_address', 'inner_port', 'contacted'].map(
+    (n) => `${protocol}_${n}`,
+  );
   return [
-    dynamicMap('inner_address', 'inet_service', addressType(ip)),
-    dynamicMap('inner_port', 'inet_service', 'inet_service'),
-    ...(contactedOnly ? [dynamicSet('contacted', `inet_service . ${addressType(ip)}`)] : []),
-    chain('learn', 'filter hook postrouting priority srcnat + 10', [
+    dynamicMap(address!, 'inet_service', addressType(ip)),
+    dynamicMap(port!, 'inet_service', 'inet_service'),
+    ...(contactedOnly ? [dynamicSet(contacted!, `inet_service . ${addressType(ip)}`)] : []),
+    chain(`${protocol}_learn`, 'filter hook postrouting priority srcnat + 10', [
       // An update renews an element's time but keeps its data, which a reused port would inherit.
-      `${learn} ct state new delete @inner_address { ct reply proto-dst : ${anyAddress(ip)} }`,
-      `${learn} ct state new delete @inner_port { ct reply proto-dst : 0 }`,
-      `${learn} update @inner_address { ct reply proto-dst : ct original ${ip} saddr }`,
-      `${learn} update @inner_port { ct reply proto-dst : ct original proto-src }`,
-      ...(contactedOnly ? [`${learn} update @contacted { ct reply proto-dst . ${ip} daddr }`] : []),
+      `${learn} ct state new delete @${address} { ct reply proto-dst : ${anyAddress(ip)} }`,
+      `${learn} ct state new delete @${port} { ct reply proto-dst : 0 }`,
+      `${learn} update @${address} { ct reply proto-dst : ct original ${ip} saddr }`,
+      `${learn} update @${port} { ct reply proto-dst : ct original proto-src }`,
+      ...(contactedOnly ? [`${learn} update @${contacted} { ct reply proto-dst . ${ip} daddr }`] : []),
     ]),
-    chain('admit', 'nat hook prerouting priority dstnat', [
-      `${FROM_OUTSIDE} meta l4proto udp ` +
-        (contactedOnly ? `udp dport . ${ip} saddr @contacted ` : '') +
-        `dnat to udp dport map @inner_address : udp dport map @inner_port`,
+    chain(`${protocol}_admit`, 'nat hook prerouting priority dstnat', [
+      `${FROM_OUTSIDE} meta l4proto ${protocol} ` +
+        (contactedOnly ? `${protocol} dport . ${ip} saddr @${contacted} ` : '') +
+        `dnat to ${protocol} dport map @${address} : ${protocol} dport map @${port}`,
     ]),
   ];
 }
 
 /** What becomes of packets to the gateway itself, to which unsolicited ones are addressed. */
-function inputRules(ip: IpKeyword, unsolicited: Unsolicited): string[] {
+function inputRules(
+  ip: IpKeyword,
+  unsolicited: Unsolicited,
+  tcp: TcpTreatment['unsolicited'] = 'dropped',
+): string[] {
   if (unsolicited === 'tracked') return [];
   return [
     chain('input', 'filter hook input priority filter', [
@@ -138,6 +163,8 @@ function inputRules(ip: IpKeyword, unsolicited: Unsolicited): string[] {
       ...(unsolicited === 'rejected'
         ? [`${FROM_OUTSIDE} meta l4proto udp ${reject(ip, 'port-unreachable')}`]
         : []),
+      ...(tcp === 'reset' ? [`${FROM_OUTSIDE} meta l4proto tcp reject with tcp reset`] : []),
+      ...(tcp === 'icmp' ? [`${FROM_OUTSIDE} meta l4proto tcp ${reject(ip, 'admin-prohibited')}`] : []),
       `${FROM_OUTSIDE} drop`,
     ]),
   ];

@@ -153,7 +153,7 @@ function planDials(
   origin: DialOrigin,
   usable: readonly TcpBindingEvidence[],
 ): DialsPlan {
-  const { nowMs, path } = observations;
+  const { nowMs, paceMs, path } = observations;
   const sofar = observations.dials.filter((dial) => dial.origin === origin);
   const pending = sofar.filter(
     ({ socket, outcome }) => outcome === 'pending' && usable.some((port) => port.socket === socket),
@@ -169,17 +169,21 @@ function planDials(
   const dials: TcpDialPlan[] = [];
   const wakes: number[] = [];
   const needed = silenceNeeded(path, REQUIRED_CONFIDENCE);
-  let counted = pending.length + sofar.filter(({ outcome }) => outcome === 'timeout').length;
+  const silent = sofar.filter(({ outcome }) => outcome === 'timeout').length;
+  const enough = pending.length > 0 && pending.length + silent >= needed;
+  // One in a pacing slot: a burst of loss takes neighbours together.
+  const slotMs = Math.max(0, ...sofar.map(({ atMs }) => atMs + paceMs));
   for (const port of usable) {
     const own = sofar.filter(({ socket }) => socket === port.socket);
-    const againMs = askAgainMs(own);
+    if (own.length > 0 && enough) continue;
+    const againMs = Math.max(slotMs, askAgainMs(own));
     if (againMs > nowMs) {
       wakes.push(againMs);
       continue;
     }
-    if (own.length > 0 && counted >= needed) continue;
     dials.push({ socket: port.socket, origin, timeoutMs: dialTimeoutMs(observations) });
-    counted++;
+    wakes.push(nowMs + paceMs);
+    break;
   }
   const stuck = dials.length === 0 && pending.length === 0 && wakes.every((wakeMs) => wakeMs === Infinity);
   return { dials, wakes, settled: false, stuck };

@@ -117,6 +117,32 @@ describe('the TCP inquiry', () => {
     ]);
   });
 
+  it('asks for one dial from each address in a pacing slot, though all could go at once', () => {
+    const machine = create();
+    for (let now = 0; now < 25; now += 5) machine.handleTimeout(now);
+    const sockets = actions(machine).flatMap((action) =>
+      action.kind === 'connect' ? [action.connection.split(' ')[0]!] : [],
+    );
+    for (const socket of sockets) {
+      machine.handleInput({ kind: 'connected', connection: `${socket} 198.51.100.1:3478`, local: LOCAL }, 30);
+    }
+    actions(machine);
+    const asked: [number, DialBack | undefined][] = [];
+    const record = (now: number): void => {
+      for (const action of actions(machine)) {
+        if (action.kind === 'send') asked.push([now, askedIn(action).dial]);
+      }
+    };
+    for (const socket of sockets) machine.handleInput({ kind: 'listening', socket }, 30);
+    record(30);
+    for (let now = machine.pollTimeout()!; now <= 60; now = machine.pollTimeout()!) {
+      machine.handleTimeout(now);
+      record(now);
+    }
+    const dials = asked.filter(([, dial]) => dial !== undefined);
+    expect(dials.map(([now]) => now)).toEqual([30, 30, 35, 35, 40, 40, 45, 45, 50, 50]);
+  });
+
   it('does not ask to be dialled where it cannot listen', () => {
     const machine = create();
     machine.handleTimeout(0);
