@@ -29,3 +29,16 @@ describe('natprobe --version', () => {
     expect(await natprobe(['--version'])).toMatchObject({ stdout: `${version}\n`, stderr: '', code: 0 });
   });
 });
+
+describe('natprobe on an older Node', () => {
+  it('says which one it needs, and ends in 2', async () => {
+    // Stands in for an older one: it is told of its version before the program is.
+    const pretend = "Object.defineProperty(process.versions, 'node', { value: '20.20.2' })";
+    const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(pretend)}`;
+    expect(await natprobe(['--help'], { NODE_OPTIONS })).toMatchObject({
+      stdout: '',
+      stderr: `natprobe: error: it needs Node 24 or newer, and this is ${process.version}\n`,
+      code: 2,
+    });
+  });
+});

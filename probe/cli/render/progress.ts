@@ -64,9 +64,10 @@ export function renderShare(share: number, elapsedMs: number): string {
 }
 
 function renderProgress(elapsedMs: number, known: ReadonlyMap<Family, Verdict>): string {
-  const parts = [...known].map(
-    ([family, { mapping, filtering }]) =>
-      `${FAMILY_NAMES[family]}: mapping ${mapping}, filtering ${filtering}`,
+  const parts = [...known].map(([family, { mapping, filtering }]) =>
+    mapping === 'unknown' && filtering === 'unknown'
+      ? `${FAMILY_NAMES[family]}: no answer yet`
+      : `${FAMILY_NAMES[family]}: mapping ${mapping}, filtering ${filtering}`,
   );
   return `${(elapsedMs / 1000).toFixed(1)} s  ${parts.length === 0 ? 'waiting for the server' : parts.join('; ')}`;
 }
