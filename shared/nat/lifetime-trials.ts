@@ -22,6 +22,8 @@ export interface Trial {
   readonly lastSentMs: number;
   /** The last response to a packet out. */
   readonly repliedMs: number;
+  /** When a later socket was seen with the same endpoint: this one's mapping is gone. */
+  readonly displacedMs?: number;
   /** In the order in which they were asked. */
   readonly questions: readonly Question[];
 }
@@ -85,6 +87,7 @@ export function observeTrials(observations: Observations, server: Endpoint): Tri
   return {
     trials: trialContacts.map((contact) => ({
       ...contact,
+      ...displacementOf(contact, trialContacts),
       questions: (questions.get(contact.socket) ?? []).sort((a, b) => a.atMs - b.atMs),
     })),
     unsupported,
@@ -94,7 +97,15 @@ export function observeTrials(observations: Observations, server: Endpoint): Tri
   };
 }
 
-type Contact = Omit<Trial, 'questions'>;
+type Contact = Omit<Trial, 'questions' | 'displacedMs'>;
+
+/** No two mappings towards one endpoint share a port. */
+function displacementOf(contact: Contact, contacts: readonly Contact[]): Pick<Trial, 'displacedMs'> {
+  const laterMs = contacts
+    .filter(({ mapped, repliedMs }) => sameEndpoint(mapped, contact.mapped) && repliedMs > contact.repliedMs)
+    .map(({ repliedMs }) => repliedMs);
+  return laterMs.length === 0 ? {} : { displacedMs: Math.min(...laterMs) };
+}
 
 function contactOf(socket: string, { to, sends, replies }: BindingEvidence): Contact | undefined {
   const first = sends[0];
@@ -138,22 +149,29 @@ function sightingNear(companion: BindingEvidence | undefined, atMs: number): End
   return nearest;
 }
 
-/**
- * Which trial a question was about: whoever heard it, else the one that has the port at the
- * companion's address. Two that were seen with one endpoint can't be told apart.
- */
+/** Which trial a question was about: whoever heard it, else who had the port last, if at the companion's address. */
 function ownerOf(
   contacts: readonly Contact[],
-  { responsePort, strays = [] }: BindingEvidence,
+  { responsePort, sends, strays = [] }: BindingEvidence,
   send: number,
   address: string | undefined,
 ): Contact | undefined {
-  const holders = contacts.filter(({ mapped }) => mapped.port === responsePort);
+  const { atMs } = sends[send]!;
+  const holders = contacts.filter(
+    ({ mapped, repliedMs }) => mapped.port === responsePort && repliedMs <= atMs,
+  );
   const heardBy = strays.filter((stray) => stray.send === send).map(({ socket }) => socket);
   const hearing = holders.find(({ socket }) => heardBy.includes(socket));
   if (hearing !== undefined) return hearing;
   const there = holders.filter(({ mapped }) => mapped.address === address);
-  return there.length === 1 ? there[0] : holders.length === 1 ? holders[0] : undefined;
+  return latest(there.length > 0 ? there : holders);
+}
+
+function latest(contacts: readonly Contact[]): Contact | undefined {
+  return contacts.reduce<Contact | undefined>(
+    (last, contact) => (last === undefined || contact.repliedMs > last.repliedMs ? contact : last),
+    undefined,
+  );
 }
 
 function outcomeOf(
@@ -206,27 +224,30 @@ function silenceOf(
   return isBeside(observations, atMs, answeredMs) ? { kind: 'silent', atMs: lossAtMs } : { kind: 'void' };
 }
 
-/** Whether a mapping was found gone, and by when. */
+/** That a mapping was found gone, and by when. */
 export interface Gone {
   readonly atMs: number;
   readonly confidence: number;
-  /** Responses known to have been sent; 0 where one was heard at another socket. */
+  /** Responses known to have been sent; 0 where another socket was found to have the port. */
   readonly silent: number;
 }
 
-/** Whether the latest questions show that the mapping is gone; undefined while they don't. */
-export function findGone(observations: Observations, { questions }: Trial): Gone | undefined {
+/** Whether the latest questions show that the mapping is gone, and the first of them that suffice; undefined while they don't. */
+export function findGone({ path, run }: Observations, { questions, displacedMs }: Trial): Gone | undefined {
+  const lastHeard = questions.findLastIndex(({ outcome }) => outcome.kind === 'heard');
   const silentMs: number[] = [];
-  let atMs = 0;
-  for (const question of questions.toReversed()) {
-    const { outcome } = question;
-    if (outcome.kind === 'heard') break;
+  let goneMs: number | undefined;
+  for (const { atMs, outcome } of questions.slice(lastHeard + 1)) {
     if (outcome.kind === 'reused') return { atMs: outcome.atMs, confidence: 1, silent: 0 };
     if (outcome.kind !== 'silent') continue;
-    silentMs.push(question.atMs);
-    atMs = Math.max(atMs, outcome.atMs);
+    silentMs.push(atMs);
+    const isEnough =
+      1 - chanceAllLost(silentMs.length, path) >= REQUIRED_CONFIDENCE &&
+      countSlots(silentMs, run.paceMs) >= MIN_SILENT_SLOTS;
+    if (isEnough) goneMs ??= outcome.atMs;
   }
-  const confidence = 1 - chanceAllLost(silentMs.length, observations.path);
-  if (countSlots(silentMs, observations.run.paceMs) < MIN_SILENT_SLOTS) return undefined;
-  return confidence < REQUIRED_CONFIDENCE ? undefined : { atMs, confidence, silent: silentMs.length };
+  if (goneMs === undefined)
+    return displacedMs === undefined ? undefined : { atMs: displacedMs, confidence: 1, silent: 0 };
+  const silent = silentMs.length;
+  return { atMs: goneMs, confidence: 1 - chanceAllLost(silent, path), silent };
 }

@@ -16,12 +16,21 @@ import { ATTRIBUTE, OWN_ATTRIBUTES } from '../../shared/stun/registry.ts';
  * - `rfc3489`: no XOR-MAPPED-ADDRESS; SOURCE-ADDRESS and CHANGED-ADDRESS (the vovida server).
  * - `fixed-other-address`: names its second address even to who asks there (coturn; FIELD.md).
  * - `ignores-change-request`: names another address, and answers from the asked endpoint all the same.
+ * - `ignores-response-port`: answers to where it was asked from; `refuses-response-port`: with 420.
  */
 export type ServerKind =
-  'natprobed' | 'rfc5780' | 'rfc3489' | 'fixed-other-address' | 'ignores-change-request';
+  | 'natprobed'
+  | 'rfc5780'
+  | 'rfc3489'
+  | 'fixed-other-address'
+  | 'ignores-change-request'
+  | 'ignores-response-port'
+  | 'refuses-response-port';
 
 /** In place of the magic cookie, so that the answer core takes a request for RFC 3489's. */
 const CLASSIC_PREFIX = 'ffffffff';
+/** Comprehension-required and assigned to nothing. */
+const UNKNOWN_TYPE = 0x7ffe;
 
 /** The request as the answer core must see it to answer as that server would. */
 export function adaptRequest(kind: ServerKind, request: Uint8Array): Uint8Array {
@@ -30,12 +39,17 @@ export function adaptRequest(kind: ServerKind, request: Uint8Array): Uint8Array 
   const { transactionId, attributes } = decoded.message;
   const ignored: number[] = [...OWN_ATTRIBUTES, ATTRIBUTE.FINGERPRINT];
   if (kind === 'ignores-change-request') ignored.push(ATTRIBUTE.CHANGE_REQUEST);
+  if (kind === 'ignores-response-port') ignored.push(ATTRIBUTE.RESPONSE_PORT);
+  const refused = kind === 'refuses-response-port' ? ATTRIBUTE.RESPONSE_PORT : undefined;
   return encodeMessage({
     class: decoded.message.class,
     method: decoded.message.method,
     transactionId:
       kind === 'rfc3489' ? (`${CLASSIC_PREFIX}${transactionId}` as TransactionId) : transactionId,
-    attributes: copied(attributes.filter(({ type }) => !ignored.includes(type))),
+    attributes: copied(
+      attributes.filter(({ type }) => !ignored.includes(type)),
+      refused,
+    ),
   });
 }
 
@@ -69,10 +83,12 @@ export function adaptResponse(
     case 'natprobed':
     case 'rfc5780':
     case 'ignores-change-request':
+    case 'ignores-response-port':
+    case 'refuses-response-port':
       return response;
   }
 }
 
-function copied(attributes: readonly RawAttribute[]) {
-  return attributes.map(({ type, value }) => rawAttribute(type, value));
+function copied(attributes: readonly RawAttribute[], unknownHere?: number) {
+  return attributes.map(({ type, value }) => rawAttribute(type === unknownHere ? UNKNOWN_TYPE : type, value));
 }

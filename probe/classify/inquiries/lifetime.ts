@@ -16,7 +16,6 @@ import {
 import { findGone, observeTrials, type Trial } from '../../../shared/nat/lifetime-trials.ts';
 import type { Observations } from '../../../shared/nat/observations.ts';
 import { silenceNeeded } from '../../../shared/nat/silence.ts';
-import { REQUIRED_CONFIDENCE } from '../../../shared/nat/verdict.ts';
 import type { InquiryPlan } from '../inquiry.ts';
 import { lastSentMs, type Plan, type Request, seriesOf } from '../request.ts';
 
@@ -45,6 +44,8 @@ const STREAM_STEP_MS = 1200;
 const STREAM_LIMIT_MS = 15_000;
 /** Between the questions of one interval: one short outage is not to take them all. */
 const QUESTION_INTERVAL_MS = 100;
+/** Silence is counted to more than is required: what the path loses later must not take a conclusion back. */
+const ASKED_CONFIDENCE = 0.9999;
 /** A round of questions that brings neither a response nor silence that counts is given up. */
 const ROUND_LIMIT_MS = 10_000;
 /** What a run may take beyond its longest interval: contact, the exchanges of streams, the last questions. */
@@ -238,7 +239,7 @@ function stepOf(
 ): Step {
   const { nowMs, path } = observations;
   // Asked for there, the response would go to a stranger.
-  if (trial.mapped.address !== address || findGone(observations, trial) !== undefined) return OVER;
+  if (trial.mapped.address !== address || isGoneForSure(observations, trial)) return OVER;
   const { intervalMs } = schedule;
   const idleMs = nowMs - trial.lastSentMs;
   const round = schedule.kind === 'once' ? 1 : Math.max(1, Math.floor(idleMs / intervalMs));
@@ -255,10 +256,14 @@ function stepOf(
   const awaiting = outcomes.filter((outcome) => outcome.kind === 'awaiting');
   const waits = awaiting.flatMap(({ untilMs }) => untilMs ?? []);
   const askAtMs = (trial.questions.at(-1)?.atMs ?? -Infinity) + QUESTION_INTERVAL_MS;
-  const isEnough = silent + awaiting.length >= silenceNeeded(path, REQUIRED_CONFIDENCE);
+  const isEnough = silent + awaiting.length >= silenceNeeded(path, ASKED_CONFIDENCE);
   if (!isEnough && nowMs >= askAtMs) return { kind: 'ask' };
   const untilMs = Math.min(...waits, isEnough ? Infinity : askAtMs, beganMs + ROUND_LIMIT_MS);
   return { kind: 'wait', untilMs: Math.max(untilMs, nowMs + 1) };
+}
+
+function isGoneForSure(observations: Observations, trial: Trial): boolean {
+  return (findGone(observations, trial)?.confidence ?? 0) >= ASKED_CONFIDENCE;
 }
 
 function companionAddress(observations: Observations, companion: Request): string | undefined {
