@@ -1,5 +1,6 @@
 /** The classifier's STUN messages: what it sends and what it makes of what comes. */
 import { type Endpoint, type Family, sameEndpoint } from '../../shared/endpoint.ts';
+import type { ResponseReply } from '../../shared/nat/evidence.ts';
 import type { AttributeValue } from '../../shared/stun/attributes/attribute.ts';
 import {
   CHANGED_ADDRESS,
@@ -61,11 +62,16 @@ export function decodeReply(bytes: Uint8Array, from: Endpoint, atMs: number): De
   const decoded = decodeMessage(bytes);
   if (decoded.kind !== 'message') return undefined;
   const { message } = decoded;
-  const reply = replyOf(message, from, atMs);
+  const reply = replyOf(message, bytes.length, from, atMs);
   return reply === undefined ? undefined : { transactionId: message.transactionId, reply };
 }
 
-function replyOf(message: StunMessage, from: Endpoint, atMs: number): UnmatchedReply | undefined {
+function replyOf(
+  message: StunMessage,
+  bytes: number,
+  from: Endpoint,
+  atMs: number,
+): UnmatchedReply | undefined {
   switch (message.class) {
     case 'success': {
       const xorMapped = readAttribute(message, XOR_MAPPED_ADDRESS);
@@ -81,6 +87,8 @@ function replyOf(message: StunMessage, from: Endpoint, atMs: number): UnmatchedR
         from,
         mapped,
         ...(rewritten ? { plainMapped } : {}),
+        ...mappedIn(xorMapped, plainMapped),
+        ...(readAttribute(message, PADDING) === undefined ? {} : { bytes }),
         ...(origin === undefined ? {} : { origin }),
         ...(other === undefined ? {} : { other }),
       };
@@ -99,4 +107,13 @@ function replyOf(message: StunMessage, from: Endpoint, atMs: number): UnmatchedR
     case 'request':
       return undefined;
   }
+}
+
+/** Which attribute alone carried the mapped address, if one alone did. */
+function mappedIn(
+  xorMapped: Endpoint | undefined,
+  plainMapped: Endpoint | undefined,
+): Pick<ResponseReply, 'mappedIn'> {
+  if (xorMapped === undefined) return { mappedIn: 'mapped-address' };
+  return plainMapped === undefined ? { mappedIn: 'xor-mapped-address' } : {};
 }

@@ -119,6 +119,10 @@ export interface ResponseReply extends ReplyBase {
   readonly mapped: Endpoint;
   /** MAPPED-ADDRESS where it differs from XOR-MAPPED-ADDRESS: somebody rewrote the payload. */
   readonly plainMapped?: Endpoint;
+  /** Which of the two the response carried, where it was only one: then there is nothing to compare. */
+  readonly mappedIn?: 'mapped-address' | 'xor-mapped-address';
+  /** Length of the UDP payload, recorded where the response carried PADDING. */
+  readonly bytes?: number;
   /** RESPONSE-ORIGIN or SOURCE-ADDRESS. */
   readonly origin?: Endpoint;
   /** OTHER-ADDRESS or CHANGED-ADDRESS. */

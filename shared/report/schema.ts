@@ -62,6 +62,8 @@ const BindingReplySchema = Type.Union([
     ...ReplyBase,
     mapped: EndpointSchema,
     plainMapped: Type.Optional(EndpointSchema),
+    mappedIn: Type.Optional(Type.Enum(['mapped-address', 'xor-mapped-address'])),
+    bytes: Type.Optional(Count),
     origin: Type.Optional(EndpointSchema),
     other: Type.Optional(EndpointSchema),
   }),
