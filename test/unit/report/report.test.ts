@@ -32,6 +32,29 @@ const EVIDENCE: readonly Evidence[] = [
   series('filtering', PP, [0, 5], [receipt(0, 12, AA)], { address: true, port: true }),
   { kind: 'tcp', to: PP, atMs: 3, outcome: 'answered', connectMs: 4, answerMs: 5 },
   { kind: 'refusal', to: PP, atMs: 3, reason: 'port-unreachable' },
+  {
+    kind: 'tcp-binding',
+    socket: 'filtering-2',
+    purpose: 'filtering',
+    to: PP,
+    atMs: 3,
+    outcome: 'answered',
+    local: LOCAL,
+    connectMs: 4,
+    mapped: MAPPED,
+    other: AA,
+  },
+  {
+    kind: 'tcp-dial',
+    socket: 'filtering-2',
+    origin: 'other-address',
+    atMs: 3,
+    timeoutMs: 800,
+    outcome: 'connected',
+    tookMs: 4,
+    dialledFrom: AA,
+    acceptedAtMs: 7,
+  },
 ];
 const STARTED_AT = new Date('2025-11-21T03:00:00Z');
 const NOT_ASKED: FamilyOutcome = {
