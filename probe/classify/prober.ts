@@ -48,6 +48,8 @@ export interface LocalBinding {
 const GENTLE_PACE_MS = 50;
 /** A TCP attempt is given up after this: time for three SYNs (RFC 6298 §2.1). */
 const TCP_TIMEOUT_MS = 3500;
+/** Or at the end of a shorter time budget, if it had this long: what is sooner tells nothing. */
+const TCP_FAIR_CHANCE_MS = 1000;
 const PROGRESS_INTERVAL_MS = 200;
 /** The socket that is connected to one endpoint alone, so that the system reports ICMP errors. */
 const REFUSAL_SOCKET = 'refusal';
@@ -273,9 +275,11 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   }
 
   #expireTcp(nowMs: number): void {
+    const firstAtMs = this.#log.tcp[0]?.atMs ?? Infinity;
+    const outOfTime = nowMs >= this.#options.timeoutMs && nowMs >= firstAtMs + TCP_FAIR_CHANCE_MS;
     for (const [index, { atMs, outcome }] of this.#log.tcp.entries()) {
-      if (outcome === 'pending' && nowMs >= atMs + TCP_TIMEOUT_MS)
-        this.#log.updateTcp(index, { outcome: 'timeout' });
+      if (outcome !== 'pending') continue;
+      if (outOfTime || nowMs >= atMs + TCP_TIMEOUT_MS) this.#log.updateTcp(index, { outcome: 'timeout' });
     }
   }
 
