@@ -61,8 +61,7 @@ export function planClassification(observations: Observations, context: PlanCont
   );
   const mappingPlan = planMapping(observations, focus, context);
   const wanted = [...filteringPlan.opening, ...mappingPlan.requests, ...filteringPlan.repeats];
-  // A mapping test and a control may be the same request.
-  const requests = [...new Map(wanted.map((request) => [requestKey(request), request])).values()];
+  const requests = distinct(wanted);
   const finished = mappingPlan.finished && filteringPlan.finished;
   return { requests, wantsTcp: false, wakeMs: wakeTime(observations, mappingPlan, filteringPlan), finished };
 }
@@ -95,18 +94,23 @@ function planContact(observations: Observations, context: PlanContext): Plan {
     .map((contact) => (lastSentMs(observations, contact) ?? nowMs) + interval)
     .filter((atMs) => atMs > nowMs);
   return {
-    requests: [
+    requests: distinct([
       ...never.slice(0, 1),
       ...filtering.opening,
       ...never.slice(1),
       ...ahead,
       ...filtering.repeats,
       ...due,
-    ],
+    ]),
     wantsTcp,
     wakeMs: Math.min(...wakes, wantsTcp ? tcpAtMs + TCP_INTERVAL_MS : tcpAtMs),
     finished: false,
   };
+}
+
+/** Each request once: a mapping test and a control may be the same. */
+function distinct(requests: readonly Request[]): Request[] {
+  return [...new Map(requests.map((request) => [requestKey(request), request])).values()];
 }
 
 /** A server passes for another before it in the list if it is this many times as fast. */

@@ -1,6 +1,6 @@
 /** One kind of CHANGE-REQUEST towards one server: heard, silent, or what stands in the way (RFC 5780 §4.4). */
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
-import { type BindingEvidence, type Change, isPlain } from './evidence.ts';
+import { type BindingEvidence, type Change, isPlain, type ReceiptReply } from './evidence.ts';
 import {
   answersDirectly,
   hasIntroducedItself,
@@ -150,27 +150,29 @@ function countSilence(
   const reachable = answersDirectly(observations, expected) === 'yes';
   const { workedAtMs, inFlightAtMs } = observations.paths.get(expected.address) ?? NO_CONTROLS;
   const controlsMs = receipts ? undefined : answeredControlsMs(observations, server, series);
+  // By the relay's delay, which is mostly one and the same.
+  const waits = new Map<number, number | undefined>();
   const silentAt: number[] = [];
   let [awaiting, unheard, due] = [0, 0, 0];
   let nextMs: number | undefined;
   for (const { sends, replies } of series) {
+    const receiptOf = new Map<number, ReceiptReply>();
+    for (const reply of replies)
+      if (reply.kind === 'receipt' && sameEndpoint(reply.from, server)) receiptOf.set(reply.send, reply);
     for (const [index, { atMs }] of sends.entries()) {
       const young = lossAfterMs === undefined || nowMs < atMs + lossAfterMs;
       let waitUntilMs: number | undefined;
       if (receipts) {
-        const receipt = replies.find(
-          (r) => r.send === index && r.kind === 'receipt' && sameEndpoint(r.from, server),
-        );
-        if (receipt?.kind === 'receipt') {
-          if (!sameEndpoint(receipt.sentFrom, expected)) continue;
-          const waitMs = waitAfterReceiptMs(observations, server, expected, receipt.relayDelayMs);
-          if (waitMs !== undefined) waitUntilMs = receipt.atMs + waitMs;
-        } else if (!young) continue;
+        const receipt = receiptOf.get(index);
+        if (receipt === undefined && !young) continue;
+        if (receipt !== undefined && !sameEndpoint(receipt.sentFrom, expected)) continue;
+        if (receipt !== undefined) waitUntilMs = waitEndMs(receipt);
       } else if (!young && reachable) waitUntilMs = nowMs;
 
       if (waitUntilMs === undefined || nowMs < waitUntilMs) {
         due++;
-        if (isBeside(observations, atMs, [nowMs, ...workedAtMs, ...inFlightAtMs])) awaiting++;
+        const mayCount = [[nowMs], inFlightAtMs, workedAtMs].some((ms) => isBeside(observations, atMs, ms));
+        if (mayCount) awaiting++;
         if (waitUntilMs !== undefined) nextMs = Math.min(nextMs ?? Infinity, waitUntilMs);
         continue;
       }
@@ -185,6 +187,13 @@ function countSilence(
     return { kind: 'silent', sent: silentAt.length, confidence, receipts };
   }
   return { kind: 'open', silent: silentAt.length, awaiting, unheard, due, nextMs };
+
+  function waitEndMs({ atMs, relayDelayMs }: ReceiptReply): number | undefined {
+    if (!waits.has(relayDelayMs))
+      waits.set(relayDelayMs, waitAfterReceiptMs(observations, server, expected, relayDelayMs));
+    const waitMs = waits.get(relayDelayMs);
+    return waitMs === undefined ? undefined : atMs + waitMs;
+  }
 }
 
 const NO_CONTROLS = { workedAtMs: [], inFlightAtMs: [] };

@@ -42,7 +42,14 @@ describe('without loss every scenario is named right, in at most 3 round trips a
 
   it('where the alternate endpoint is known beforehand, a round trip earlier', () => {
     const alternate = { address: '192.0.2.2', port: 3479 };
-    expect(missesOf(SORTS, 2, { rttMs: 100 }, { alternate }, 350)).toEqual([]);
+    for (const rttMs of [100, 600]) {
+      expect(missesOf(SORTS, 2, { rttMs }, { alternate }, 2 * rttMs + 100)).toEqual([]);
+    }
+  });
+
+  it('where what was known of the alternate endpoint is wrong', () => {
+    const alternate = { address: '10.9.9.9', port: 3479 };
+    expect(missesOf(SORTS, 2, { rttMs: 100 }, { alternate }, 400)).toEqual([]);
   });
 
   it('also at ten new transactions a second (RFC 5780 §5)', () => {

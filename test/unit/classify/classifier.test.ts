@@ -182,13 +182,19 @@ describe('the classifier', () => {
     ]);
   });
 
-  it('asks them at once where the other address is known beforehand', () => {
+  it('asks them along with the first where the other address is known beforehand, with controls there', () => {
     const machine = start({ alternate: AA });
     drain(machine);
     open(machine, 'mapping', 40000, 0);
-    const [contact] = drain(machine) as [Send];
-    reply(machine, contact, PP, [XOR_MAPPED_ADDRESS.of(MAPPED)], 3);
-    expect(runUntil(machine, 15).map(([, what]) => what)).toContain('mapping>AA');
+    expect(drain(machine).map(describeAction)).toEqual(['mapping>PP']);
+    open(machine, 'filtering', 50000, 1);
+    const sent = runUntil(machine, 39);
+    expect(sent.filter(([, what]) => what.startsWith('mapping'))).toEqual([
+      [10, 'mapping>AA'],
+      [15, 'mapping>PA'],
+      [20, 'mapping>AP'],
+      ...[20, 25, 30, 35].map((at) => [at, 'mapping>AA']),
+    ]);
   });
 
   it('takes no reply with the right transaction from the wrong socket', () => {
@@ -271,6 +277,20 @@ describe('the classifier', () => {
       kind: 'done',
       result: { outcome: { kind: 'unreachable' }, timing: { totalMs: 4750 } },
     });
+  });
+
+  it('calls the server unreachable at the end of a short budget, if TCP had a fair chance', () => {
+    for (const [timeoutMs, kind] of [
+      [1249, 'verdict'],
+      [1250, 'unreachable'],
+    ] as const) {
+      const machine = start({ timeoutMs });
+      drain(machine);
+      open(machine, 'mapping', 40000, 0);
+      open(machine, 'filtering', 50000, 0);
+      runUntil(machine, timeoutMs);
+      expect(events(machine).at(-1)).toMatchObject({ kind: 'done', result: { outcome: { kind } } });
+    }
   });
 
   it('ends at its time budget with what it knows', () => {
