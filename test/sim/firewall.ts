@@ -1,5 +1,5 @@
 import type { Network } from './network.ts';
-import { destinationKey, sourceKey, type Packet } from './packet.ts';
+import { destinationKey, packetBytes, sourceKey, type Packet } from './packet.ts';
 import { scopeKey, type Dependence } from './nat.ts';
 import type { Middlebox, Passage } from './realm.ts';
 
@@ -68,5 +68,26 @@ export class UdpBlock implements Middlebox {
 
   handleInbound(packet: Packet): Passage {
     return this.#blocked !== 'outbound' && packet.kind === 'udp' ? this.#refusal : 'pass';
+  }
+}
+
+/** A box that drops what doesn't fit into one packet of `mtuBytes`: fragments, or all that is larger than its link takes. */
+export class FragmentFilter implements Middlebox {
+  readonly externalAddresses: readonly string[] = [];
+  readonly isTransparent = true;
+  readonly #blocked: 'outbound' | 'inbound' | 'both';
+  readonly #mtuBytes: number;
+
+  constructor(blocked: 'outbound' | 'inbound' | 'both', mtuBytes: number) {
+    this.#blocked = blocked;
+    this.#mtuBytes = mtuBytes;
+  }
+
+  handleOutbound(packet: Packet): Passage {
+    return this.#blocked !== 'inbound' && packetBytes(packet) > this.#mtuBytes ? 'drop' : 'pass';
+  }
+
+  handleInbound(packet: Packet): Passage {
+    return this.#blocked !== 'outbound' && packetBytes(packet) > this.#mtuBytes ? 'drop' : 'pass';
   }
 }

@@ -1,3 +1,4 @@
+import { parseIpAddress } from '../../shared/address.ts';
 import type { Network } from './network.ts';
 import { destinationKey, endpointKey, sourceKey, type Packet } from './packet.ts';
 import { createPortAllocator, type PortAllocation, type PortAllocator } from './ports.ts';
@@ -21,6 +22,8 @@ export interface NatBehaviour {
    * `none` drops it.
    */
   readonly hairpin?: 'none' | 'external-source' | 'internal-source';
+  /** An application layer gateway: its external address inside incoming payloads becomes the internal one. */
+  readonly rewritesPayloads?: boolean;
 }
 
 export interface MappingLifetime {
@@ -58,6 +61,16 @@ export function scopeKey(dependence: Dependence, address: string, port: number):
     case 'address-and-port-dependent':
       return endpointKey(address, port);
   }
+}
+
+/** A copy with every occurrence of one address, as bytes, turned into another of its family. */
+function replaceAddress(bytes: Uint8Array, from: string, to: string): Uint8Array {
+  const wanted = Buffer.from(parseIpAddress(from)!);
+  const copy = Buffer.from(bytes);
+  for (let at = copy.indexOf(wanted); at !== -1; at = copy.indexOf(wanted, at + wanted.length)) {
+    copy.set(parseIpAddress(to)!, at);
+  }
+  return copy;
 }
 
 /** A NAT by RFC 4787. Filter state belongs to the mapping and goes with it. */
@@ -109,6 +122,9 @@ export class Nat implements Middlebox {
     if (this.#lifetime.refreshedByInbound) this.#refresh(mapping);
     packet.destinationAddress = mapping.internalAddress;
     packet.destinationPort = mapping.internalPort;
+    if (this.#behaviour.rewritesPayloads === true) {
+      packet.bytes = replaceAddress(packet.bytes, mapping.externalAddress, mapping.internalAddress);
+    }
     return 'pass';
   }
 

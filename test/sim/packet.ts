@@ -1,4 +1,4 @@
-import type { Endpoint } from '../../shared/endpoint.ts';
+import { familyOf, type Endpoint } from '../../shared/endpoint.ts';
 
 /**
  * A UDP datagram, or an ICMP error about one, on its way through the simulated network.
@@ -13,8 +13,8 @@ export interface Packet {
   sourcePort: number;
   destinationAddress: string;
   destinationPort: number;
-  /** Not to be changed by anybody: duplicates share them. Empty for ICMP errors. */
-  readonly bytes: Uint8Array;
+  /** Their content is not to be changed by anybody, since duplicates share it; a box may put others here. Empty for ICMP errors. */
+  bytes: Uint8Array;
 }
 
 export type IcmpError = 'port-unreachable' | 'unreachable';
@@ -42,6 +42,11 @@ export function icmpErrorFor(packet: Packet, kind: IcmpError): Packet {
     destinationPort: packet.sourcePort,
     bytes: NO_BYTES,
   };
+}
+
+/** The length of the whole packet: IP and UDP headers (RFC 791, RFC 8200, RFC 768) and the payload. */
+export function packetBytes({ bytes, sourceAddress }: Packet): number {
+  return bytes.length + (familyOf(sourceAddress) === 'ipv4' ? 20 : 40) + 8;
 }
 
 /** An endpoint as a lookup key. */

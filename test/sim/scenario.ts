@@ -1,6 +1,6 @@
 import type { Family } from '../../shared/endpoint.ts';
 import type { Filtering, Mapping, NatType } from '../../shared/nat/behaviour.ts';
-import { StatefulFirewall, StatelessRouter, UdpBlock } from './firewall.ts';
+import { FragmentFilter, StatefulFirewall, StatelessRouter, UdpBlock } from './firewall.ts';
 import { Host } from './host.ts';
 import type { DirectionOptions, LinkOptions } from './link.ts';
 import { LinuxRouter, type LinuxRouterOptions } from './linux-router.ts';
@@ -21,6 +21,11 @@ export type Layer =
       readonly kind: 'udp-block';
       readonly blocked: 'outbound' | 'inbound' | 'both';
       readonly rejects?: boolean;
+    }
+  | {
+      readonly kind: 'fragment-filter';
+      readonly blocked: 'outbound' | 'inbound' | 'both';
+      readonly mtuBytes: number;
     };
 
 /** What is in front of a client, and what a probe there should find. */
@@ -131,5 +136,7 @@ function createBox(network: Network, layer: Layer, addresses: readonly string[])
       return new StatelessRouter();
     case 'udp-block':
       return new UdpBlock(layer.blocked, layer.rejects);
+    case 'fragment-filter':
+      return new FragmentFilter(layer.blocked, layer.mtuBytes);
   }
 }

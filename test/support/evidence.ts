@@ -6,6 +6,7 @@ import type {
   BindingReply,
   Change,
   Evidence,
+  ResponseReply,
   RunEvidence,
   SocketEvidence,
 } from '../../shared/nat/evidence.ts';
@@ -54,7 +55,7 @@ export function series(
 }
 
 /** A response from `from` to send number `send`. PP names AA as its other address. */
-export function response(send: number, atMs: number, from: Endpoint, mapped: Endpoint): BindingReply {
+export function response(send: number, atMs: number, from: Endpoint, mapped: Endpoint): ResponseReply {
   return { kind: 'response', send, atMs, from, mapped, ...(from === PP ? { other: AA } : {}) };
 }
 
