@@ -121,6 +121,9 @@ const FASTER = 2;
  * a later one is much faster. One that has not answered yet is waited for until its answer is late.
  */
 function focusServer(observations: Observations): Standing {
+  const [only, ...others] = observations.run.servers;
+  // Without a choice its standing changes nothing.
+  if (others.length === 0) return { server: only!, kind: 'able', sinceMs: 0 };
   const standings = observations.run.servers.map((server) => standingOf(observations, server));
   const ableMs = standings.filter(({ kind }) => kind === 'able').map(({ sinceMs }) => sinceMs);
   const slowestMs = FASTER * Math.min(...ableMs);
@@ -214,11 +217,8 @@ function planMapping(observations: Observations, focus: Standing, context: PlanC
 function mappingTargets(observations: Observations, focus: Endpoint, context: PlanContext): Endpoint[] {
   const { servers } = observations.run;
   const other = otherAddressOf(observations, focus) ?? knownOther(observations, focus, context);
-  const otherPort = assessFiltering(observations, focus).otherPort.expected;
-  const corners = [
-    ...cornersOf(focus, other),
-    ...(other === undefined && otherPort !== undefined ? [otherPort] : []),
-  ];
+  const otherPort = other === undefined ? assessFiltering(observations, focus).otherPort.expected : undefined;
+  const corners = [...cornersOf(focus, other), ...(otherPort === undefined ? [] : [otherPort])];
   const alive = [focus, ...corners.filter((corner) => answersDirectly(observations, corner) !== 'no')];
   if (alive.some(({ address }) => address !== focus.address)) return alive;
   const rest = servers
