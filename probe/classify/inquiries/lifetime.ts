@@ -168,7 +168,9 @@ function planNext(observations: Observations, server: Endpoint, subjects: readon
       questions.push({ socket: COMPANION, to: server, responsePort: trial!.mapped.port });
   }
   // Beside each question a control, which also says what the companion's public address is now.
-  const asked = questions.length === 0 ? [] : [questions[0]!, companion, ...questions.slice(1)];
+  const isControlLate = nowMs > (lastSentMs(observations, companion) ?? -Infinity) + run.paceMs;
+  const [first, ...others] = questions;
+  const asked = first === undefined ? [] : isControlLate ? [companion, first, ...others] : questions;
   return {
     requests: [...asked, ...contacts],
     wantsTcp: false,
