@@ -1,8 +1,7 @@
-/** Everything that is quick to find out beyond mapping and filtering: one inquiry an axis, side by side. */
+/** What is quick to find out beyond mapping and filtering, by inquiries of their own. */
 import { randomBytes } from 'node:crypto';
 import { type Endpoint, type Family, formatEndpoint } from '../../shared/endpoint.ts';
-import type { AxisEvidence, AxisName } from '../../shared/nat/axes.ts';
-import type { Evidence } from '../../shared/nat/evidence.ts';
+import type { AxisEvidence } from '../../shared/nat/axes.ts';
 import { observe, otherAddressOf, roundTripTo } from '../../shared/nat/observations.ts';
 import type { FamilyOutcome } from '../../shared/report/report.ts';
 import { createTcpInquiry, TCP_INQUIRY_TIMEOUT_MS } from '../classify/inquiries/tcp.ts';
@@ -37,7 +36,7 @@ export async function surveyOutcome(
   return { ...outcome, timing, axisEvidence };
 }
 
-export interface SurveyOptions {
+interface SurveyOptions {
   readonly family: Family;
   /** The primary endpoint of a natprobed that has answered, and its other address and port if it has one. */
   readonly server: Endpoint;
@@ -47,25 +46,16 @@ export interface SurveyOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * Runs the inquiries at the same time; they use sockets of their own and don't disturb each other.
- * Resolves with the evidence of each, to be judged. Rejects with ERR_ABORTED if the signal says so.
- */
-export async function surveyFamily(options: SurveyOptions): Promise<AxisEvidence> {
-  const { signal } = options;
-  const run = signal === undefined ? {} : { signal };
-  const inquiries: readonly [AxisName, Promise<{ evidence: readonly Evidence[] }>][] = [
-    [
-      'tcp',
-      runTcpInquiry(createTcpInquiry({ ...contextOf(options), timeoutMs: TCP_INQUIRY_TIMEOUT_MS }), run),
-    ],
-  ];
-  const found = await Promise.all(
-    inquiries.map(async ([name, inquiry]) => [name, (await inquiry).evidence] as const),
-  );
-  return Object.fromEntries(found);
-}
-
-function contextOf({ family, server, other, paceMs }: SurveyOptions) {
-  return { family, server, paceMs, random: randomBytes, ...(other === undefined ? {} : { other }) };
+/** Resolves with the evidence of each inquiry, to be judged. Rejects with ERR_ABORTED if the signal says so. */
+async function surveyFamily({ family, server, other, paceMs, signal }: SurveyOptions): Promise<AxisEvidence> {
+  const machine = createTcpInquiry({
+    family,
+    server,
+    ...(other === undefined ? {} : { other }),
+    timeoutMs: TCP_INQUIRY_TIMEOUT_MS,
+    paceMs,
+    random: randomBytes,
+  });
+  const tcp = await runTcpInquiry(machine, signal === undefined ? {} : { signal });
+  return { tcp: tcp.evidence };
 }

@@ -133,7 +133,7 @@ function reportFamily(outcome: FamilyOutcome, run: RunSummary): FamilyReport | S
     timing: roundTimes(outcome.timing),
     evidence: outcome.evidence,
     ...(outcome.axisEvidence && {
-      axes: assessAxes(outcome.axisEvidence),
+      axes: assessAxes(outcome.axisEvidence, outcome.evidence),
       axisEvidence: outcome.axisEvidence,
     }),
   };

@@ -274,7 +274,7 @@ describe('the details', () => {
         'mapping',
         PP,
         [0],
-        [{ ...response(0, 10, PP, MAPPED), plainMapped: { address: '10.9.9.9', port: 1 } } as never],
+        [{ ...response(0, 10, PP, MAPPED), plainMapped: { address: '10.9.9.9', port: 1 } }],
       ),
       series(
         'filtering',
