@@ -49,6 +49,7 @@ export const SOCKET_PURPOSES = [
   'hairpin',
   'lifetime',
   'fragments',
+  'port-mapping',
 ] as const;
 
 /** Which bits of the answering endpoint a request asks to differ (CHANGE-REQUEST, RFC 5780 §7.2). */

@@ -1,4 +1,5 @@
 import { parseIpAddress } from '../../shared/address.ts';
+import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Network } from './network.ts';
 import { destinationKey, endpointKey, sourceKey, type Packet } from './packet.ts';
 import { createPortAllocator, type PortAllocation, type PortAllocator } from './ports.ts';
@@ -24,6 +25,8 @@ export interface NatBehaviour {
   readonly hairpin?: 'none' | 'external-source' | 'internal-source';
   /** An application layer gateway: its external address inside incoming payloads becomes the internal one. */
   readonly rewritesPayloads?: boolean;
+  /** External ports mapped by hand or by a port mapper: whatever comes for them goes to that inside endpoint. */
+  readonly forwards?: ReadonlyMap<number, Endpoint>;
 }
 
 export interface MappingLifetime {
@@ -115,6 +118,12 @@ export class Nat implements Middlebox {
   }
 
   handleInbound(packet: Packet): Passage {
+    const forwarded = this.#behaviour.forwards?.get(packet.destinationPort);
+    if (forwarded !== undefined) {
+      packet.destinationAddress = forwarded.address;
+      packet.destinationPort = forwarded.port;
+      return 'pass';
+    }
     const mapping = this.#live(this.#byOutside.get(destinationKey(packet)));
     if (mapping === undefined) return 'drop';
     const { filtering } = this.#behaviour;
