@@ -6,7 +6,6 @@
  * the mapping doesn't depend on the destination. Binding requests are what is sent: the arrival of
  * one's own request is a stray of kind `request`.
  */
-import { isBehindNat, scopeOf } from '../address-scope.ts';
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
 import { type Axis, unknownAxis } from './axis.ts';
 import { type BindingEvidence, type Evidence, isPlain } from './evidence.ts';
@@ -15,11 +14,15 @@ import { chanceAllLost, countSlots, MIN_SILENT_SLOTS } from './silence.ts';
 import { REQUIRED_CONFIDENCE } from './verdict.ts';
 
 /**
- * `translated`: the other socket sees the sender's public address, as RFC 4787 REQ-9 has it.
- * `untranslated`: it sees the private one; most systems drop what seems to come from themselves, so
- * that between two sockets of one host this mostly shows as `none`. `none`: nothing arrives.
+ * `translated`: the other socket sees another address than the sender's own: its public one, as RFC
+ * 4787 REQ-9 has it, or that of a gateway. `untranslated`: it sees the sender's own; most systems drop
+ * what seems to come from themselves, so that between two sockets of one host this mostly shows as
+ * `none`. `none`: nothing arrives.
  */
-export type HairpinAxis = Axis<'translated' | 'untranslated' | 'none'>;
+export interface HairpinAxis extends Axis<'translated' | 'untranslated' | 'none'> {
+  /** What the sender was seen as by the other socket. */
+  readonly seenAs?: Endpoint;
+}
 
 export const HAIRPIN_SOCKETS = ['hairpin-1', 'hairpin-2'] as const;
 
@@ -88,9 +91,7 @@ function endOf({ series }: Observations, end: Sighting, other: Sighting): Hairpi
   };
 }
 
-function judgeArrival(ends: readonly [HairpinEnd, HairpinEnd]): HairpinAxis | undefined {
-  const [one, other] = ends;
-  const publicAddresses = ends.map(({ mapped }) => mapped.address);
+function judgeArrival([one, other]: readonly [HairpinEnd, HairpinEnd]): HairpinAxis | undefined {
   for (const [sender, receiver] of [
     [one, other],
     [other, one],
@@ -100,11 +101,9 @@ function judgeArrival(ends: readonly [HairpinEnd, HairpinEnd]): HairpinAxis | un
     );
     if (arrival === undefined) continue;
     const { from } = arrival;
-    const scope = scopeOf(from.address);
-    const isInside = from.address === sender.local.address || (scope !== undefined && isBehindNat(scope));
-    const value = isInside && !publicAddresses.includes(from.address) ? 'untranslated' : 'translated';
+    const value = from.address === sender.local.address ? 'untranslated' : 'translated';
     const text = `a packet to ${formatEndpoint(receiver.mapped)} came back in, as if from ${formatEndpoint(from)}`;
-    return { value, confidence: 1, reasons: [{ code: 'hairpin-heard', text }] };
+    return { value, confidence: 1, reasons: [{ code: 'hairpin-heard', text }], seenAs: from };
   }
   return undefined;
 }

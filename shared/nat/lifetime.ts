@@ -77,10 +77,22 @@ export function describeLifetime(axis: LifetimeAxis): string {
   const brief = describeBounds(axis);
   const stream = describeBounds(axis.stream);
   const flows =
-    axis.stream.value === 'unknown' || stream === brief
+    axis.stream.value === 'unknown' || isAlike(axis, axis.stream)
       ? brief
       : `${brief} after one exchange, ${stream} after several`;
   return `${flows}${REFRESH_TEXTS[axis.refreshedByInbound]}`;
+}
+
+/** Bounds closer than this differ by when the questions happened to be asked. */
+const ALIKE_MS = 1000;
+
+function isAlike(one: Lifetime, other: Lifetime): boolean {
+  const isNear = (a = Infinity, b = Infinity): boolean => a === b || Math.abs(a - b) < ALIKE_MS;
+  return (
+    one.value === other.value &&
+    isNear(one.atLeastMs, other.atLeastMs) &&
+    isNear(one.atMostMs, other.atMostMs)
+  );
 }
 
 const REFRESH_TEXTS: Readonly<Record<InboundRefresh, string>> = {

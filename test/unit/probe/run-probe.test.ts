@@ -302,6 +302,24 @@ describe('time and ends', () => {
     await bind(localOf(machine).port, '0.0.0.0');
   });
 
+  it('tells the machine to stop, once, when asked to conclude, and resolves with what it says', async () => {
+    const conclude = new AbortController();
+    const machine = new ScriptedMachine().want(openSocket());
+    machine.onInput = (input) => {
+      if (input.kind === 'socket-opened') setImmediate(() => conclude.abort());
+      if (input.kind === 'stop') machine.end();
+    };
+    expect(await runProbe(machine, { concludeSignal: conclude.signal })).toEqual(RESULT);
+    expect(machine.inputs.map(({ kind }) => kind)).toEqual(['socket-opened', 'stop']);
+  });
+
+  it('tells it at once when that has been asked already', async () => {
+    const machine = new ScriptedMachine().want(openSocket());
+    machine.onInput = () => machine.end();
+    expect(await runProbe(machine, { concludeSignal: AbortSignal.abort() })).toEqual(RESULT);
+    expect(machine.inputs).toEqual([{ kind: 'stop' }]);
+  });
+
   it('opens nothing when the signal has spoken already', async () => {
     const machine = new ScriptedMachine().want(openSocket());
     await expect(runProbe(machine, { signal: AbortSignal.abort() })).rejects.toMatchObject({
