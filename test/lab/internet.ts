@@ -248,6 +248,7 @@ function rulesScript(layer: Gateway): string {
     rulesetOf(layer.ipv4, 'ipv4', [primary, alternate]),
     rulesetOf(layer.ipv6, 'ipv6', [six.primary, six.alternate]),
     'END',
+    layer.setup ?? '',
   ].join('\n');
 }
 

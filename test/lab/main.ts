@@ -1,5 +1,6 @@
 /** `npm run lab`: kernel NATs for people. `--list`, `run NAT -- CMD...`, `all`. */
 import { constants } from 'node:os';
+import { LAB_FRAGMENTS_NATS, LAB_HAIRPIN_NATS, LAB_LIFETIME_NATS } from './axis-nats.ts';
 import { endOf, labMissing } from './namespaces.ts';
 import { openInternet, SERVER_ADDRESSES } from './internet.ts';
 import { LAB_NATS, labNat } from './nats.ts';
@@ -46,6 +47,17 @@ function list(): number {
   ]);
   process.stdout.write('\n');
   printTable([['TCP', 'mapping/filtering', 'unsolicited SYN', 'made of'], ...tcpRows]);
+  const axisRows = [
+    ...LAB_LIFETIME_NATS.map(({ nat, briefMs, streamMs }) => [
+      nat.name,
+      `mappings live ${briefMs / 1000} s, ${streamMs / 1000} s as a stream`,
+      nat.madeOf,
+    ]),
+    ...LAB_HAIRPIN_NATS.map(({ nat, hairpin }) => [nat.name, `hairpin ${hairpin}`, nat.madeOf]),
+    ...LAB_FRAGMENTS_NATS.map(({ nat, fragments }) => [nat.name, `fragments ${fragments}`, nat.madeOf]),
+  ];
+  process.stdout.write('\n');
+  printTable([['axes', 'truth', 'made of'], ...axisRows]);
   return 0;
 }
 

@@ -16,6 +16,8 @@ export interface LabNat {
 export interface Gateway {
   readonly ipv4: Behaviour;
   readonly ipv6: Behaviour;
+  /** Shell commands that add to it: system settings, further tables. */
+  readonly setup?: string;
 }
 
 export type Behaviour =
