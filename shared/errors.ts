@@ -60,6 +60,16 @@ export const ERROR_CATALOGUE = {
     problem: 'this user may not bind that port',
     remedy: 'use a port from 1024 up, or give the process CAP_NET_BIND_SERVICE',
   },
+  ERR_NO_PORT_MAPPER: {
+    exitCode: 1,
+    problem: 'no router on the way maps ports on request',
+    remedy: 'switch on UPnP, NAT-PMP or PCP in the router’s settings',
+  },
+  ERR_MAPPING_REFUSED: {
+    exitCode: 1,
+    problem: 'the router does not map the port',
+    remedy: 'try another port, or see the router’s settings',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

@@ -5,7 +5,7 @@
  * ports on request: its outer address is compared with the one that the server saw.
  */
 import { isBehindNat, scopeOf } from '../address-scope.ts';
-import type { Axis } from './axis.ts';
+import { type Axis, unknownAxis } from './axis.ts';
 import type {
   EndpointsEvidence,
   Evidence,
@@ -16,14 +16,13 @@ import type {
 } from './evidence.ts';
 import { isPlain } from './evidence.ts';
 import { isTunnel } from './interface-kind.ts';
-import type { Reason } from './verdict.ts';
 
 export type Layers =
   | 'none'
   | 'one-nat'
   /** A carrier's NAT (RFC 6888), whether or not another one is inside it. */
   | 'cgn'
-  /** A NAT outside the router's own, in a house or at a carrier that uses private addresses. */
+  /** Another NAT outside the router's own, and no sign of whose: a house's, or a carrier's with private addresses. */
   | 'double-nat';
 
 export interface LayersAxis extends Axis<Layers> {
@@ -258,6 +257,5 @@ function known(
 }
 
 function unknown(atLeast: LayersAxis['atLeast'], code: string, text: string): Judgement {
-  const reason: Reason = { code, text };
-  return { value: 'unknown', atLeast, confidence: 0, reasons: [reason] };
+  return { ...unknownAxis(code, text), atLeast };
 }

@@ -25,6 +25,3 @@ export interface PortMapper {
   /** For UPnP, where it takes actions. */
   readonly service?: IgdService;
 }
-
-/** Answers of a second try may still be those to the first: 250 ms, then twice as long each time (RFC 6886 §3.1). */
-export const RESEND_AFTER_MS = [0, 250, 750, 1750] as const;

@@ -18,7 +18,7 @@ import {
 import type { MapAnswer, MapRequest } from '../../../shared/portmap/mapping.ts';
 import { decodeNatPmpMapAnswer, encodeNatPmpMapRequest } from '../../../shared/portmap/nat-pmp.ts';
 import { decodePcpMapAnswer, encodePcpMapRequest } from '../../../shared/portmap/pcp.ts';
-import { type PortMapperAction, type PortMapperInput, RESEND_AFTER_MS } from './io.ts';
+import type { PortMapperAction, PortMapperInput } from './io.ts';
 
 export interface MapExchangeOptions {
   readonly protocol: PortMapperProtocol;
@@ -37,6 +37,8 @@ export type MapExchangeEvent =
   | { readonly kind: 'asking'; readonly externalPort: number }
   | { readonly kind: 'done'; readonly answer: MapAnswer };
 
+/** After 250 ms, then twice as long each time (RFC 6886 §3.1). */
+const SEND_AT_MS = [0, 250, 750, 1750] as const;
 /** Time for all sends, and an answer to the last. */
 export const MAP_EXCHANGE_LIMIT_MS = 3000;
 
@@ -120,7 +122,7 @@ export class MapExchange implements Machine<PortMapperInput, PortMapperAction, M
   }
 
   #nextSendMs(): number {
-    return this.#steps === undefined ? (RESEND_AFTER_MS[this.#sends] ?? Infinity) : Infinity;
+    return this.#steps === undefined ? (SEND_AT_MS[this.#sends] ?? Infinity) : Infinity;
   }
 
   #encode(): Uint8Array {
