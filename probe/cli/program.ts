@@ -22,6 +22,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     const shown = asShown(error);
     if (shown !== undefined) process.exitCode = reportError(shown, args.includes('--json'));
   }
+  // A pipe takes 64 KiB at once, and what is still to be written goes with the process.
+  await new Promise((resolve) => process.stdout.write('', resolve));
   // Fires only where something still holds the process: by then there is nothing to wait for.
   setTimeout(() => process.exit(), 0).unref();
 }
@@ -34,7 +36,9 @@ export function createProgram(): Command {
       'Names the NAT in front of this machine: how it maps, what it lets in, and what\nthat means for peers.',
     )
     .usage('[options] [command]')
-    .option('--full', 'also measure what else the NAT does (natprobed as server)')
+    .option('--full', 'also measure what else the NAT does: ports, TCP, layers, ...')
+    .option('--hairpin', '--full, and whether inside hosts can meet by public endpoints')
+    .option('--also <address>', '--full, and two hosts on one port: a second address of ours')
     .option('-v, --verbose', 'add the four classic steps, and every send and reply')
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', helpDetails())

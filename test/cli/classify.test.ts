@@ -1,4 +1,5 @@
 /** natprobe against a real natprobed on loopback: the verdict in every form. */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import { findFreePorts } from '../unit/server/loopback.ts';
 import {
   ALTERNATE,
   type DeafServer,
+  ENVIRONMENT,
   finish,
   type LocalServer,
   NATPROBE,
@@ -258,6 +260,17 @@ describe('exit codes', () => {
     await asked;
     child.kill('SIGINT');
     expect(await finished).toMatchObject({ stdout: '', stderr: '', code: 130 });
+  });
+
+  it('waits for a reader that is slower than the run', async () => {
+    // A pipe takes 64 KiB at once; a survey's document is longer.
+    const command = `"$0" "$@" | (sleep 1; cat)`;
+    const args = ['-c', command, process.execPath, NATPROBE, '--full', '--json', '-s', server.name];
+    const { stdout } = await finish(
+      spawn('sh', args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] }),
+    );
+    expect(stdout.length).toBeGreaterThan(2 ** 16);
+    expect((JSON.parse(stdout) as Report).verdict.type).toBe('open');
   });
 
   it('is what it would have been when the reader of its output has gone', async () => {
