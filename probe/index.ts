@@ -7,14 +7,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:dgram';
-import { parseHostPort, type Family } from '../shared/endpoint.ts';
+import { familyOf, parseHostPort, type Family } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import type { Verdict } from '../shared/nat/verdict.ts';
 import { buildReport, type FamilyOutcome, type Report } from '../shared/report/report.ts';
 import { createClassifier } from './classify/classifier.ts';
 import { classifyFamilies, socketFamily } from './drive/classify-families.ts';
+import { checkOwnAddress } from './drive/own-addresses.ts';
 import { resolveAlternate, resolveServers } from './drive/resolve.ts';
-import { surveyOutcome } from './drive/survey.ts';
 
 export type { Endpoint, Family } from '../shared/endpoint.ts';
 export { ERROR_CATALOGUE, NatprobeError, type ErrorCode } from '../shared/errors.ts';
@@ -55,8 +55,12 @@ export interface ClassifyOptions {
   readonly timeoutMs?: number;
   /** Keep to 10 new transactions a second (RFC 5780 §5). */
   readonly gentle?: boolean;
-  /** Also measure what else the NAT does (`axes` in the report). It takes natprobed as the server, and a second or two. */
+  /** Also measure what else the NAT does (`axes` in the report): a second or two more. Most of it takes natprobed as the server. */
   readonly full?: boolean;
+  /** As `full`, and whether inside hosts reach each other by their public endpoints: some firewalls take that for an attack. */
+  readonly hairpin?: boolean;
+  /** As `full`, and what becomes of two inside hosts on one port: a further address of this machine behind the same NAT. */
+  readonly also?: string;
   readonly signal?: AbortSignal;
   /** Called with what is known so far, whenever that changes. */
   readonly onProgress?: (progress: ClassifyProgress) => void;
@@ -72,7 +76,7 @@ export interface ClassifyProgress {
  *
  * Resolves with a report also when the verdict is `inconclusive` or `udp-blocked`. Rejects with a
  * NatprobeError: ERR_NO_SERVER, ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_FLAGS for options that can't
- * be used, ERR_RESOLVE, ERR_UNREACHABLE if no server answers over UDP or TCP, ERR_LOCAL_PORT,
+ * be used, ERR_ADDRESS_NOT_LOCAL for an `also` that this machine doesn't have, ERR_RESOLVE, ERR_UNREACHABLE if no server answers over UDP or TCP, ERR_LOCAL_PORT,
  * ERR_ABORTED.
  */
 export async function classify(options: ClassifyOptions): Promise<Report> {
@@ -81,6 +85,7 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
   if (asked.length === 0) throw new NatprobeError('ERR_NO_SERVER', 'server');
   const localPort = checkLocalPort(options);
   checkTimeout(timeoutMs);
+  const also = options.also === undefined ? undefined : checkOwnAddress(options.also, 'also');
   const hosts = asked.map((server) => parseHostPort(server, 'server'));
   const alternateHost =
     options.alternate === undefined ? undefined : parseHostPort(options.alternate, 'alternate');
@@ -110,7 +115,8 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
         random: randomBytes,
       }),
   });
-  const outcomes = options.full === true ? await surveyBoth(classified, paceMs, signal) : classified;
+  const isSurveyed = options.full === true || options.hairpin === true || also !== undefined;
+  const outcomes = isSurveyed ? await surveyBoth(classified, { ...options, paceMs, also }) : classified;
   const report = buildReport({ asked, unresolved: servers.unresolved, startedAt, outcomes });
   if (report === undefined) {
     throw new NatprobeError('ERR_UNREACHABLE', asked.join(', '), whyUnreachable(outcomes));
@@ -122,15 +128,24 @@ type Outcomes = Readonly<Record<Family, FamilyOutcome>>;
 
 async function surveyBoth(
   outcomes: Outcomes,
-  paceMs: number,
-  signal: AbortSignal | undefined,
+  { paceMs, hairpin, also, signal }: Pick<ClassifyOptions, 'hairpin' | 'signal'> & SurveyRun,
 ): Promise<Outcomes> {
-  const options = { paceMs, ...(signal && { signal }) };
-  const [ipv4, ipv6] = await Promise.all([
-    surveyOutcome('ipv4', outcomes.ipv4, options),
-    surveyOutcome('ipv6', outcomes.ipv6, options),
-  ]);
+  // Loaded late: who only asks for the verdict doesn't wait for it.
+  const { surveyOutcome } = await import('./drive/survey.ts');
+  const survey = (family: Family): Promise<FamilyOutcome> =>
+    surveyOutcome(family, outcomes[family], {
+      paceMs,
+      ...(hairpin !== undefined && { hairpin }),
+      ...(also !== undefined && familyOf(also) === family && { also }),
+      ...(signal && { signal }),
+    });
+  const [ipv4, ipv6] = await Promise.all([survey('ipv4'), survey('ipv6')]);
   return { ipv4, ipv6 };
+}
+
+interface SurveyRun {
+  readonly paceMs: number;
+  readonly also: string | undefined;
 }
 
 function whyUnreachable(outcomes: Outcomes): string {

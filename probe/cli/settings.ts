@@ -12,6 +12,8 @@ export interface Flags {
   readonly timeout?: number;
   readonly gentle?: boolean;
   readonly full?: boolean;
+  readonly hairpin?: boolean;
+  readonly also?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly color: boolean;
@@ -40,6 +42,8 @@ export interface Settings {
   readonly timeoutMs?: number;
   readonly gentle: boolean;
   readonly full: boolean;
+  readonly hairpin: boolean;
+  readonly also?: string;
   readonly json: boolean;
   readonly verbose: boolean;
   /** False if a flag or the file says no; else the terminal decides. */
@@ -76,6 +80,8 @@ export function settle(
     ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
     gentle: flags.gentle ?? file.gentle ?? false,
     full: flags.full ?? false,
+    hairpin: flags.hairpin ?? false,
+    ...(flags.also !== undefined && { also: flags.also }),
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
     color: flags.color && (file.color ?? true),

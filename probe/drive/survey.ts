@@ -1,61 +1,127 @@
-/** What is quick to find out beyond mapping and filtering, by inquiries of their own. */
+/** What is to be found out beyond mapping and filtering, by inquiries of their own. */
 import { randomBytes } from 'node:crypto';
 import { type Endpoint, type Family, formatEndpoint } from '../../shared/endpoint.ts';
-import type { AxisEvidence } from '../../shared/nat/axes.ts';
-import { observe, otherAddressOf, roundTripTo } from '../../shared/nat/observations.ts';
+import { assessAxes, type AxisEvidence } from '../../shared/nat/axes.ts';
+import type { Evidence } from '../../shared/nat/evidence.ts';
+import { endpointsOf } from '../../shared/nat/layers.ts';
+import { type Observations, observe, otherAddressOf, roundTripTo } from '../../shared/nat/observations.ts';
 import type { FamilyOutcome } from '../../shared/report/report.ts';
+import { planCollisions } from '../classify/inquiries/collisions.ts';
+import { planFragments } from '../classify/inquiries/fragments.ts';
+import { planHairpin } from '../classify/inquiries/hairpin.ts';
+import { planPorts } from '../classify/inquiries/ports.ts';
 import { createTcpInquiry, TCP_INQUIRY_TIMEOUT_MS } from '../classify/inquiries/tcp.ts';
+import { planUnsolicited } from '../classify/inquiries/unsolicited.ts';
+import { createInquiry, type InquiryPlan } from '../classify/inquiry.ts';
+import { gatherLayers } from './layers.ts';
+import { runProbe } from './run-probe.ts';
 import { runTcpInquiry } from './tcp-inquiry.ts';
 
+export interface SurveyOptions {
+  /** The least time between two packets of one inquiry that open a NAT binding. */
+  readonly paceMs: number;
+  /** Also whether inside hosts reach each other by their public endpoints. */
+  readonly hairpin?: boolean;
+  /** A further address of this machine behind the same NAT, to meet the first one's ports with. */
+  readonly also?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** For each inquiry over UDP. Without loss they take a tenth of it. */
+const INQUIRY_TIMEOUT_MS = 8000;
+
 /**
- * The outcome with the axes' evidence added, if its classification found a natprobed to measure with;
- * else as it was, since no other server has receipts and dial-backs.
+ * The outcome with the survey added, if a server answered. What only a natprobed can be asked (it
+ * takes receipts and dial-backs) is left out with others. Rejects with ERR_ABORTED if the signal says so.
  */
 export async function surveyOutcome(
   family: Family,
   outcome: FamilyOutcome,
-  options: Pick<SurveyOptions, 'paceMs' | 'signal'>,
+  options: SurveyOptions,
 ): Promise<FamilyOutcome> {
   if (outcome.kind !== 'classified') return outcome;
-  const observations = observe(outcome.evidence);
-  const server = outcome.servers.find(
-    (endpoint) =>
-      roundTripTo(observations, endpoint) !== undefined &&
-      observations.receiptServers.has(formatEndpoint(endpoint)),
-  );
-  if (server === undefined) return outcome;
-  const other = otherAddressOf(observations, server);
+  const subject = chooseServers(observe(outcome.evidence));
+  if (subject === undefined) return outcome;
   const startedAt = performance.now();
-  const axisEvidence = await surveyFamily({
-    ...options,
-    family,
-    server,
-    ...(other === undefined ? {} : { other }),
-  });
-  const timing = { ...outcome.timing, surveyMs: performance.now() - startedAt };
-  return { ...outcome, timing, axisEvidence };
+  const axisEvidence = await surveyFamily({ family, ...subject }, outcome.evidence, options);
+  return {
+    ...outcome,
+    timing: { ...outcome.timing, surveyMs: performance.now() - startedAt },
+    survey: { axes: assessAxes(axisEvidence, outcome.evidence), axisEvidence },
+  };
 }
 
-interface SurveyOptions {
+interface Subject {
   readonly family: Family;
-  /** The primary endpoint of a natprobed that has answered, and its other address and port if it has one. */
-  readonly server: Endpoint;
+  /** Primary endpoints that have answered; the first one is a natprobed if any is. */
+  readonly servers: readonly [Endpoint, ...Endpoint[]];
+  readonly isNatprobed: boolean;
+  /** The first one's other address and port. */
   readonly other?: Endpoint;
-  /** The least time between two packets of one inquiry that open a NAT binding. */
-  readonly paceMs: number;
-  readonly signal?: AbortSignal;
 }
 
-/** Resolves with the evidence of each inquiry, to be judged. Rejects with ERR_ABORTED if the signal says so. */
-async function surveyFamily({ family, server, other, paceMs, signal }: SurveyOptions): Promise<AxisEvidence> {
-  const machine = createTcpInquiry({
-    family,
-    server,
-    ...(other === undefined ? {} : { other }),
-    timeoutMs: TCP_INQUIRY_TIMEOUT_MS,
-    paceMs,
-    random: randomBytes,
-  });
-  const tcp = await runTcpInquiry(machine, signal === undefined ? {} : { signal });
-  return { tcp: tcp.evidence };
+function chooseServers(observations: Observations): Omit<Subject, 'family'> | undefined {
+  const { run, receiptServers } = observations;
+  const isNatprobed = (endpoint: Endpoint): boolean => receiptServers.has(formatEndpoint(endpoint));
+  const answered = run.servers.filter((endpoint) => roundTripTo(observations, endpoint) !== undefined);
+  const server = answered.find(isNatprobed) ?? answered[0];
+  if (server === undefined) return undefined;
+  const other = otherAddressOf(observations, server);
+  return {
+    servers: [server, ...answered.filter((endpoint) => endpoint !== server)],
+    isNatprobed: isNatprobed(server),
+    ...(other !== undefined && { other }),
+  };
+}
+
+/**
+ * First what ports are handed out, which other packets would change for a NAT that counts; then the
+ * rest beside each other. The router is asked meanwhile.
+ */
+async function surveyFamily(
+  subject: Subject,
+  classification: readonly Evidence[],
+  { paceMs, hairpin = false, also, signal }: SurveyOptions,
+): Promise<AxisEvidence> {
+  const { family, servers, isNatprobed, other } = subject;
+  const [server] = servers;
+  const context = { server, ...(other !== undefined && { other }) };
+  const stop = signal === undefined ? {} : { signal };
+  const inquire = async (plan: InquiryPlan): Promise<readonly Evidence[]> => {
+    const options = { family, servers, timeoutMs: INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
+    return (await runProbe(createInquiry(options, plan), stop)).evidence;
+  };
+  const inquireTcp = async (): Promise<readonly Evidence[]> => {
+    const options = { family, ...context, timeoutMs: TCP_INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
+    return (await runTcpInquiry(createTcpInquiry(options), stop)).evidence;
+  };
+  const endpoints = endpointsOf(classification);
+  const layers = endpoints && gatherLayers({ server, endpoints, ...stop });
+  const portsThenRest = async (): Promise<AxisEvidence> => {
+    const ports = await inquire(planPorts(context));
+    const from = endpoints?.local.address;
+    return gather({
+      ports,
+      unsolicited: isNatprobed && inquire(planUnsolicited(context)),
+      fragments: isNatprobed && inquire(planFragments(context)),
+      tcp: isNatprobed && inquireTcp(),
+      hairpin: hairpin && inquire(planHairpin(context)),
+      collisions:
+        also !== undefined && from !== undefined && inquire(planCollisions({ ...context, from, also })),
+    });
+  };
+  const [rest, found] = await Promise.all([portsThenRest(), layers]);
+  return { ...rest, ...(found !== undefined && { layers: found }) };
+}
+
+type Gathering = Partial<
+  Record<keyof AxisEvidence, readonly Evidence[] | Promise<readonly Evidence[]> | false>
+>;
+
+/** Waits for what was asked, and leaves out what was not. */
+async function gather(asked: Gathering): Promise<AxisEvidence> {
+  const entries = await Promise.all(
+    Object.entries(asked).map(async ([inquiry, evidence]) => [inquiry, await evidence] as const),
+  );
+  return Object.fromEntries(entries.filter(([, evidence]) => evidence !== false));
 }

@@ -1,26 +1,69 @@
 /** All that was found out about a NAT beyond its mapping and filtering, by axis. An axis not measured is absent. */
+import type { Axis } from './axis.ts';
+import { assessCollisions, type CollisionsAxis, describeCollisions } from './collisions.ts';
 import type { Evidence } from './evidence.ts';
+import { assessFragments, describeFragments, type FragmentsAxis } from './fragments.ts';
+import { assessHairpin, describeHairpin, type HairpinAxis } from './hairpin.ts';
+import { assessLayers, describeLayers, type LayersAxis } from './layers.ts';
 import { assessMangling, describeMangling, type ManglingAxis } from './mangling.ts';
+import { assessNextPort, describeNextPort, type NextPort } from './next-port.ts';
+import { assessPooling, describePooling, type PoolingAxis } from './pooling.ts';
+import { assessPorts, describePorts, type PortsAxis } from './ports.ts';
 import { assessTcp, describeTcp, type TcpAxis } from './tcp.ts';
+import { assessUnsolicited, describeUnsolicited, type UnsolicitedAxis } from './unsolicited.ts';
 
 export interface Axes {
+  readonly ports?: PortsAxis;
+  /** Where a mapping towards a new endpoint would be; absent where no socket was seen from outside. */
+  readonly nextPort?: NextPort;
+  readonly pooling?: PoolingAxis;
+  readonly collisions?: CollisionsAxis;
+  readonly unsolicited?: UnsolicitedAxis;
+  readonly hairpin?: HairpinAxis;
   readonly mangling?: ManglingAxis;
+  readonly fragments?: FragmentsAxis;
   readonly tcp?: TcpAxis;
+  readonly layers?: LayersAxis;
 }
 
-/** What inquiries of their own collected, by the axis that is judged from it. */
+/** What inquiries of their own collected, by the inquiry. */
 export interface AxisEvidence {
+  readonly ports?: readonly Evidence[];
+  readonly collisions?: readonly Evidence[];
+  readonly unsolicited?: readonly Evidence[];
+  readonly hairpin?: readonly Evidence[];
+  readonly fragments?: readonly Evidence[];
   readonly tcp?: readonly Evidence[];
+  readonly layers?: readonly Evidence[];
 }
 
 /**
  * Judges each axis from its own evidence, or from the classification's where that tells it too. Pure,
- * the same in the probe and in the server.
+ * the same in the probe and in the server. Throws TypeError if an inquiry's evidence lacks its `run`.
  */
-export function assessAxes({ tcp }: AxisEvidence, classification: readonly Evidence[]): Axes {
+export function assessAxes(evidence: AxisEvidence, classification: readonly Evidence[]): Axes {
+  const { ports, collisions, unsolicited, hairpin, fragments, tcp, layers } = evidence;
   return {
+    ...(ports !== undefined && assessPortAxes(ports, collisions)),
+    ...(unsolicited !== undefined && { unsolicited: assessUnsolicited(unsolicited) }),
+    ...(hairpin !== undefined && { hairpin: assessHairpin(hairpin) }),
     mangling: assessMangling(classification),
+    ...(fragments !== undefined && { fragments: assessFragments(fragments) }),
     ...(tcp !== undefined && { tcp: assessTcp(tcp) }),
+    ...(layers !== undefined && { layers: assessLayers(layers) }),
+  };
+}
+
+function assessPortAxes(ports: readonly Evidence[], collisions: readonly Evidence[] | undefined): Axes {
+  const axis = assessPorts(ports);
+  const nextPort = assessNextPort(axis, ports);
+  // Only with a second inside address can it be seen that each has a public one of its own.
+  const withSecond = collisions === undefined ? undefined : assessPooling(collisions);
+  return {
+    ports: axis,
+    ...(nextPort !== undefined && { nextPort }),
+    pooling: withSecond?.value === 'paired' ? withSecond : assessPooling(ports),
+    collisions: assessCollisions(collisions ?? ports),
   };
 }
 
@@ -31,9 +74,36 @@ export interface AxisRow {
 }
 
 /** In the order in which people are told. */
-export function describeAxes({ mangling, tcp }: Axes): AxisRow[] {
+export function describeAxes(axes: Axes): AxisRow[] {
+  const { ports, nextPort, pooling, collisions, unsolicited, hairpin, mangling, fragments, tcp, layers } =
+    axes;
+  const isTranslated = layers?.value !== 'none';
   return [
-    ...(mangling === undefined ? [] : [{ label: 'Payload', sentences: [describeMangling(mangling)] }]),
-    ...(tcp === undefined ? [] : [{ label: 'TCP', sentences: describeTcp(tcp) }]),
+    ...row(
+      'Ports',
+      isTranslated &&
+        ports && [
+          sayAxis(ports, describePorts(ports)),
+          ...(nextPort === undefined ? [] : [describeNextPort(nextPort)]),
+        ],
+    ),
+    ...row('Addresses', isTranslated && pooling && [sayAxis(pooling, describePooling(pooling))]),
+    ...row('Collisions', isTranslated && collisions && [describeCollisions(collisions)]),
+    ...row('Unasked', unsolicited && [sayAxis(unsolicited, describeUnsolicited(unsolicited))]),
+    ...row('Hairpin', hairpin && [sayAxis(hairpin, describeHairpin(hairpin))]),
+    ...row('Payload', mangling && [sayAxis(mangling, describeMangling(mangling))]),
+    ...row('Fragments', fragments && [sayAxis(fragments, describeFragments(fragments))]),
+    ...row('TCP', tcp && describeTcp(tcp)),
+    ...row('Layers', layers && describeLayers(layers)),
   ];
+}
+
+function row(label: string, sentences: readonly string[] | false | undefined): AxisRow[] {
+  return sentences === undefined || sentences === false ? [] : [{ label, sentences }];
+}
+
+/** What isn't known is said with the reason. */
+function sayAxis({ value, reasons }: Axis<string>, text: string): string {
+  const [reason] = reasons;
+  return value === 'unknown' && reason !== undefined ? `unknown: ${reason.text}` : text;
 }

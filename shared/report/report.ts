@@ -1,5 +1,5 @@
 import { formatEndpoint, sameEndpoint, type Endpoint, type Family } from '../endpoint.ts';
-import { assessAxes, type Axes, type AxisEvidence } from '../nat/axes.ts';
+import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import type { BindingReply, Evidence } from '../nat/evidence.ts';
 import { JUDGE_VERSION, type Endpoints, type Verdict } from '../nat/verdict.ts';
 
@@ -21,17 +21,20 @@ export interface Report extends FamilyReport {
   readonly judgeVersion: number;
 }
 
+/** What else was asked for and measured; each axis is judged from its own evidence. */
+export interface Survey {
+  readonly axes: Axes;
+  readonly axisEvidence: AxisEvidence;
+}
+
 /** What was found out over one address family. Endpoints are text: `192.0.2.1:3478`, `[2001:db8::1]:3478`. */
-export interface FamilyReport {
+export interface FamilyReport extends Partial<Survey> {
   readonly verdict: Verdict;
   readonly endpoints: ReportedEndpoints;
   readonly server: ReportedServer;
   /** `totalMs` is the verdict's time; `surveyMs` what the axes took after it. */
   readonly timing: { readonly totalMs: number; readonly rttMs?: number; readonly surveyMs?: number };
   readonly evidence: readonly Evidence[];
-  /** What else was asked for and measured; each axis is judged from its own evidence. */
-  readonly axes?: Axes;
-  readonly axisEvidence?: AxisEvidence;
 }
 
 export interface ReportedEndpoints {
@@ -78,7 +81,7 @@ export type FamilyOutcome =
       readonly servers: readonly Endpoint[];
       readonly timing: FamilyReport['timing'];
       readonly evidence: readonly Evidence[];
-      readonly axisEvidence?: AxisEvidence;
+      readonly survey?: Survey;
     }
   | { readonly kind: 'skipped'; readonly skip: Skip };
 
@@ -132,10 +135,7 @@ function reportFamily(outcome: FamilyOutcome, run: RunSummary): FamilyReport | S
     server: reportServer(outcome.servers, run, outcome.evidence),
     timing: roundTimes(outcome.timing),
     evidence: outcome.evidence,
-    ...(outcome.axisEvidence && {
-      axes: assessAxes(outcome.axisEvidence, outcome.evidence),
-      axisEvidence: outcome.axisEvidence,
-    }),
+    ...outcome.survey,
   };
 }
 

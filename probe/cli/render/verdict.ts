@@ -1,5 +1,5 @@
 import type { Family } from '../../../shared/endpoint.ts';
-import { describeAxes } from '../../../shared/nat/axes.ts';
+import type { AxisRow } from '../../../shared/nat/axes.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
 import { FAMILY_NAMES, isClassified, type FamilyReport, type Report } from '../../../shared/report/report.ts';
 import { formatConfidence, formatMs, layoutRow, listWords } from './layout.ts';
@@ -7,13 +7,19 @@ import { describeFiltering, describeMapping, nameVerdict } from './names.ts';
 import { describePunching, describeReach } from './peers.ts';
 import type { Paint, Style } from './style.ts';
 
+/** What a survey adds, by family. */
+export type SurveyRows = Partial<Readonly<Record<Family, readonly AxisRow[]>>>;
+
 /** The report for people; the first line is `NAT type: <plain name> (...)`. Ends with a newline. */
-export function renderReport(report: Report, style: Style): string {
+export function renderReport(report: Report, style: Style, survey: SurveyRows = {}): string {
   const lines = [
     `${style.bold('NAT type:')} ${colourOf(report.verdict, style)(nameVerdict(report.verdict))}`,
     '',
   ];
-  for (const { label, text } of [...describeFamily(report), ...describeOthers(report)]) {
+  for (const { label, text } of [
+    ...describeFamily(report, survey[report.family] ?? []),
+    ...describeOthers(report),
+  ]) {
     lines.push(...layoutRow(label, text, style.dim));
   }
   return `${lines.join('\n')}\n`;
@@ -24,7 +30,10 @@ interface Row {
   readonly text: string;
 }
 
-function describeFamily({ verdict, endpoints, server, timing, axes = {} }: FamilyReport): Row[] {
+function describeFamily(
+  { verdict, endpoints, server, timing }: FamilyReport,
+  survey: readonly AxisRow[],
+): Row[] {
   const rows: Row[] = [];
   if (verdict.type !== 'udp-blocked') {
     rows.push({ label: 'Mapping', text: describeMapping(verdict.mapping) });
@@ -36,7 +45,7 @@ function describeFamily({ verdict, endpoints, server, timing, axes = {} }: Famil
   rows.push({ label: 'Peers', text: describeReach(verdict) });
   const punching = describePunching(verdict);
   if (punching !== undefined) rows.push({ label: 'Punching', text: punching });
-  for (const { label, sentences } of describeAxes(axes)) rows.push({ label, text: sentences.join('\n') });
+  for (const { label, sentences } of survey) rows.push({ label, text: sentences.join('\n') });
   rows.push({
     label: 'Confidence',
     text: [formatConfidence(verdict.confidence), ...verdict.reasons.map(({ text }) => text)].join('\n'),

@@ -76,6 +76,7 @@ describe('the other settings', () => {
       families: ['ipv4', 'ipv6'],
       gentle: false,
       full: false,
+      hairpin: false,
       json: false,
       verbose: false,
       color: true,
