@@ -1,6 +1,6 @@
 /**
- * What to send for one STUN request: bytes in, bytes out, no I/O, nothing allocated. The UDP and
- * TCP lanes and the simulated network all run this. It keeps no state between requests.
+ * What to send for one STUN request: bytes in, bytes out, no I/O, nothing allocated but for a witness.
+ * The UDP and TCP lanes and the simulated network all run this. It keeps no state between requests.
  */
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import {
@@ -28,6 +28,12 @@ import { BindingRequest } from './binding-request.ts';
 import { Outgoing, type OutgoingDatagram } from './outgoing.ts';
 import { ServerEndpoint } from './server-endpoint.ts';
 import type { SourceAddress } from './source-address.ts';
+import {
+  type AskedWitness,
+  WITNESS_ATTRIBUTE_BYTES,
+  type WitnessMaker,
+  readAskedWitness,
+} from './witness.ts';
 
 export type { OutgoingDatagram } from './outgoing.ts';
 
@@ -42,6 +48,8 @@ export interface AnswerConfig {
   readonly bound?: readonly Endpoint[];
   /** The HTTP API that SERVICE names. */
   readonly service?: { readonly scheme: 'http' | 'https'; readonly port: number };
+  /** Without it no witness is given. */
+  readonly witness?: WitnessMaker;
 }
 
 /** The longest UDP payload over IPv4: bounds what PADDING can make of an answer. */
@@ -70,6 +78,7 @@ export class AnswerCore {
   private readonly own: readonly ServerEndpoint[];
   private readonly twoAddresses: boolean;
   private readonly service: AnswerConfig['service'];
+  private readonly witness: WitnessMaker | undefined;
 
   /** Throws RangeError for endpoints that are no addresses of `family`, or AP without AA. */
   constructor(config: AnswerConfig) {
@@ -86,6 +95,7 @@ export class AnswerCore {
       ...(config.bound ?? []).map((endpoint) => new ServerEndpoint(endpoint, config.family)),
     ];
     this.service = config.service;
+    this.witness = config.witness;
     this.response = new Outgoing(RESPONSE_BUFFER_BYTES);
     this.receipt = new Outgoing(RECEIPT_BUFFER_BYTES);
     this.outgoing = [this.response, this.receipt];
@@ -122,8 +132,8 @@ export class AnswerCore {
     if (this.isOwn(source, port)) return this.drop('own-endpoint');
     const role = (arrival ^ asked.changedBits) as ServerRole;
     const room = end - start - (receipt ? this.receiptLength() : 0);
-    const padded = this.writeResponse(source, arrival, role, port, room);
-    this.counters.countAnswer(this.kindOf(receipt, padded), arrival);
+    const kind = this.writeResponse(source, arrival, role, port, room);
+    this.counters.countAnswer(receipt ? 'receipt' : kind, arrival);
     if (!receipt) return 1;
     this.writeReceipt(source, arrival, role);
     return 2;
@@ -152,8 +162,8 @@ export class AnswerCore {
             : CHANGE_REQUEST_AND_RESPONSE_PORT;
       return this.refuse(420, 'unsupported', source, arrival, types);
     }
-    const padded = this.writeResponse(source, arrival, arrival, source.port, end - start);
-    this.counters.countAnswer(this.kindOf(false, padded), arrival);
+    const kind = this.writeResponse(source, arrival, arrival, source.port, end - start);
+    this.counters.countAnswer(kind, arrival);
     return 1;
   }
 
@@ -235,14 +245,14 @@ export class AnswerCore {
     return 1;
   }
 
-  /** Writes the success response, PADDING included if it fits into `room` bytes; tells if it did. */
+  /** Writes the success response, WITNESS and PADDING included if they fit into `room` bytes; tells what it became. */
   private writeResponse(
     source: SourceAddress,
     arrival: ServerRole,
     role: ServerRole,
     port: number,
     room: number,
-  ): boolean {
+  ): AnswerKind {
     const { cursor, asked } = this;
     const { writer } = this.response;
     const modern = cursor.modern;
@@ -272,9 +282,26 @@ export class AnswerCore {
     if (this.givesService()) {
       writer.u16Pair(ATTRIBUTE.SERVICE, SERVICE_SCHEME_NUMBERS[this.service!.scheme], this.service!.port);
     }
+    const witness = this.witnessToGive(room);
+    if (witness !== undefined) this.witness!.write(writer, witness, cursor, source, this.endpoints[arrival]!);
     const padded = asked.paddingLength >= 0 && this.writePadding(writer, room);
     this.finish(this.response, role, port);
-    return padded;
+    if (padded) return 'padding';
+    if (witness !== undefined) return 'witness';
+    if (asked.responsePort >= 0) return 'response-port';
+    return asked.changedBits === 0 ? 'binding' : 'change';
+  }
+
+  /**
+   * What witness is asked for, if it may be given: the response goes straight back, so that who hears
+   * it is at the source, and with it is no longer than the request.
+   */
+  private witnessToGive(room: number): AskedWitness | undefined {
+    const { asked, cursor } = this;
+    if (this.witness === undefined || asked.witnessOffset < 0) return undefined;
+    if (asked.changedBits !== 0 || asked.responsePort >= 0) return undefined;
+    if (room < this.responseLength() + WITNESS_ATTRIBUTE_BYTES) return undefined;
+    return readAskedWitness(cursor.bytes, asked.witnessOffset, asked.witnessLength);
   }
 
   /** PADDING never makes the answer longer than `room`, nor is it longer than what was asked for. */
@@ -334,13 +361,6 @@ export class AnswerCore {
   /** Asked for with at least as much filler as the answer takes. */
   private givesService(): boolean {
     return this.service !== undefined && this.asked.serviceLength >= SERVICE_LENGTH;
-  }
-
-  private kindOf(receipt: boolean, padded: boolean): AnswerKind {
-    if (receipt) return 'receipt';
-    if (padded) return 'padding';
-    if (this.asked.responsePort >= 0) return 'response-port';
-    return this.asked.changedBits === 0 ? 'binding' : 'change';
   }
 
   /** Whether `port` at the source's address is one of this server's endpoints: answers there could go round. */

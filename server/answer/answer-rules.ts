@@ -13,6 +13,7 @@ export const ANSWER_KINDS = [
   'response-port',
   'padding',
   'receipt',
+  'witness',
   'bad-request',
   'malformed',
   'unknown-attribute',
@@ -82,6 +83,12 @@ export const ANSWER_RULES: readonly AnswerRule[] = [
     kind: 'receipt',
     request: 'RECEIPT-REQUEST with CHANGE-REQUEST or RESPONSE-PORT, and filler enough',
     limit: 'response and receipt together: the size of the request',
+    maxBytes: (request) => request.bytes,
+  },
+  {
+    kind: 'witness',
+    request: 'WITNESS that asks for one, and filler enough',
+    limit: 'the size of the request',
     maxBytes: (request) => request.bytes,
   },
   {

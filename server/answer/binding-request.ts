@@ -40,6 +40,9 @@ export class BindingRequest {
   receiptAsked = false;
   /** Bytes of SERVICE, or -1. */
   serviceLength = -1;
+  /** Where the value of WITNESS begins in the message's buffer, or -1; and its bytes. */
+  witnessOffset = -1;
+  witnessLength = 0;
   /** A known attribute has a length that it cannot have. */
   badValue = false;
   /** Distinct refused types, the first `unknownCount` of `unknownTypes`. */
@@ -56,6 +59,8 @@ export class BindingRequest {
     this.paddingLength = -1;
     this.receiptAsked = false;
     this.serviceLength = -1;
+    this.witnessOffset = -1;
+    this.witnessLength = 0;
     this.badValue = false;
     this.unknownCount = 0;
     while (cursor.next()) this.readAttribute(cursor);
@@ -86,6 +91,11 @@ export class BindingRequest {
         return;
       case ATTRIBUTE.SERVICE:
         if (this.serviceLength < 0 && cursor.modern) this.serviceLength = valueLength;
+        return;
+      case ATTRIBUTE.WITNESS:
+        if (this.witnessOffset >= 0 || !cursor.modern) return;
+        this.witnessOffset = valueOffset;
+        this.witnessLength = valueLength;
         return;
       default:
         if (isComprehensionRequired(attributeType) && !PASSED_OVER.has(attributeType)) {

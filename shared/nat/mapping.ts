@@ -1,7 +1,7 @@
 /** Mapping behaviour from what mapping sockets were seen as (RFC 4787 §4.1, RFC 5780 §4.3). */
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../endpoint.ts';
 import type { Mapping } from './behaviour.ts';
-import { isPlain } from './evidence.ts';
+import { type BindingEvidence, isPlain } from './evidence.ts';
 import type { Observations } from './observations.ts';
 import type { Reason } from './verdict.ts';
 
@@ -88,15 +88,19 @@ export function assessSightings(seen: readonly SeenSocket[]): MappingAssessment 
   };
 }
 
+/** The first thing that the requests of a plain series were seen as by whom they were sent to. */
+export function sightingOf({ to, replies }: BindingEvidence): Sighting | undefined {
+  const reply = replies.find((item) => item.kind === 'response' && sameEndpoint(item.from, to));
+  return reply?.kind === 'response' ? { to, mapped: reply.mapped } : undefined;
+}
+
 /** What `socket` was seen as, the first sighting for each destination. */
 function sightingsOf(observations: Observations, socket: string): Sighting[] {
   const sightings: Sighting[] = [];
   for (const series of observations.series) {
     if (series.socket !== socket || !isPlain(series)) continue;
-    const reply = series.replies.find(
-      (item) => item.kind === 'response' && sameEndpoint(item.from, series.to),
-    );
-    if (reply?.kind === 'response') sightings.push({ to: series.to, mapped: reply.mapped });
+    const sighting = sightingOf(series);
+    if (sighting !== undefined) sightings.push(sighting);
   }
   return sightings;
 }

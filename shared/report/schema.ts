@@ -33,7 +33,7 @@ const EndpointText = Type.String({
   pattern: '^(\\[[0-9a-f:.]+\\]|[0-9.]+):[0-9]{1,5}$',
   description: '192.0.2.1:3478, [2001:db8::1]:3478',
 });
-const EndpointSchema = Type.Object({
+export const EndpointSchema = Type.Object({
   address: Type.String({ pattern: '^[0-9a-f:.]+$' }),
   port: Type.Integer({ minimum: 0, maximum: 65535 }),
 });

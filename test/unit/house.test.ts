@@ -4,7 +4,14 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const PURE_FOLDERS = ['shared', 'server/answer', 'server/broker', 'probe/classify', 'probe/punch'];
+const PURE_FOLDERS = [
+  'shared',
+  'server/answer',
+  'server/broker',
+  'server/witness',
+  'probe/classify',
+  'probe/punch',
+];
 
 /** What a pure file may not mention: clocks, timers, randomness. */
 const IMPURE = [

@@ -77,13 +77,16 @@ export const WITNESS = defineAttribute<Witness>(ATTRIBUTE.WITNESS, {
     const bytes = witness.kind === 'asked' ? encodeAsked(witness) : encodeGiven(witness);
     writer.bytes(ATTRIBUTE.WITNESS, bytes, 0, bytes.length);
   },
-  decode: (value) => {
-    if (value.length < 4) return undefined;
-    if (value[0] === WITNESS_ASKED) return decodeAsked(value);
-    if (value[0] === WITNESS_GIVEN) return decodeGiven(value);
-    return undefined;
-  },
+  decode: decodeWitness,
 });
+
+/** The witness in this value of the attribute, or undefined if it is none. */
+export function decodeWitness(value: Uint8Array): Witness | undefined {
+  if (value.length < 4) return undefined;
+  if (value[0] === WITNESS_ASKED) return decodeAsked(value);
+  if (value[0] === WITNESS_GIVEN) return decodeGiven(value);
+  return undefined;
+}
 
 /** Where the server's HTTP API is: on the STUN address's host, at this scheme and port. */
 export type Service =

@@ -6,6 +6,8 @@ import { type TransactionId, encodeMessage } from '../../../shared/stun/message.
 import { type AnswerConfig, AnswerCore } from '../../../server/answer/answer-core.ts';
 import type { AnswerCounts } from '../../../server/answer/answer-counters.ts';
 import { SourceAddress } from '../../../server/answer/source-address.ts';
+import { WitnessMaker } from '../../../server/answer/witness.ts';
+import { WitnessKeys, witnessKeyOf } from '../../../server/witness/witness-keys.ts';
 
 /** A datagram on its way: from which role, to which port of the source, its bytes as hexadecimal. */
 export interface Sent {
@@ -46,6 +48,14 @@ export function createCore(family: Family = 'ipv4', more: Partial<AnswerConfig> 
 export function createOneAddressCore(family: Family = 'ipv4', more: Partial<AnswerConfig> = {}): AnswerCore {
   const [pp, pa] = ENDPOINTS[family];
   return new AnswerCore({ family, endpoints: [pp, pa, undefined, undefined], ...more });
+}
+
+/** Of a fixed key, by a clock that stands still. */
+export const WITNESS_KEY = witnessKeyOf(new Uint8Array(32).fill(7));
+export const WITNESS_TIME_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+export function createWitnessMaker(): WitnessMaker {
+  return new WitnessMaker(new WitnessKeys(WITNESS_KEY), () => WITNESS_TIME_MS);
 }
 
 export interface Arrival {

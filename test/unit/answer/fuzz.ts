@@ -12,7 +12,7 @@ import type { AnswerCounts } from '../../../server/answer/answer-counters.ts';
 import { ANSWER_KINDS, ANSWER_RULES, type AnswerKind } from '../../../server/answer/answer-rules.ts';
 import { SourceAddress } from '../../../server/answer/source-address.ts';
 import { Random } from '../../sim/random.ts';
-import { CLIENTS, ENDPOINTS } from './exchange.ts';
+import { CLIENTS, ENDPOINTS, createWitnessMaker } from './exchange.ts';
 import { HostileDatagrams } from './hostile-datagrams.ts';
 import { type Expected, type ReferenceServer, expectedAnswer } from './reference.ts';
 
@@ -97,6 +97,7 @@ function createTarget(family: Family, twoAddresses: boolean, stream: boolean): T
     family,
     endpoints: twoAddresses ? [pp, pa, ap, aa] : [pp, pa, undefined, undefined],
     service: { scheme: 'https', port: 443 },
+    witness: createWitnessMaker(),
   });
   const endpoints = [CLIENTS[family], { ...CLIENTS[family], port: 0 }, pa];
   const sources = endpoints.map((endpoint) => {

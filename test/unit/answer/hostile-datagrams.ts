@@ -68,6 +68,10 @@ export class HostileDatagrams {
     buffer.fill(0, this.length + 4, next);
     // The values that matter are short; the rest is filler.
     for (let i = this.length + 4; i < Math.min(next, this.length + 12); i++) buffer[i] = random.uint32();
+    // Most witnesses are asked for in due form: random bytes would hardly ever be.
+    if (type === ATTRIBUTE.WITNESS && length >= 8 && random.chance(0.8)) {
+      buffer.set([0, random.integer(1, 3), random.integer(0, 40)], this.length + 4);
+    }
     this.length = next;
   }
 
@@ -81,7 +85,11 @@ export class HostileDatagrams {
 
   private drawLength(type: number): number {
     const { random } = this;
-    if (type === ATTRIBUTE.PADDING || type === ATTRIBUTE.RECEIPT_REQUEST) {
+    if (
+      type === ATTRIBUTE.PADDING ||
+      type === ATTRIBUTE.RECEIPT_REQUEST ||
+      (type === ATTRIBUTE.WITNESS && random.chance(0.7))
+    ) {
       return random.chance(0.002) ? random.integer(0, 65_000) : random.integer(0, 300);
     }
     return random.chance(0.9) ? 4 : random.integer(0, 40);

@@ -86,10 +86,28 @@ export function expectedAnswer(
   }
   if (portNumber !== undefined && isOwn(portNumber)) return silence('own-endpoint');
   if (receipt) return answer('receipt', facts);
-  if (padding !== undefined && Math.min(bytes.length, 65_507) >= response + 4)
+  const witness =
+    modern &&
+    changed === 0 &&
+    port === undefined &&
+    asksForWitness(first(ATTRIBUTE.WITNESS)) &&
+    bytes.length >= response + 48;
+  if (padding !== undefined && Math.min(bytes.length, 65_507) >= response + (witness ? 48 : 0) + 4)
     return answer('padding', facts);
+  if (witness) return answer('witness', facts);
   if (port !== undefined) return answer('response-port', facts);
   return answer(changed === 0 ? 'binding' : 'change', facts);
+}
+
+/** A zero byte, purpose 1 or 2, the nonce's length, a byte, the nonce. */
+function asksForWitness(value: Uint8Array | undefined): boolean {
+  return (
+    value !== undefined &&
+    value.length >= 4 &&
+    value[0] === 0 &&
+    (value[1] === 1 || value[1] === 2) &&
+    value.length >= 4 + value[2]!
+  );
 }
 
 function responseBytes(facts: RequestFacts, twoAddresses: boolean): number {
