@@ -127,8 +127,12 @@ export function decodeActionAnswer(answer: HttpAnswer): IgdAnswer {
   const fault = elementText(answer.body, 'errorCode');
   if (fault !== undefined && /^\d{1,5}$/.test(fault)) return { kind: 'fault', code: Number(fault) };
   if (answer.status !== 200) return { kind: 'refused', error: 'malformed' };
-  const values = [...answer.body.matchAll(/<(New\w+)[^>]*>([^<]*)</g)];
-  return { kind: 'done', values: new Map(values.map(([, name, value]) => [name!, unescapeXml(value!)])) };
+  // Bounded by the next `<` throughout, so that no body takes long to search.
+  const values = [...answer.body.matchAll(/<(New\w+)(?:\s[^<>]*)?>([^<]*)</g)];
+  return {
+    kind: 'done',
+    values: new Map(values.map(([, name, value]) => [name!, unescapeXml(value!.trim())])),
+  };
 }
 
 export function errorOfFault(code: number): PortMapperError {
@@ -166,12 +170,14 @@ function encodeAction(
   };
 }
 
-/** What stands inside each element of that name, outermost and in order. */
+/** What stands inside each element of that name and of any namespace, in order. One that isn't closed ends at the next. */
 function elements(xml: string, name: string): string[] {
+  const qualified = `(?:[\\w.-]+:)?${name}`;
+  const end = new RegExp(`</${qualified}\\s*>`);
   return xml
-    .split(`<${name}>`)
+    .split(new RegExp(`<${qualified}(?:\\s[^<>]*)?>`))
     .slice(1)
-    .map((rest) => rest.split(`</${name}>`, 1)[0]!);
+    .map((rest) => rest.split(end, 1)[0]!);
 }
 
 function elementText(xml: string, name: string): string | undefined {
@@ -188,7 +194,8 @@ function unescapeXml(text: string): string {
     .replaceAll('&amp;', '&');
 }
 
+/** No device asks for a name and a password in its address. */
 function resolveUrl(text: string, base?: string): URL | undefined {
   const url = URL.parse(text, base);
-  return url?.protocol === 'http:' ? url : undefined;
+  return url?.protocol === 'http:' && url.username === '' && url.password === '' ? url : undefined;
 }
