@@ -164,8 +164,13 @@ async function tryMapping(
     await handle.remove();
     throw error;
   }
-  const removal = keep ? 'kept' : (await handle.remove()).kind === 'mapped' ? 'removed' : 'left';
+  const removal = keep ? 'kept' : isRemoved(await handle.remove()) ? 'removed' : 'left';
   return { kind: 'tried', mapped, removal, ...verified };
+}
+
+/** A router may consent, and keep the mapping for a while (RFC 6887 §15). */
+function isRemoved(answer: MapAnswer): boolean {
+  return answer.kind === 'mapped' && answer.lifetimeSeconds === 0;
 }
 
 async function verify(

@@ -35,3 +35,14 @@ export type MapAnswer =
 
 /** Both NAT-PMP and PCP are answered there (RFC 6886 §1.1, RFC 6887 §8.1). */
 export const PORT_MAPPER_PORT = 5351;
+
+/** A success, unless it has no port or no lifetime for a mapping that was asked for: nothing is mapped then. */
+export function mappedAs(
+  mapped: Omit<Extract<MapAnswer, { kind: 'mapped' }>, 'kind'>,
+  askedLifetimeSeconds: number,
+): MapAnswer {
+  const isNone = mapped.externalPort === 0 || mapped.lifetimeSeconds === 0;
+  return askedLifetimeSeconds > 0 && isNone
+    ? { kind: 'refused', error: 'malformed' }
+    : { kind: 'mapped', ...mapped };
+}

@@ -1,7 +1,7 @@
 /** NAT-PMP (RFC 6886): two bytes ask for the router's outer address, twelve for a mapping. */
 import { formatIpv4 } from '../address.ts';
 import type { PortMapperError } from '../nat/evidence.ts';
-import type { MapAnswer, MapRequest, Transport } from './mapping.ts';
+import { mappedAs, type MapAnswer, type MapRequest, type Transport } from './mapping.ts';
 
 const VERSION = 0;
 const OP_EXTERNAL_ADDRESS = 0;
@@ -56,7 +56,7 @@ export function decodeAddressAnswer(bytes: Uint8Array): NatPmpAnswer | undefined
 /** The answer to this map request, or undefined if it is none or another one's. */
 export function decodeNatPmpMapAnswer(
   bytes: Uint8Array,
-  { transport, internalPort }: MapRequest,
+  { transport, internalPort, lifetimeSeconds }: MapRequest,
 ): MapAnswer | undefined {
   const result = resultOf(bytes, OP_MAP[transport]);
   if (result === undefined) return undefined;
@@ -64,7 +64,7 @@ export function decodeNatPmpMapAnswer(
   if (bytes.length >= 10 && view.getUint16(8) !== internalPort) return undefined;
   if (typeof result === 'string') return { kind: 'refused', error: result };
   if (bytes.length < 16) return { kind: 'refused', error: 'malformed' };
-  return { kind: 'mapped', externalPort: view.getUint16(10), lifetimeSeconds: view.getUint32(12) };
+  return mappedAs({ externalPort: view.getUint16(10), lifetimeSeconds: view.getUint32(12) }, lifetimeSeconds);
 }
 
 /** `ok`, or why not; undefined for what is no NAT-PMP response to that opcode. */

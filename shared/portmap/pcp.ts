@@ -1,7 +1,7 @@
 /** PCP (RFC 6887), of which the MAP opcode is used. */
 import { formatIpv6, parseIpAddress } from '../address.ts';
 import type { PortMapperError } from '../nat/evidence.ts';
-import type { MapAnswer, MapRequest, Transport } from './mapping.ts';
+import { mappedAs, type MapAnswer, type MapRequest, type Transport } from './mapping.ts';
 
 const VERSION = 2;
 const OP_MAP = 1;
@@ -86,7 +86,8 @@ export function decodePcpMapAnswer(bytes: Uint8Array, request: PcpMapRequest): P
   const externalAddress = addressText(bytes, 44);
   const told = externalAddress === undefined ? {} : { externalAddress };
   if (error !== undefined) return { kind: 'refused', error, ...told };
-  return { kind: 'mapped', externalPort: view.getUint16(42), lifetimeSeconds: view.getUint32(4), ...told };
+  const mapped = { externalPort: view.getUint16(42), lifetimeSeconds: view.getUint32(4), ...told };
+  return mappedAs(mapped, request.lifetimeSeconds);
 }
 
 /** IPv4 addresses stand in the last 4 of 16 bytes, after ::ffff (RFC 6887 §5). */
