@@ -28,6 +28,7 @@ export interface ServerFlags {
   /** HOST[:PORT], or false for none. */
   readonly http?: string | false;
   readonly publicUrl?: string;
+  readonly witnessKeyFile?: string;
   readonly selfTest?: boolean;
 }
 
@@ -55,6 +56,8 @@ export interface ServerConfig {
   readonly http?: HttpConfig;
   /** What SERVICE names: the scheme and port of the HTTP API as clients reach it. */
   readonly service?: { readonly scheme: 'http' | 'https'; readonly port: number };
+  /** Keys that servers share; without it the server makes its own. */
+  readonly witnessKeyFile?: string;
   readonly selfTest: boolean;
 }
 
@@ -94,6 +97,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
     families,
     ...(http !== undefined && { http }),
     ...(service !== undefined && { service }),
+    ...(flags.witnessKeyFile !== undefined && { witnessKeyFile: flags.witnessKeyFile }),
     selfTest: flags.selfTest ?? true,
   };
 }

@@ -73,6 +73,10 @@ function createProgram(): Command {
       )
       .option('--no-http', 'no HTTP')
       .option('--public-url <url>', 'where clients reach the HTTP API, if not at the STUN address')
+      .option(
+        '--witness-key-file <file>',
+        'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
+      )
       .option('--no-self-test', 'start although the server might not answer itself')
       .option('--json', 'log as NDJSON')
       .version(VERSION, '-v, --version', 'print the version')

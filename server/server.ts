@@ -4,6 +4,7 @@ import { type Endpoint, formatEndpoint } from '../shared/endpoint.ts';
 import { SERVER_ROLES, SERVER_ROLE_NAMES } from '../shared/role.ts';
 import { VERSION } from '../shared/version.ts';
 import { AnswerCore } from './answer/answer-core.ts';
+import { WitnessMaker } from './answer/witness.ts';
 import type { AnswerCounts } from './answer/answer-counters.ts';
 import { bindError } from './bind-error.ts';
 import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
@@ -20,6 +21,7 @@ import type { TcpCounts } from './tcp/stun-connection.ts';
 import { openTcpLane } from './tcp/tcp-lane.ts';
 import type { SendCounts } from './udp/answer-sender.ts';
 import { openUdpLane } from './udp/udp-lane.ts';
+import { openWitnessKeys } from './witness-key-source.ts';
 
 export interface ServerOptions {
   readonly log?: Log;
@@ -52,7 +54,7 @@ interface Closable {
 
 /**
  * Starts the server; what has been opened is closed again if a part fails. Rejects with
- * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET or ERR_SELF_TEST.
+ * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET, ERR_WITNESS_KEYS or ERR_SELF_TEST.
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? SILENT_LOG;
@@ -70,13 +72,16 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     await Promise.all(open.map((part) => part.close()));
   };
   try {
+    const witnessKeys = openWitnessKeys(config.witnessKeyFile, log);
+    open.push(witnessKeys);
+    const witness = new WitnessMaker(witnessKeys.keys, Date.now);
     const http = config.http && (await openHttp(config.http, config.families, log));
     if (http !== undefined) open.push(http);
     // Where HTTP could not be had, somebody else may have that port.
     const service = config.http !== undefined && http === undefined ? undefined : config.service;
     for (const family of config.families) {
-      const udpCore = createCore(family, service);
-      const tcpCore = createCore(family, service);
+      const udpCore = createCore(family, { service, witness });
+      const tcpCore = createCore(family, { service, witness });
       const udp = await openUdpLane(family, udpCore);
       open.push(udp);
       const tcp = await openTcpLane(family, tcpCore, tcpLimits);
@@ -99,12 +104,16 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   }
 }
 
-function createCore(family: FamilyConfig, service: ServerConfig['service']): AnswerCore {
+function createCore(
+  family: FamilyConfig,
+  { service, witness }: { service: ServerConfig['service']; witness: WitnessMaker },
+): AnswerCore {
   return new AnswerCore({
     family: family.family,
     endpoints: family.advertised,
     bound: family.bound.filter((endpoint) => endpoint !== undefined),
     ...(service !== undefined && { service }),
+    witness,
   });
 }
 

@@ -70,6 +70,12 @@ export const ERROR_CATALOGUE = {
     problem: 'the router does not map the port',
     remedy: 'try another port, or see the router’s settings',
   },
+  ERR_WITNESS_KEYS: {
+    exitCode: 2,
+    problem: 'the file of witness keys cannot be used',
+    remedy:
+      'give one that this user can read, with a key of 64 hexadecimal digits a line (openssl rand -hex 32)',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',
