@@ -7,9 +7,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:dgram';
-import { familyOf, parseHostPort, type Family } from '../shared/endpoint.ts';
+import { familyOf, parseHostPort, type Family, type HostPort } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import type { Verdict } from '../shared/nat/verdict.ts';
+import type { PortMappingReport } from '../shared/report/port-mapping.ts';
 import { buildReport, type FamilyOutcome, type Report } from '../shared/report/report.ts';
 import { createClassifier } from './classify/classifier.ts';
 import { classifyFamilies, socketFamily } from './drive/classify-families.ts';
@@ -22,6 +23,7 @@ export { measureLifetime, type LifetimeOptions, type LifetimeReport } from './li
 export type { Axes } from '../shared/nat/axes.ts';
 export type { Filtering, Mapping, NatType } from '../shared/nat/behaviour.ts';
 export type { Evidence } from '../shared/nat/evidence.ts';
+export type { PortMappingReport } from '../shared/report/port-mapping.ts';
 export type { Reason, Verdict } from '../shared/nat/verdict.ts';
 export {
   isClassified,
@@ -61,6 +63,10 @@ export interface ClassifyOptions {
   readonly hairpin?: boolean;
   /** As `full`, and what becomes of two inside hosts on one port: a further address of this machine behind the same NAT. */
   readonly also?: string;
+  /** Also have the router map this UDP port of this machine, and the server try it from outside (`portMapping` in the report). */
+  readonly mapPort?: number;
+  /** Leave that mapping in the router, for two hours or as the router has it; else it is removed after the try. */
+  readonly keepMapping?: boolean;
   readonly signal?: AbortSignal;
   /** Called with what is known so far, whenever that changes. */
   readonly onProgress?: (progress: ClassifyProgress) => void;
@@ -84,6 +90,7 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
   const asked = [...(options.server === undefined ? [] : [options.server]), ...(options.servers ?? [])];
   if (asked.length === 0) throw new NatprobeError('ERR_NO_SERVER', 'server');
   const localPort = checkLocalPort(options);
+  const mappedPort = options.mapPort === undefined ? undefined : checkPort(options.mapPort, 'mapPort');
   checkTimeout(timeoutMs);
   const also = options.also === undefined ? undefined : checkOwnAddress(options.also, 'also');
   const hosts = asked.map((server) => parseHostPort(server, 'server'));
@@ -121,7 +128,30 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
   if (report === undefined) {
     throw new NatprobeError('ERR_UNREACHABLE', asked.join(', '), whyUnreachable(outcomes));
   }
-  return report;
+  if (mappedPort === undefined) return report;
+  return { ...report, portMapping: await askRouter(hosts[0]!, mappedPort, options) };
+}
+
+/** The verdict stands, whatever becomes of the mapping. Rejects only with ERR_ABORTED. */
+async function askRouter(
+  server: HostPort,
+  localPort: number,
+  { socket, keepMapping, signal }: ClassifyOptions,
+): Promise<PortMappingReport> {
+  const { mapPort } = await import('./drive/map-port.ts');
+  try {
+    const mapped = await mapPort({
+      server,
+      localPort,
+      ...(socket?.address().port === localPort && { socket }),
+      ...(keepMapping !== undefined && { keep: keepMapping }),
+      ...(signal && { signal }),
+    });
+    return { outcome: 'mapped', ...mapped };
+  } catch (error) {
+    if (!(error instanceof NatprobeError) || error.code === 'ERR_ABORTED') throw error;
+    return { outcome: 'failed', reason: { code: error.code, text: error.message } };
+  }
 }
 
 type Outcomes = Readonly<Record<Family, FamilyOutcome>>;
@@ -164,10 +194,12 @@ function checkLocalPort({ localPort, socket, families }: ClassifyOptions): numbe
     }
     return socket.address().port;
   }
-  if (localPort !== undefined && !(Number.isInteger(localPort) && localPort >= 1 && localPort <= 65535)) {
-    throw new NatprobeError('ERR_PORT', 'localPort', `got ${localPort}`);
-  }
-  return localPort;
+  return localPort === undefined ? undefined : checkPort(localPort, 'localPort');
+}
+
+function checkPort(port: number, place: string): number {
+  if (Number.isInteger(port) && port >= 1 && port <= 65535) return port;
+  throw new NatprobeError('ERR_PORT', place, `got ${port}`);
 }
 
 function checkTimeout(timeoutMs: number): void {

@@ -2,7 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { parseHostPort, parsePort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/version.ts';
-import { EXIT, EXIT_CODE_LINES } from './exit-codes.ts';
+import { EXIT } from './exit-codes.ts';
+import { helpDetails } from './help-details.ts';
 import { reportError } from './report-error.ts';
 import type { Flags, LifetimeFlags, WatchFlags } from './settings.ts';
 
@@ -37,8 +38,15 @@ export function createProgram(): Command {
     )
     .usage('[options] [command]')
     .option('--full', 'also measure what else the NAT does: ports, TCP, layers, ...')
-    .option('--hairpin', '--full, and whether inside hosts can meet by public endpoints')
-    .option('--also <address>', '--full, and two hosts on one port: a second address of ours')
+    .option('--hairpin', 'as --full, and whether inside hosts meet by public endpoints')
+    .option(
+      '--also <address>',
+      'as --full, and what two hosts on one port get; a second address of this machine',
+    )
+    .option('--map-port <port>', 'have the router map this UDP port, and try it from outside', (text) =>
+      parsePort(text, '--map-port'),
+    )
+    .option('--keep', 'leave the mapping of --map-port in the router')
     .option('-v, --verbose', 'add the four classic steps, and every send and reply')
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', helpDetails())
@@ -94,33 +102,6 @@ function addProbeOptions(command: Command): Command {
       .configureOutput({ outputError: () => undefined })
       .configureHelp({ helpWidth: 80 })
   );
-}
-
-function helpDetails(): string {
-  const codes = EXIT_CODE_LINES.map(([code, meaning]) => `  ${code}  ${meaning}`);
-  return `
-Without --server it asks the servers in NATPROBE_SERVER (separated by commas),
-else those of the configuration file, else a list of public ones that are not
-verified. That file is $XDG_CONFIG_HOME/natprobe/config.json, or else
-~/.config/natprobe/config.json; its keys are server, alt, family, localPort,
-timeout, gentle and color. Options win over the environment, that over the file.
-
-Both address families are tested at the same time unless one is chosen. Results
-go to standard output, everything else to standard error. Terminals get colour;
-NO_COLOR turns it off, FORCE_COLOR on, and --no-color wins over both.
-
-Exit codes:
-${codes.join('\n')}
-
-Examples:
-  natprobe --server stun.example.org          name the NAT
-  natprobe -s 192.0.2.1 -4 --verbose          IPv4 only, with every test shown
-  natprobe -s a.example.org -s b.example.org  two servers with one address each
-  natprobe -s 192.0.2.1 --json | jq -r .verdict.type
-  natprobe -s 192.0.2.1 --local-port 51820    from the port a tunnel will use
-  natprobe watch -s 192.0.2.1 --every 30      say when the NAT changes
-  natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives
-`;
 }
 
 function collectServer(text: string, earlier: readonly string[] = []): readonly string[] {

@@ -14,6 +14,8 @@ export interface Flags {
   readonly full?: boolean;
   readonly hairpin?: boolean;
   readonly also?: string;
+  readonly mapPort?: number;
+  readonly keep?: boolean;
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly color: boolean;
@@ -44,6 +46,8 @@ export interface Settings {
   readonly full: boolean;
   readonly hairpin: boolean;
   readonly also?: string;
+  readonly mapPort?: number;
+  readonly keepMapping: boolean;
   readonly json: boolean;
   readonly verbose: boolean;
   /** False if a flag or the file says no; else the terminal decides. */
@@ -65,6 +69,9 @@ export function settle(
   if (flags.ipv4 === true && flags.ipv6 === true) {
     throw new NatprobeError('ERR_FLAGS', '-4 and -6', 'leave both out to test both families');
   }
+  if (flags.keep === true && flags.mapPort === undefined) {
+    throw new NatprobeError('ERR_FLAGS', '--keep', 'it keeps the mapping of --map-port, and none is given');
+  }
   const chosen = chooseServers(flags, env, file, defaultServers);
   const alternate = flags.alt ?? (chosen.serversFrom === 'file' ? file.alt : undefined);
   if (flags.alt !== undefined && chosen.serversFrom === 'default list') {
@@ -82,6 +89,8 @@ export function settle(
     full: flags.full ?? false,
     hairpin: flags.hairpin ?? false,
     ...(flags.also !== undefined && { also: flags.also }),
+    ...(flags.mapPort !== undefined && { mapPort: flags.mapPort }),
+    keepMapping: flags.keep ?? false,
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
     color: flags.color && (file.color ?? true),

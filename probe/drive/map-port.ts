@@ -10,9 +10,9 @@ import {
   type PortMapperError,
   type PortMapperProtocol,
 } from '../../shared/nat/evidence.ts';
-import { PORT_MAPPER_NAMES } from '../../shared/nat/layers.ts';
 import { assessPortMapping, type PortMappingAxis } from '../../shared/nat/port-mapping.ts';
 import type { MapAnswer, Transport } from '../../shared/portmap/mapping.ts';
+import type { MappedPort, MapRefusal } from '../../shared/report/port-mapping.ts';
 import { createInquiry } from '../classify/inquiry.ts';
 import { planPortMapping, PORT_MAPPING_TIMEOUT_MS } from '../classify/inquiries/port-mapping.ts';
 import type { PortMapper } from '../classify/port-mappers/io.ts';
@@ -49,27 +49,6 @@ export interface MapPortOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface MapPortResult {
-  readonly protocol: PortMapperProtocol;
-  readonly gateway: string;
-  readonly transport: Transport;
-  readonly local: Endpoint;
-  /** As the router says. */
-  readonly external: { readonly port: number; readonly address?: string };
-  readonly lifetimeSeconds: number | 'unlimited';
-  readonly verification: PortMappingAxis;
-  /** What became of the mapping. `left`: the router did not confirm its removal; it ends with its lifetime. */
-  readonly removal: 'removed' | 'kept' | 'left';
-  /** Protocols that were tried before and did not map it. */
-  readonly refusals: readonly MapRefusal[];
-  readonly evidence: readonly Evidence[];
-}
-
-export interface MapRefusal {
-  readonly protocol: PortMapperProtocol;
-  readonly error: PortMapperError;
-}
-
 /**
  * Has the router map a port of this machine (IPv4), has the server send to it from an endpoint that
  * nothing here has contacted, and removes the mapping unless it is to be kept.
@@ -78,7 +57,7 @@ export interface MapRefusal {
  * each port of this machine: one that was there before is taken over, and goes with it. Rejects with ERR_RESOLVE,
  * ERR_UNREACHABLE, ERR_NO_PORT_MAPPER, ERR_MAPPING_REFUSED, ERR_LOCAL_PORT, ERR_ABORTED.
  */
-export async function mapPort(options: MapPortOptions): Promise<MapPortResult> {
+export async function mapPort(options: MapPortOptions): Promise<MappedPort> {
   const { signal, localPort, transport = 'udp', keep = false } = options;
   const server = await serverEndpoint(options.server);
   const local = { address: await addressTowards(server), port: localPort };
@@ -140,7 +119,7 @@ type Attempt =
   | ({
       readonly kind: 'tried';
       readonly mapped: Mapped;
-      readonly removal: MapPortResult['removal'];
+      readonly removal: MappedPort['removal'];
     } & Verified);
 
 /** Whatever happens in between, what the router may have mapped is removed, unless it was wished and kept. */
@@ -227,30 +206,5 @@ async function addressTowards(server: Endpoint): Promise<string> {
   } catch (error) {
     const detail = `no way there: ${systemErrorCode(error)}`;
     throw new NatprobeError('ERR_UNREACHABLE', formatEndpoint(server), detail, { cause: error });
-  }
-}
-
-/** In plain words: what was mapped, whether it works, what became of it. */
-export function describeMapPort(result: MapPortResult): readonly string[] {
-  const { external, local, transport, protocol, gateway, verification } = result;
-  const { address, port } = external;
-  const outside = address === undefined ? `port ${port}` : formatEndpoint({ address, port });
-  const kind = transport.toUpperCase();
-  return [
-    `${gateway} maps ${kind} ${outside} to ${formatEndpoint(local)} (${PORT_MAPPER_NAMES[protocol]})`,
-    ...verification.reasons.map(({ text }) => text),
-    describeRemoval(result),
-  ];
-}
-
-function describeRemoval({ removal, lifetimeSeconds }: MapPortResult): string {
-  const until = lifetimeSeconds === 'unlimited' ? 'until it is removed by hand' : `for ${lifetimeSeconds} s`;
-  switch (removal) {
-    case 'removed':
-      return 'the mapping is removed again';
-    case 'kept':
-      return `the mapping stays ${until}`;
-    case 'left':
-      return `the router did not confirm the removal: the mapping stays ${until}`;
   }
 }

@@ -1,6 +1,7 @@
 import { formatEndpoint, sameEndpoint, type Endpoint, type Family } from '../endpoint.ts';
 import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import type { BindingReply, Evidence } from '../nat/evidence.ts';
+import type { PortMappingReport } from './port-mapping.ts';
 import { JUDGE_VERSION, type Endpoints, type Verdict } from '../nat/verdict.ts';
 
 /** As people write them. */
@@ -19,6 +20,8 @@ export interface Report extends FamilyReport {
   /** When the run began, by this machine's clock: ISO 8601, UTC. */
   readonly startedAt: string;
   readonly judgeVersion: number;
+  /** If the router was asked to map a port. */
+  readonly portMapping?: PortMappingReport;
 }
 
 /** What else was asked for and measured; each axis is judged from its own evidence. */

@@ -23,6 +23,7 @@ import {
 } from '../nat/evidence.ts';
 import { DIAL_ORIGINS, DIAL_OUTCOMES } from '../stun/attributes/dial-back.ts';
 import type { Axes, AxisEvidence } from '../nat/axes.ts';
+import type { PortMappingReport } from './port-mapping.ts';
 import { REPORT_SCHEMA, type Report } from './report.ts';
 
 const ListOf = <Item extends TSchema>(item: Item) => Type.Immutable(Type.Array(item));
@@ -266,6 +267,14 @@ export const ReportSchema = Type.Object(
     startedAt: Type.String({ format: 'date-time' }),
     judgeVersion: Type.Integer({ minimum: 1 }),
     ...familyReport,
+    /** What the router was asked to do for this machine, which is no part of the verdict. */
+    portMapping: Type.Optional(
+      Type.Unsafe<PortMappingReport>({
+        type: 'object',
+        required: ['outcome'],
+        properties: { outcome: { enum: ['mapped', 'failed'] } },
+      }),
+    ),
   },
   { title: 'natprobe report', description: 'What natprobe measured of a NAT, and how it was judged' },
 );

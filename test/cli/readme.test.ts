@@ -1,6 +1,7 @@
 /** What the README shows runs as it stands: its examples, its commands, its files. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { REPORT_LINES } from '../../probe/cli/help-details.ts';
 import { finish, type LocalServer, ROOT, startNatprobed, startProgram } from './programs.ts';
 
 const readme = readFileSync(`${ROOT}README.md`, 'utf8');
@@ -39,6 +40,12 @@ describe('README', () => {
       }
     },
   );
+
+  it('has a row for every line of the report that the help explains', () => {
+    const rows = [...readme.matchAll(/^\| ([\w, ]+) \|/gm)].flatMap((match) => match[1]!.split(', '));
+    const labels = REPORT_LINES.flatMap(([label]) => label.split(', '));
+    expect(labels.filter((label) => !rows.includes(label))).toEqual([]);
+  });
 
   it('names only npm scripts that there are', () => {
     const named = [...readme.matchAll(/npm run ([\w:-]+)/g)].map((match) => match[1]!);

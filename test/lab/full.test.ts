@@ -1,10 +1,17 @@
 /** `natprobe --full` and `natprobe lifetime` as a person runs them, behind a kernel NAT. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { REPORT_LINES } from '../../probe/cli/help-details.ts';
 import type { LifetimeReport } from '../../probe/lifetime.ts';
 import { describeIf } from '../support/requirements.ts';
 import { openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
-import { readReport, runNatprobe, startNatprobed } from './natprobe.ts';
+import {
+  NATPROBE_COMMAND,
+  NATPROBE_ENVIRONMENT,
+  readReport,
+  runNatprobe,
+  startNatprobed,
+} from './natprobe.ts';
 import { labNat } from './nats.ts';
 
 const SERVER = SERVER_ADDRESSES.ipv4.primary;
@@ -36,6 +43,18 @@ describeIf(labMissing())('more than the verdict, behind the kernel’s NATs', ()
     });
     expect(report.axisEvidence!.tcp!.length).toBeGreaterThan(0);
     expect(report.timing.surveyMs).toBeGreaterThan(0);
+  });
+
+  it('the help explains each line of the page, which is 80 columns wide', async () => {
+    const [program, script] = NATPROBE_COMMAND;
+    const args = [script, '--full', '--hairpin', '--also', '192.168.1.3', '--server', SERVER];
+    await site.client.run('ip', ['address', 'add', '192.168.1.3/24', 'dev', 'net']);
+    const { stdout } = await site.client.run(program, args, { env: NATPROBE_ENVIRONMENT });
+    const labels = [...stdout.matchAll(/^([A-Z].{0,11}?)(?: {2,}|: )/gm)].map((match) => match[1]!);
+    const explained = REPORT_LINES.flatMap(([label]) => label.split(', '));
+    expect(labels.length).toBeGreaterThan(18);
+    expect(labels.filter((label) => !explained.includes(label))).toEqual([]);
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
   it('lifetime outlives its longest try behind the kernel’s usual 30 s', async () => {

@@ -1,7 +1,7 @@
 /** Layers and port mappers against a real miniupnpd: found in time, judged right, mapped, verified, removed. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { MapPortResult } from '../../probe/drive/map-port.ts';
+import type { MappedPort } from '../../shared/report/port-mapping.ts';
 import {
   type Evidence,
   PORT_MAPPER_PROTOCOLS,
@@ -101,7 +101,7 @@ describeIf(portMapperLabMissing())('behind one router with miniupnpd', () => {
       const options = { localPort: LOCAL_PORT + 10, externalPort: taken, protocol };
       const result = await map(home(), options);
       expect(result).toMatchObject({ verification: { value: 'reachable' }, removal: 'removed' });
-      expect((result as MapPortResult).external.port).not.toBe(taken);
+      expect((result as MappedPort).external.port).not.toBe(taken);
       expect(await home().listMappings()).toEqual(before);
     }
   });
@@ -181,7 +181,7 @@ describeIf(portMapperLabMissing())('behind a carrier’s NAT', () => {
         verification: { value: 'unreachable', public: { address: PUBLIC_ADDRESS, port: LOCAL_PORT } },
         removal: 'removed',
       });
-      expect((result as MapPortResult).verification.confidence).toBeGreaterThanOrEqual(0.999);
+      expect((result as MappedPort).verification.confidence).toBeGreaterThanOrEqual(0.999);
       expect(await home().listMappings()).toEqual([]);
     });
   });

@@ -2,20 +2,26 @@ import type { Family } from '../../../shared/endpoint.ts';
 import { classify } from '../../index.ts';
 import { isClassified, type Report } from '../../../shared/report/report.ts';
 import { EXIT } from '../exit-codes.ts';
-import { renderReport, type SurveyRows } from '../render/verdict.ts';
+import { renderReport, type Extras } from '../render/verdict.ts';
 import { renderDetails } from '../render/details.ts';
 import { showProgress } from '../render/progress.ts';
 import { decideStyle } from '../render/style.ts';
 import type { Flags, Settings } from '../settings.ts';
 import { optionsOf, prepareSettings } from './prepare.ts';
 
+/** After Ctrl-C. A resolver that doesn't answer can't be called off. */
+const INTERRUPTED_WITHIN_MS = 3000;
+
 /** `natprobe`: names the NAT, prints it, and returns the exit code. Rejects with a NatprobeError. */
 export async function classifyCommand(flags: Flags): Promise<number> {
   const settings = prepareSettings(flags);
   const progress = showProgress(process.stderr);
+  const interrupt = new AbortController();
   process.once('SIGINT', () => {
-    progress.end();
-    process.exit(EXIT.interrupted);
+    interrupt.abort();
+    // Not at once: what a router was asked to map is removed first. Another one ends it.
+    process.once('SIGINT', () => process.exit(EXIT.interrupted));
+    setTimeout(() => process.exit(EXIT.interrupted), INTERRUPTED_WITHIN_MS);
   });
   let report: Report;
   try {
@@ -24,20 +30,35 @@ export async function classifyCommand(flags: Flags): Promise<number> {
       full: settings.full,
       hairpin: settings.hairpin,
       ...(settings.also !== undefined && { also: settings.also }),
+      ...(settings.mapPort !== undefined && { mapPort: settings.mapPort }),
+      keepMapping: settings.keepMapping,
+      signal: interrupt.signal,
       onProgress: ({ family, verdict }) => progress.update(family, verdict),
     });
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    process.exit(EXIT.interrupted);
   } finally {
     progress.end();
   }
   process.stdout.write(
     settings.json ? `${JSON.stringify(report, undefined, 2)}\n` : await render(report, settings),
   );
-  return report.verdict.type === 'inconclusive' ? EXIT.inconclusive : EXIT.verdict;
+  return isAnswered(report) ? EXIT.verdict : EXIT.inconclusive;
+}
+
+/** Whether all that was asked has come to a good end; that the NAT is a hard one is no bad end. */
+function isAnswered({ verdict, portMapping }: Report): boolean {
+  if (verdict.type === 'inconclusive') return false;
+  return (
+    portMapping === undefined ||
+    (portMapping.outcome === 'mapped' && portMapping.verification.value === 'reachable')
+  );
 }
 
 async function render(report: Report, { verbose, color }: Settings): Promise<string> {
   const style = decideStyle(color, process.env, process.stdout.isTTY);
-  const summary = renderReport(report, style, await describeSurvey(report));
+  const summary = renderReport(report, style, await describeExtras(report));
   if (!verbose) return summary;
   const details = FAMILIES.flatMap((family) => {
     const part = report.families[family];
@@ -46,15 +67,20 @@ async function render(report: Report, { verbose, color }: Settings): Promise<str
   return [summary, ...details].join('\n');
 }
 
-async function describeSurvey({ families }: Report): Promise<SurveyRows> {
+/** What says it is loaded late: who only asks for the verdict doesn't wait for it. */
+async function describeExtras({ families, portMapping }: Report): Promise<Extras> {
   const surveyed = FAMILIES.flatMap((family) => {
     const part = families[family];
     return isClassified(part) && part.axes !== undefined ? [[family, part.axes] as const] : [];
   });
-  if (surveyed.length === 0) return {};
-  // Loaded late: who only asks for the verdict doesn't wait for it.
-  const { describeAxes } = await import('../../../shared/nat/axes.ts');
-  return Object.fromEntries(surveyed.map(([family, axes]) => [family, describeAxes(axes)]));
+  const { describeAxes } = surveyed.length > 0 ? await import('../../../shared/nat/axes.ts') : {};
+  const { describePortMapping } = portMapping ? await import('../render/port-mapping.ts') : {};
+  return {
+    ...(describeAxes && {
+      survey: Object.fromEntries(surveyed.map(([family, axes]) => [family, describeAxes(axes)])),
+    }),
+    ...(portMapping && describePortMapping && { portMapping: describePortMapping(portMapping) }),
+  };
 }
 
 const FAMILIES = ['ipv4', 'ipv6'] as const satisfies Family[];

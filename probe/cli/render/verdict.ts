@@ -7,17 +7,21 @@ import { describeFiltering, describeMapping, nameVerdict } from './names.ts';
 import { describePunching, describeReach } from './peers.ts';
 import type { Paint, Style } from './style.ts';
 
-/** What a survey adds, by family. */
-export type SurveyRows = Partial<Readonly<Record<Family, readonly AxisRow[]>>>;
+/** What was asked for beside the verdict, said already. */
+export interface Extras {
+  readonly survey?: Partial<Readonly<Record<Family, readonly AxisRow[]>>>;
+  readonly portMapping?: readonly string[];
+}
 
 /** The report for people; the first line is `NAT type: <plain name> (...)`. Ends with a newline. */
-export function renderReport(report: Report, style: Style, survey: SurveyRows = {}): string {
+export function renderReport(report: Report, style: Style, extras: Extras = {}): string {
   const lines = [
     `${style.bold('NAT type:')} ${colourOf(report.verdict, style)(nameVerdict(report.verdict))}`,
     '',
   ];
   for (const { label, text } of [
-    ...describeFamily(report, survey[report.family] ?? []),
+    ...describeFamily(report, extras.survey?.[report.family] ?? []),
+    ...(extras.portMapping ? [{ label: 'Port map', text: extras.portMapping.join('\n') }] : []),
     ...describeOthers(report),
   ]) {
     lines.push(...layoutRow(label, text, style.dim));
@@ -56,7 +60,8 @@ function describeFamily(
     rows.push({ label: '', text: `${listWords(server.unresolved)} did not resolve` });
   }
   const roundTrip = timing.rttMs === undefined ? '' : `, with a round trip of ${formatMs(timing.rttMs)}`;
-  rows.push({ label: 'Took', text: `${formatMs(timing.totalMs)}${roundTrip}` });
+  const rest = timing.surveyMs === undefined ? '' : `; ${formatMs(timing.surveyMs)} for the rest`;
+  rows.push({ label: 'Took', text: `${formatMs(timing.totalMs)}${roundTrip}${rest}` });
   return rows;
 }
 

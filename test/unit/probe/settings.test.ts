@@ -77,6 +77,7 @@ describe('the other settings', () => {
       gentle: false,
       full: false,
       hairpin: false,
+      keepMapping: false,
       json: false,
       verbose: false,
       color: true,
