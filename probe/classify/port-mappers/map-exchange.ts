@@ -69,7 +69,7 @@ export class MapExchange implements Machine<PortMapperInput, PortMapperAction, M
     this.#sinceStart(now);
     switch (input.kind) {
       case 'datagram': {
-        const answer = this.#decode(input.bytes);
+        const answer = this.#steps === undefined ? this.#decode(input.bytes) : undefined;
         if (answer !== undefined) this.#finish(answer);
         break;
       }

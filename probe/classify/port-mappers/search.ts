@@ -49,7 +49,7 @@ export type PortMapperSearchEvent =
   | { readonly kind: 'found'; readonly mapper: PortMapper }
   | { readonly kind: 'done'; readonly mappers: readonly PortMapper[] };
 
-/** Once the search is answered, the exchanges with the device may take until then. */
+/** While a device that has answered the search is asked, until then; else no longer than for silence. */
 export const SEARCH_LIMIT_MS = 1500;
 /** The one second that a device may wait with its answer (MX), and the way. */
 const SILENCE_LIMIT_MS = 1150;
@@ -158,7 +158,11 @@ export class PortMapperSearch implements Machine<PortMapperInput, PortMapperActi
   }
 
   #limitMs(): number {
-    return this.#steps === undefined ? SILENCE_LIMIT_MS : SEARCH_LIMIT_MS;
+    return this.#isDeviceAsked() ? SEARCH_LIMIT_MS : SILENCE_LIMIT_MS;
+  }
+
+  #isDeviceAsked(): boolean {
+    return this.#steps !== undefined && this.#open.has('upnp-igd');
   }
 
   #handleDatagram(bytes: Uint8Array, nowMs: number): void {
@@ -217,9 +221,7 @@ export class PortMapperSearch implements Machine<PortMapperInput, PortMapperActi
   }
 
   #finish(nowMs: number): void {
-    if (this.#steps !== undefined && this.#open.has('upnp-igd')) {
-      this.#add('upnp-igd', nowMs, undefined, 'silent');
-    }
+    if (this.#isDeviceAsked()) this.#add('upnp-igd', nowMs, undefined, 'silent');
     this.#done = true;
     this.#events.push({ kind: 'done', mappers: this.#mappers });
   }
