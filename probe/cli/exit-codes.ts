@@ -11,10 +11,7 @@ export const EXIT = {
 /** For --help, in order. */
 export const EXIT_CODE_LINES: readonly (readonly [code: number, meaning: string])[] = [
   [EXIT.verdict, 'a verdict (also "UDP blocked")'],
-  [
-    EXIT.inconclusive,
-    'inconclusive: it could not be told within the time, a socket failed, or --map-port did not work',
-  ],
+  [EXIT.inconclusive, 'inconclusive within the time, a socket failed, or --map-port did not work'],
   [EXIT.usage, 'usage: an option, the configuration file or the local port cannot be used'],
   [EXIT.unreachable, 'no server could be reached over UDP or TCP, or its name does not resolve'],
 ];
