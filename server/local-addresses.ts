@@ -1,6 +1,6 @@
 /** Which addresses a machine has, and which of them to serve when nobody says. Pure. */
 import { parseIpAddress } from '../shared/address.ts';
-import type { Family } from '../shared/endpoint.ts';
+import { canonicalAddress, type Family } from '../shared/endpoint.ts';
 
 /** One address of one interface, as `os.networkInterfaces()` tells. */
 export interface LocalAddress {
@@ -36,7 +36,7 @@ export function isLocalAddress(address: string, local: readonly LocalAddress[]):
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  return host === 'localhost' || host === '::1' || canonicalAddress(host)?.startsWith('127.') === true;
 }
 
 function chooseFrom(candidates: readonly LocalAddress[]): ChosenAddresses[] {

@@ -81,6 +81,71 @@ export const ERROR_CATALOGUE = {
     problem: 'the server does not answer itself',
     remedy: 'check the firewall rules of this host for its own addresses and ports',
   },
+  ERR_REQUEST: {
+    exitCode: 1,
+    problem: 'the request cannot be used',
+    remedy: 'correct it; /docs describes each request',
+  },
+  ERR_JSON: {
+    exitCode: 1,
+    problem: 'the body is no JSON document',
+    remedy: 'send one JSON object in UTF-8, nested no deeper than a report is',
+  },
+  ERR_FIELD: {
+    exitCode: 1,
+    problem: 'a field is not as the schema has it',
+    remedy: 'correct that field; /openapi.json has the schema',
+  },
+  ERR_EVIDENCE: {
+    exitCode: 1,
+    problem: 'the evidence is none that a run of natprobe leaves',
+    remedy: 'send the report as natprobe wrote it',
+  },
+  ERR_TOKEN: {
+    exitCode: 1,
+    problem: 'this is for holders of the token, or for this machine itself',
+    remedy: 'send it as `Authorization: Bearer TOKEN`',
+  },
+  ERR_NOT_FOUND: {
+    exitCode: 1,
+    problem: 'nothing is there',
+    remedy: 'check the path; /docs lists what there is',
+  },
+  ERR_NO_REPORT: {
+    exitCode: 1,
+    problem: 'there is no such report',
+    remedy: 'check the id; the report may also have been kept for as long as reports are kept here',
+  },
+  ERR_METHOD: {
+    exitCode: 1,
+    problem: 'the method does not go with that path',
+    remedy: 'use one that the Allow header names',
+  },
+  ERR_BODY_TOO_LARGE: {
+    exitCode: 1,
+    problem: 'the body is too large',
+    remedy: 'send less: a report is far smaller',
+  },
+  ERR_MEDIA_TYPE: {
+    exitCode: 1,
+    problem: 'the body is of a type that is not taken',
+    remedy: 'send it uncompressed, with `Content-Type: application/json`',
+  },
+  ERR_TOO_MANY_REQUESTS: {
+    exitCode: 1,
+    problem: 'too many requests from there',
+    remedy: 'wait for as long as the Retry-After header says',
+  },
+  ERR_INTERNAL: {
+    exitCode: 1,
+    problem: 'the server failed',
+    remedy: 'try again; its operator finds the cause in the log',
+  },
+  ERR_NOT_READY: {
+    exitCode: 1,
+    problem: 'the server cannot serve this now',
+    remedy: 'try again in a moment',
+  },
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;

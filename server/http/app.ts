@@ -1,13 +1,26 @@
 /** The HTTP side: builds the Fastify app, which tests call with inject() and the server listens with. */
-import { type FastifyError, type FastifyInstance, fastify } from 'fastify';
-import { PROBLEM_CONTENT_TYPE, problem } from './problem.ts';
+import { type FastifyInstance, fastify } from 'fastify';
+import { takeJsonBodies } from './plugins/json-body.ts';
+import { describeByOpenApi } from './plugins/openapi.ts';
+import { answerClientError, answerFrameworkError, answerWithProblems } from './plugins/problems.ts';
+import { createReaderCheck } from './plugins/readers.ts';
+import { validateBySchema } from './plugins/validation.ts';
 import { healthRoute } from './routes/health.ts';
+import { postReportRoute, type PostReportOptions } from './routes/post-report.ts';
+import { readReportsRoutes } from './routes/read-reports.ts';
 import type { Health } from './status.ts';
 
 export interface AppOptions {
   readonly health: () => Health;
+  /** Reports are taken and shown only with them. */
+  readonly reports?: ReportOptions;
   /** Told of errors that are not the client's. */
   readonly onError?: (error: Error) => void;
+}
+
+export interface ReportOptions extends PostReportOptions {
+  /** Whoever sends it may list reports from anywhere. */
+  readonly readToken?: string;
 }
 
 /** Larger bodies draw 413; a report has some hundred kilobytes at most. */
@@ -19,18 +32,20 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // A stop must not wait for idle clients.
     forceCloseConnections: true,
     requestTimeout: 10_000,
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
   });
-  app.setNotFoundHandler((request, reply) => {
-    const detail = `nothing at ${request.method} ${request.url.split('?')[0]!}`;
-    return reply.code(404).type(PROBLEM_CONTENT_TYPE).send(problem(404, detail));
+  answerWithProblems(app, options.onError);
+  takeJsonBodies(app);
+  validateBySchema(app);
+  app.register(async (routes) => {
+    // First, since it describes the routes that come after it.
+    await describeByOpenApi(routes);
+    healthRoute(routes, options.health);
+    if (options.reports !== undefined) {
+      postReportRoute(routes, options.reports);
+      readReportsRoutes(routes, options.reports.store, createReaderCheck(options.reports));
+    }
   });
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
-    const status = error.statusCode ?? 500;
-    if (status >= 500) options.onError?.(error);
-    // What went wrong inside is nobody else's business.
-    const detail = status >= 500 ? undefined : error.message;
-    return reply.code(status).type(PROBLEM_CONTENT_TYPE).send(problem(status, detail));
-  });
-  healthRoute(app, options.health);
   return app;
 }

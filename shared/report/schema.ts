@@ -29,7 +29,7 @@ import { REPORT_SCHEMA, type Report } from './report.ts';
 const ListOf = <Item extends TSchema>(item: Item) => Type.Immutable(Type.Array(item));
 const Milliseconds = Type.Number({ minimum: 0 });
 const Count = Type.Integer({ minimum: 0 });
-const FamilySchema = Type.Enum(['ipv4', 'ipv6']);
+export const FamilySchema = Type.Enum(['ipv4', 'ipv6']);
 const EndpointText = Type.String({
   pattern: '^(\\[[0-9a-f:.]+\\]|[0-9.]+):[0-9]{1,5}$',
   description: '192.0.2.1:3478, [2001:db8::1]:3478',
@@ -177,6 +177,11 @@ const KNOWN_EVIDENCE = [
   PortMapperEvidenceSchema,
 ];
 
+/** Readers ignore other kinds. */
+export const KNOWN_EVIDENCE_KINDS: ReadonlySet<string> = new Set(
+  KNOWN_EVIDENCE.map(({ properties }) => properties.kind.const),
+);
+
 /** A kind that is known has its shape; one that isn't may have any, and readers pass over it. */
 export const EvidenceSchema = Type.Unsafe<Evidence>({
   anyOf: [
@@ -187,7 +192,7 @@ export const EvidenceSchema = Type.Unsafe<Evidence>({
       properties: {
         kind: {
           type: 'string',
-          not: { enum: KNOWN_EVIDENCE.map(({ properties }) => properties.kind.const) },
+          not: { enum: [...KNOWN_EVIDENCE_KINDS] },
         },
       },
     },
@@ -276,7 +281,7 @@ export const ReportSchema = Type.Object(
       }),
     ),
   },
-  { title: 'natprobe report', description: 'What natprobe measured of a NAT, and how it was judged' },
+  { title: 'Report', description: 'What natprobe measured of a NAT, and how it was judged' },
 );
 
 type Agree<A, B> = [A, B] extends [B, A] ? true : false;

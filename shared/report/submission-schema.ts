@@ -33,7 +33,7 @@ export const WitnessesSchema = Type.Object(
 /** The body of `POST /classify`. */
 export const ReportSubmissionSchema = Type.Object(
   { ...ReportSchema.properties, witnesses: Type.Optional(WitnessesSchema) },
-  { title: 'natprobe report, posted', description: 'A report, and the witnesses of its run if it has any' },
+  { title: 'Posted report', description: 'A report, and the witnesses of its run if it has any' },
 );
 
 type Agree<A, B> = [A, B] extends [B, A] ? true : false;

@@ -50,7 +50,9 @@ it('what is not there is a problem document', async () => {
     type: 'about:blank',
     title: 'Not Found',
     status: 404,
-    detail: 'nothing at GET /nothing',
+    code: 'ERR_NOT_FOUND',
+    detail: 'nothing is there: GET /nothing',
+    remedy: 'check the path; /docs lists what there is',
   });
 });
 
@@ -74,6 +76,7 @@ it('a failure of its own is told to the log, not to the client', async () => {
   answer = () => HEALTH;
   expect(response.statusCode).toBe(500);
   expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-  expect(response.json()).toEqual({ type: 'about:blank', title: 'Internal Server Error', status: 500 });
+  expect(response.json()).toMatchObject({ title: 'Internal Server Error', code: 'ERR_INTERNAL' });
+  expect(response.body).not.toContain('secret of the house');
   expect(errors).toEqual(['secret of the house']);
 });

@@ -1,0 +1,57 @@
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import type { ReportPage, ReportStore, StoredReport } from '../../reports/report-store.ts';
+import { ProblemError, problemResponses } from '../problem.ts';
+import type { ReaderCheck } from '../plugins/readers.ts';
+import { reportFilterQuery, ReportPageSchema, StoredReportSchema } from '../report-schemas.ts';
+
+const DEFAULT_PAGE = 50;
+const MAX_PAGE = 500;
+
+const ListQuery = Type.Object({
+  ...reportFilterQuery,
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE })),
+  after: Type.Optional(Type.String({ maxLength: 200, description: 'The `next` of the page before' })),
+});
+type ListQuery = Static<typeof ListQuery>;
+
+/** GET /classify/:id for whoever knows the id, and GET /classify for those who may read them all. */
+export function readReportsRoutes(app: FastifyInstance, store: ReportStore, checkReader: ReaderCheck): void {
+  app.get<{ Params: { id: string }; Reply: StoredReport }>(
+    '/classify/:id',
+    {
+      schema: {
+        summary: 'Read a report',
+        tags: ['reports'],
+        params: Type.Object({ id: Type.String({ description: 'As POST /classify answered' }) }),
+        response: { 200: StoredReportSchema, ...problemResponses(404, 503) },
+      },
+    },
+    async (request, reply) => {
+      const stored = await store.find(request.params.id);
+      if (stored === undefined) throw new ProblemError('ERR_NO_REPORT');
+      // Who knows the id may read it; search engines and shared caches need not.
+      void reply.header('cache-control', 'private, no-cache').header('x-robots-tag', 'noindex');
+      return stored;
+    },
+  );
+  app.get<{ Querystring: ListQuery; Reply: ReportPage }>(
+    '/classify',
+    {
+      onRequest: checkReader,
+      schema: {
+        summary: 'List reports',
+        description: 'The newest first. For holders of the token, and for the server’s own machine.',
+        tags: ['reports'],
+        security: [{ token: [] }],
+        querystring: ListQuery,
+        response: { 200: ReportPageSchema, ...problemResponses(400, 401, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { limit = DEFAULT_PAGE, after, ...filter } = request.query;
+      void reply.header('cache-control', 'no-store');
+      return store.list(filter, { limit, ...(after !== undefined && { after }) });
+    },
+  );
+}
