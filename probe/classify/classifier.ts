@@ -3,6 +3,7 @@ import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { judgeObservations } from '../../shared/nat/judge.ts';
 import type { Observations } from '../../shared/nat/observations.ts';
+import type { Enclosures } from './enclosures.ts';
 import type { ClassifierAction, ClassifierEvent, ClassifierInput, ClassifierResult } from './io.ts';
 import { planClassification } from './plan.ts';
 import { Prober, type ProberOptions } from './prober.ts';
@@ -25,11 +26,18 @@ export function createClassifier(
       kind: 'progress',
       progress: judgeObservations(observations).verdict,
     }),
-    conclude: (observations, socketError) => ({ kind: 'done', result: conclude(observations, socketError) }),
+    conclude: (observations, socketError, enclosures) => ({
+      kind: 'done',
+      result: conclude(observations, socketError, enclosures),
+    }),
   });
 }
 
-function conclude(observations: Observations, socketError: string | undefined): ClassifierResult {
+function conclude(
+  observations: Observations,
+  socketError: string | undefined,
+  enclosures: Enclosures | undefined,
+): ClassifierResult {
   const { verdict, endpoints, reach, rttMs } = judgeObservations(observations);
   return {
     family: observations.run.family,
@@ -37,6 +45,7 @@ function conclude(observations: Observations, socketError: string | undefined): 
     endpoints,
     timing: { totalMs: observations.nowMs, ...(rttMs === undefined ? {} : { rttMs }) },
     evidence: structuredClone(observations.evidence),
+    ...(enclosures === undefined ? {} : { enclosures }),
   };
 
   function outcomeOf(error: string | undefined): ClassifierResult['outcome'] {

@@ -1,5 +1,5 @@
 /** The evidence of a run while it grows, and the way from a transaction id back to what it was for. */
-import type { Endpoint, Family } from '../../shared/endpoint.ts';
+import { type Endpoint, type Family, sameEndpoint } from '../../shared/endpoint.ts';
 import type {
   BindingEvidence,
   BindingReply,
@@ -71,6 +71,12 @@ export class EvidenceLog {
     }
     this.#transactions.set(transactionId, { series, send: series.sends.length });
     series.sends.push({ atMs, transactionId });
+  }
+
+  /** Where the request was sent that a reply answers, if it comes from there. */
+  answeredBy(transactionId: string, from: Endpoint): Endpoint | undefined {
+    const to = this.#transactions.get(transactionId)?.series.to;
+    return to !== undefined && sameEndpoint(to, from) ? to : undefined;
   }
 
   /**

@@ -2,12 +2,15 @@
 import type { Machine } from '../../shared/machine.ts';
 import type { Evidence } from '../../shared/nat/evidence.ts';
 import type { Observations } from '../../shared/nat/observations.ts';
+import type { Enclosures } from './enclosures.ts';
 import type { ClassifierAction, ClassifierInput, InquiryEvent } from './io.ts';
 import { type Inquiry, Prober, type ProberOptions } from './prober.ts';
 import type { Plan } from './request.ts';
 
 export interface InquiryResult {
   readonly evidence: readonly Evidence[];
+  /** What came of what was asked for besides; absent if nothing was. */
+  readonly enclosures?: Enclosures;
   /** The system's code if the first socket could not be opened: then there is next to no evidence. */
   readonly socketError?: string;
 }
@@ -30,10 +33,11 @@ export function createInquiry(options: ProberOptions, inquiry: InquiryPlan): Inq
     plan: inquiry.plan,
     ...(inquiry.bindingOf === undefined ? {} : { bindingOf: inquiry.bindingOf }),
     reportProgress: (observations) => ({ kind: 'progress', progress: inquiry.progress(observations) }),
-    conclude: (observations, socketError) => ({
+    conclude: (observations, socketError, enclosures) => ({
       kind: 'done',
       result: {
         evidence: structuredClone(observations.evidence),
+        ...(enclosures === undefined ? {} : { enclosures }),
         ...(socketError === undefined ? {} : { socketError }),
       },
     }),

@@ -1,6 +1,7 @@
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { Evidence } from '../../shared/nat/evidence.ts';
 import type { Endpoints, Verdict } from '../../shared/nat/verdict.ts';
+import type { Enclosures } from './enclosures.ts';
 
 /** What the classifier machine is told. */
 export type ClassifierInput =
@@ -11,7 +12,8 @@ export type ClassifierInput =
   /** An ICMP error, or the system's "no route", for datagrams to `to`. */
   | { kind: 'refused'; to: Endpoint; reason: 'port-unreachable' | 'unreachable' }
   | { kind: 'tcp-connected'; attempt: string }
-  | { kind: 'tcp-answered'; attempt: string }
+  /** `bytes`: the answer. */
+  | { kind: 'tcp-answered'; attempt: string; bytes: Uint8Array }
   | { kind: 'tcp-failed'; attempt: string; reason: 'refused' | 'unreachable' | 'closed' }
   /** Enough: conclude at once from what is known so far. */
   | { kind: 'stop' };
@@ -54,4 +56,6 @@ export interface ClassifierResult {
   readonly endpoints: Endpoints;
   readonly timing: { readonly totalMs: number; readonly rttMs?: number };
   readonly evidence: readonly Evidence[];
+  /** What came of what was asked for besides; absent if nothing was. */
+  readonly enclosures?: Enclosures;
 }

@@ -1,9 +1,21 @@
 /** The prober: paces a plan, puts it on the wire, and files what comes back as evidence until the plan is done. */
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
-import { SOCKET_PURPOSES, type SocketEvidence, type SocketPurpose } from '../../shared/nat/evidence.ts';
+import {
+  isPlain,
+  SOCKET_PURPOSES,
+  type SocketEvidence,
+  type SocketPurpose,
+} from '../../shared/nat/evidence.ts';
 import { type Observations, observe } from '../../shared/nat/observations.ts';
+import type { AttributeValue } from '../../shared/stun/attributes/attribute.ts';
 import { type TransactionId, transactionIdOf } from '../../shared/stun/message.ts';
+import {
+  EnclosureLog,
+  type EnclosureRequest,
+  type Enclosures,
+  encodeEnclosureRequest,
+} from './enclosures.ts';
 import { EvidenceLog } from './evidence-log.ts';
 import { chooseFreshPort, PORT_TRIES } from './fresh-ports.ts';
 import type { ClassifierAction, ClassifierInput } from './io.ts';
@@ -22,6 +34,8 @@ export interface ProberOptions {
   readonly paceMs: number;
   /** Unpredictable bytes: they are the transaction ids, which are all that keeps forged answers out. */
   readonly random: (length: number) => Uint8Array;
+  /** What the plain requests of mapping sockets ask for besides, and those over TCP but for witnesses. */
+  readonly enclosures?: EnclosureRequest;
 }
 
 /** What a prober is to find out. */
@@ -35,7 +49,11 @@ export interface Inquiry<Event> {
   /** Now and then while the run lasts. */
   readonly reportProgress: (observations: Observations) => Event;
   /** Once, at the end. `socketError` is the system's code if the first socket could not be opened. */
-  readonly conclude: (observations: Observations, socketError: string | undefined) => Event;
+  readonly conclude: (
+    observations: Observations,
+    socketError: string | undefined,
+    enclosures: Enclosures | undefined,
+  ) => Event;
 }
 
 /** What of a socket's local endpoint is wished. A port that is taken is replaced by another. */
@@ -58,10 +76,14 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   readonly #options: ProberOptions;
   readonly #inquiry: Inquiry<Event>;
   readonly #log: EvidenceLog;
+  /** Where something is asked for besides. */
+  readonly #enclosures: EnclosureLog | undefined;
   readonly #actions: ClassifierAction[] = [];
   readonly #events: Event[] = [];
   readonly #sockets = new Map<string, 'opening' | 'open' | 'failed'>();
   readonly #failedSockets = new Set<string>();
+  /** By attempt. */
+  readonly #tcpTransactions: TransactionId[] = [];
   readonly #portTries = new Map<string, number>();
   #startedAt: number | undefined;
   #slotAtMs = 0;
@@ -74,6 +96,7 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     this.#options = options;
     this.#inquiry = inquiry;
     this.#log = new EvidenceLog(options);
+    this.#enclosures = options.enclosures && new EnclosureLog();
     for (const socket of inquiry.sockets) this.#openSocket(socket);
   }
 
@@ -117,7 +140,15 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     nowMs: number,
   ): boolean {
     const decoded = decodeReply(bytes, from, nowMs);
-    if (decoded !== undefined) return this.#log.addReply(socket, decoded.transactionId, decoded.reply);
+    if (decoded !== undefined) {
+      const { transactionId, reply } = decoded;
+      if (!this.#log.addReply(socket, transactionId, reply)) return false;
+      const server = this.#log.answeredBy(transactionId, from);
+      if (reply.kind === 'response' && server !== undefined) {
+        this.#enclosures?.add(bytes, transactionId, server, reply.mapped);
+      }
+      return true;
+    }
     const requestId = decodeRequestId(bytes);
     return requestId !== undefined && this.#log.addHeardRequest(socket, requestId, from, nowMs);
   }
@@ -182,9 +213,15 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   #send(request: Request, nowMs: number): void {
     const { family } = this.#options;
     const transactionId = this.#transactionId();
-    const bytes = encodeBindingRequest(family, transactionId, request);
+    const bytes = encodeBindingRequest(family, transactionId, request, this.#enclosuresOf(request));
     this.#log.addSend(request, transactionId, nowMs);
     this.#actions.push({ kind: 'send', socket: request.socket, to: request.to, bytes });
+  }
+
+  #enclosuresOf(request: Request): AttributeValue[] {
+    const { family, enclosures } = this.#options;
+    if (enclosures === undefined || !isPlain(request) || purposeOf(request.socket) !== 'mapping') return [];
+    return encodeEnclosureRequest(family, enclosures);
   }
 
   #transactionId(): TransactionId {
@@ -247,10 +284,13 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
 
   /** One more attempt at each server. The first time the system is also asked for ICMP errors. */
   #askOverTcp(nowMs: number): void {
-    const { family, servers } = this.#options;
+    const { family, servers, enclosures } = this.#options;
+    const service = encodeEnclosureRequest(family, { service: enclosures?.service === true });
     for (const to of servers) {
-      const bytes = encodeBindingRequest(family, this.#transactionId(), {});
+      const transactionId = this.#transactionId();
+      const bytes = encodeBindingRequest(family, transactionId, {}, service);
       this.#actions.push({ kind: 'connect-tcp', attempt: String(this.#log.tcp.length), to, bytes });
+      this.#tcpTransactions.push(transactionId);
       this.#log.addTcp(to, nowMs);
     }
     if (this.#sockets.has(REFUSAL_SOCKET)) return;
@@ -267,6 +307,7 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
       this.#log.updateTcp(index, { outcome: 'connected', connectMs: sinceMs });
     else if (input.kind === 'tcp-answered') {
       this.#log.updateTcp(index, { outcome: 'answered', answerMs: sinceMs - (attempt.connectMs ?? 0) });
+      this.#enclosures?.add(input.bytes, this.#tcpTransactions[index]!, attempt.to, undefined);
     } else if (input.reason === 'refused') {
       this.#log.updateTcp(index, { outcome: 'refused', connectMs: sinceMs });
     } else if (attempt.outcome === 'pending') {
@@ -294,7 +335,7 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
     for (const [socket, state] of this.#sockets) {
       if (state !== 'failed') this.#actions.push({ kind: 'close-socket', socket });
     }
-    this.#events.push(this.#inquiry.conclude(observations, this.#socketError));
+    this.#events.push(this.#inquiry.conclude(observations, this.#socketError, this.#enclosures?.take()));
   }
 }
 

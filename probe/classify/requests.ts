@@ -29,11 +29,12 @@ import { asksForReceipt, type Request } from './request.ts';
  */
 const RECEIPT_FILLER_BYTES: Readonly<Record<Family, number>> = { ipv4: 120, ipv6: 200 };
 
-/** The bytes of `request`; one that moves its response asks for a receipt too. */
+/** The bytes of `request`; one that moves its response asks for a receipt too. `more` comes last. */
 export function encodeBindingRequest(
   family: Family,
   transactionId: TransactionId,
   request: Pick<Request, 'change' | 'responsePort' | 'paddingBytes'>,
+  more: readonly AttributeValue[] = [],
 ): Uint8Array {
   const { change, responsePort, paddingBytes } = request;
   const attributes: AttributeValue[] = [];
@@ -41,6 +42,7 @@ export function encodeBindingRequest(
   if (responsePort !== undefined) attributes.push(RESPONSE_PORT.of(responsePort));
   if (paddingBytes !== undefined) attributes.push(PADDING.of(paddingBytes));
   if (asksForReceipt(request)) attributes.push(RECEIPT_REQUEST.of(RECEIPT_FILLER_BYTES[family]));
+  attributes.push(...more);
   return encodeMessage({ class: 'request', transactionId, attributes });
 }
 

@@ -134,9 +134,9 @@ export function runProbe<Progress, Result>(
     function connectAttempt(attempt: string, to: Endpoint, bytes: Uint8Array): void {
       const giveUp = connectTcp(to, bytes, {
         onConnected: () => deliver({ kind: 'tcp-connected', attempt }),
-        onAnswered: () => {
+        onAnswered: (bytes) => {
           attempts.delete(attempt);
-          deliver({ kind: 'tcp-answered', attempt });
+          deliver({ kind: 'tcp-answered', attempt, bytes });
         },
         onFailed: (reason) => {
           attempts.delete(attempt);

@@ -8,7 +8,7 @@ export type TcpFailure = 'refused' | 'unreachable' | 'closed';
 export interface TcpHandlers {
   onConnected(): void;
   /** The first STUN response to the request. */
-  onAnswered(): void;
+  onAnswered(message: Uint8Array): void;
   onFailed(reason: TcpFailure): void;
 }
 
@@ -50,7 +50,8 @@ export function connectTcp(to: Endpoint, request: Uint8Array, handlers: TcpHandl
     framer.push(chunk);
     for (let message = framer.next(); message !== undefined; message = framer.next()) {
       if (answers(message, request)) {
-        finish(() => handlers.onAnswered());
+        const answer = message.slice();
+        finish(() => handlers.onAnswered(answer));
         return;
       }
     }

@@ -156,7 +156,7 @@ function tcpInput(attempt: string, outcome: TcpOutcome): ClassifierInput {
     case 'connected':
       return { kind: 'tcp-connected', attempt };
     case 'answered':
-      return { kind: 'tcp-answered', attempt };
+      return { kind: 'tcp-answered', attempt, bytes: outcome.bytes };
     case 'refused':
     case 'closed':
       return { kind: 'tcp-failed', attempt, reason: outcome.kind };

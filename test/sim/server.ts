@@ -1,4 +1,4 @@
-import { AnswerCore } from '../../server/answer/answer-core.ts';
+import { type AnswerConfig, AnswerCore } from '../../server/answer/answer-core.ts';
 import { SourceAddress } from '../../server/answer/source-address.ts';
 import { familyOf, type Endpoint } from '../../shared/endpoint.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_PORT } from '../../shared/default-ports.ts';
@@ -18,6 +18,8 @@ export interface SimulatedServerOptions {
   readonly links?: { readonly primary?: LinkOptions; readonly alternate?: LinkOptions };
   /** What is advertised where that is not the truth. */
   readonly advertised?: Partial<Record<ServerRole, Endpoint>>;
+  /** What it gives on request, which by default is nothing. */
+  readonly gives?: Pick<AnswerConfig, 'witness' | 'service'>;
   /** `closes`: accepts and hangs up without an answer. */
   readonly tcp?: 'answers' | 'closes' | 'refuses' | 'silent';
 }
@@ -51,6 +53,7 @@ export class SimulatedServer {
     this.core = new AnswerCore({
       family: familyOf(primary),
       endpoints: [wrong[0] ?? pp, wrong[1] ?? pa, wrong[2] ?? ap, wrong[3] ?? aa],
+      ...options.gives,
     });
     this.#sockets = SERVER_ROLES.map((role) => this.#listen(role, options.tcp ?? 'answers'));
   }

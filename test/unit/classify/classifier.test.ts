@@ -246,7 +246,7 @@ describe('the classifier', () => {
     open(machine, 'filtering', 50000, 0);
     runUntil(machine, 250);
     machine.handleInput({ kind: 'tcp-connected', attempt: '0' }, 260);
-    machine.handleInput({ kind: 'tcp-answered', attempt: '0' }, 270);
+    machine.handleInput({ kind: 'tcp-answered', attempt: '0', bytes: new Uint8Array(0) }, 270);
     const log = runUntil(machine, 1100);
     expect(log.slice(-3)).toEqual([
       [1000, 'close-socket mapping'],

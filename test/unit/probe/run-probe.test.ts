@@ -232,7 +232,7 @@ describe('TCP', () => {
     });
     expect(await attempt({ address: LOOPBACK, port: portOf(server) }, 'tcp-answered')).toEqual([
       { kind: 'tcp-connected', attempt: 'tcp' },
-      { kind: 'tcp-answered', attempt: 'tcp' },
+      { kind: 'tcp-answered', attempt: 'tcp', bytes: new Uint8Array(answer) },
     ]);
   });
 
