@@ -35,7 +35,7 @@ interface Row {
 }
 
 function describeFamily(
-  { verdict, endpoints, server, timing }: FamilyReport,
+  { verdict, endpoints, server, timing, axes }: FamilyReport,
   survey: readonly AxisRow[],
 ): Row[] {
   const rows: Row[] = [];
@@ -48,7 +48,10 @@ function describeFamily(
     rows.push({ label: 'Public', text: describePublic(endpoints.mapped, endpoints.local) });
   rows.push({ label: 'Peers', text: describeReach(verdict) });
   const punching = describePunching(verdict);
-  if (punching !== undefined) rows.push({ label: 'Punching', text: punching });
+  if (punching !== undefined) {
+    const caveat = axes?.unsolicited?.value === 'tracked' ? ` ${SEND_FIRST}` : '';
+    rows.push({ label: 'Punching', text: punching + caveat });
+  }
   for (const { label, sentences } of survey) rows.push({ label, text: sentences.join('\n') });
   rows.push({
     label: 'Confidence',
@@ -64,6 +67,10 @@ function describeFamily(
   rows.push({ label: 'Took', text: `${formatMs(timing.totalMs)}${roundTrip}${rest}` });
   return rows;
 }
+
+/** Of a NAT that tracks unsolicited packets (MEASURING.md §7). */
+const SEND_FIRST =
+  'This side has to send first, though: a packet that comes before changes its next mapping.';
 
 /** The family that the top level isn't about, in a line, unless it was left out on purpose. */
 function describeOthers(report: Report): Row[] {

@@ -117,6 +117,21 @@ describe('the verdict', () => {
     `);
   });
 
+  it('warns who punches from behind a NAT that tracks unsolicited packets', () => {
+    const plain = report(verdict('endpoint-independent', 'address-and-port-dependent'));
+    const unsolicited = {
+      value: 'tracked',
+      confidence: 1,
+      reasons: [],
+      sent: 9,
+      subjects: 3,
+      changed: 3,
+    } as const;
+    const tracked = renderReport({ ...plain, axes: { unsolicited } }, PLAIN).replace(/\s+/g, ' ');
+    expect(tracked).toContain('This side has to send first');
+    expect(renderReport(plain, PLAIN)).not.toContain('send first');
+  });
+
   const firstLines: [Mapping, Filtering, string][] = [
     ['none', 'endpoint-independent', 'open (no translation, EIF)'],
     ['none', 'address-dependent', 'symmetric firewall (no translation, ADF)'],
