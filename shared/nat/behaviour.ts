@@ -13,6 +13,23 @@ export type Mapping =
 export type Filtering =
   'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent' | 'unknown';
 
+/** The short forms of RFC 4787's terms; `fw` is a firewall that translates nothing. */
+export const MAPPING_SHORT: Readonly<Record<Mapping, string>> = {
+  none: 'fw',
+  'endpoint-independent': 'EIM',
+  'address-dependent': 'ADM',
+  'address-and-port-dependent': 'APDM',
+  dependent: 'ADM or APDM',
+  unknown: 'unknown',
+};
+
+export const FILTERING_SHORT: Readonly<Record<Filtering, string>> = {
+  'endpoint-independent': 'EIF',
+  'address-dependent': 'ADF',
+  'address-and-port-dependent': 'APDF',
+  unknown: 'unknown',
+};
+
 /** The classic names (RFC 3489 §5), and what natprobe adds to them. */
 export type NatType =
   | 'open'

@@ -1,4 +1,10 @@
-import type { Filtering, Mapping, NatType } from '../../../shared/nat/behaviour.ts';
+import {
+  type Filtering,
+  FILTERING_SHORT,
+  type Mapping,
+  MAPPING_SHORT,
+  type NatType,
+} from '../../../shared/nat/behaviour.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
 
 /** Types in plain words. */
@@ -14,29 +20,16 @@ export const TYPE_NAMES: Readonly<Record<NatType, string>> = {
   inconclusive: 'inconclusive',
 };
 
-/** The short forms of RFC 4787's terms; describeMapping and describeFiltering spell them out. */
-const MAPPING_SHORT: Readonly<Record<Mapping, string>> = {
-  none: 'no translation',
-  'endpoint-independent': 'EIM',
-  'address-dependent': 'ADM',
-  'address-and-port-dependent': 'APDM',
-  dependent: 'ADM or APDM',
-  unknown: 'mapping unknown',
-};
-
-const FILTERING_SHORT: Readonly<Record<Filtering, string>> = {
-  'endpoint-independent': 'EIF',
-  'address-dependent': 'ADF',
-  'address-and-port-dependent': 'APDF',
-  unknown: 'filtering unknown',
-};
+/** The short forms where they stand alone; describeMapping and describeFiltering spell them out. */
+const MAPPING_ALONE = { ...MAPPING_SHORT, none: 'no translation', unknown: 'mapping unknown' };
+const FILTERING_ALONE = { ...FILTERING_SHORT, unknown: 'filtering unknown' };
 
 /** `port-restricted cone (EIM, APDF)`: the type, then mapping and filtering by RFC 4787. */
 export function nameVerdict({ type, mapping, filtering }: Verdict): string {
   const terms =
     type === 'udp-blocked'
       ? 'no UDP to the server'
-      : `${MAPPING_SHORT[mapping]}, ${FILTERING_SHORT[filtering]}`;
+      : `${MAPPING_ALONE[mapping]}, ${FILTERING_ALONE[filtering]}`;
   return `${TYPE_NAMES[type]} (${terms})`;
 }
 

@@ -1,13 +1,9 @@
-import type { Filtering, Mapping } from '../../../shared/nat/behaviour.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
+import { behaviourOf } from '../../../shared/punch/behaviour.ts';
+import { type Behaviour, punchesPlainly } from '../../../shared/punch/plain.ts';
+import { possibilitiesOf } from '../../../shared/punch/possibilities.ts';
 import { listWords } from './layout.ts';
 import { TYPE_NAMES } from './names.ts';
-
-/** A NAT as a plain punch sees it. */
-export interface Behaviour {
-  readonly mapping: Mapping;
-  readonly filtering: Filtering;
-}
 
 /** Who can reach this machine without having been sent to, and what a peer needs. */
 export function describeReach({ type, mapping, filtering }: Verdict): string {
@@ -59,11 +55,13 @@ const PEERS: readonly { readonly name: string; readonly behaviour: Behaviour }[]
 /** With which kinds of peers a plain hole punch works; undefined where nothing can be said. */
 export function describePunching(verdict: Verdict): string | undefined {
   if (verdict.mapping === 'unknown') return undefined;
+  // What is certain or not matters here, and not how sure: a verdict that isn't, is said to be so elsewhere.
+  const possible = possibilitiesOf(behaviourOf(verdict));
   const works: string[] = [];
   const depends: string[] = [];
   const fails: string[] = [];
   for (const { name, behaviour } of PEERS) {
-    const outcomes = possibleBehaviours(verdict).map((own) => punchesPlainly(own, behaviour));
+    const outcomes = possible.map(({ side }) => punchesPlainly(side, behaviour));
     if (outcomes.every(Boolean)) works.push(name);
     else if (outcomes.some(Boolean)) depends.push(name);
     else fails.push(name);
@@ -74,46 +72,4 @@ export function describePunching(verdict: Verdict): string | undefined {
   if (depends.length > 0) parts.push(`perhaps with ${listWords(depends)}`);
   if (fails.length > 0) parts.push(`not with ${listWords(fails, 'or')}`);
   return `Both sides sending at once, to what the server saw, should work ${parts.join('; ')}.`;
-}
-
-/** The behaviours that a verdict with a known mapping leaves open. */
-function possibleBehaviours({ mapping, filtering }: Behaviour): Behaviour[] {
-  const mappings: Mapping[] =
-    mapping === 'dependent' ? ['address-dependent', 'address-and-port-dependent'] : [mapping];
-  const filterings: Filtering[] =
-    filtering === 'unknown'
-      ? ['endpoint-independent', 'address-dependent', 'address-and-port-dependent']
-      : [filtering];
-  return mappings.flatMap((one) => filterings.map((other) => ({ mapping: one, filtering: other })));
-}
-
-/**
- * Whether a plain punch ends with both hearing each other: both send to the endpoint that the server
- * saw of the other, and reply to whatever they hear (MEASURING.md §3). `mapping` and `filtering` must
- * be known.
- *
- * A side that maps each destination anew sends from an endpoint that the other has never sent to,
- * and its endpoint at the server lets in only the server, unless it lets in anyone.
- */
-export function punchesPlainly(a: Behaviour, b: Behaviour): boolean {
-  const aHears = hearsFirst(a, b);
-  const bHears = hearsFirst(b, a);
-  return (aHears && bHears) || (bHears && hearsReply(a, b)) || (aHears && hearsReply(b, a));
-}
-
-/** Whether the packets that `other` sends to what the server saw of `side` get in. */
-function hearsFirst(side: Behaviour, other: Behaviour): boolean {
-  if (side.filtering === 'endpoint-independent') return true;
-  if (!isSteady(side)) return false;
-  return side.filtering === 'address-dependent' || isSteady(other);
-}
-
-/** Whether `other`'s reply to what it heard of `side` gets in where that was sent from. */
-function hearsReply(side: Behaviour, other: Behaviour): boolean {
-  return side.filtering !== 'address-and-port-dependent' || isSteady(other);
-}
-
-/** Seen by every peer under the endpoint that the server saw. */
-function isSteady({ mapping }: Behaviour): boolean {
-  return mapping === 'none' || mapping === 'endpoint-independent';
 }

@@ -1,0 +1,197 @@
+/** Guessing the public port of a side that has another one for each peer: by prediction, or by birthday. */
+import type { Reason } from '../nat/verdict.ts';
+import type { PunchBehaviour } from './behaviour.ts';
+import { isMoving, punchesPlainly, type Side } from './plain.ts';
+import { chanceOfHit, chanceOfMeeting, LOW_PORT_ODDS, type PortOdds, UNKNOWN_ODDS } from './port-odds.ts';
+import type { CertainSide } from './possibilities.ts';
+import {
+  chanceOfOpening,
+  chanceOver,
+  DEFAULT_BUDGET,
+  labelOf,
+  labelsOf,
+  PLAIN_COST,
+  type PunchSide,
+  type Strategy,
+} from './strategy.ts';
+
+/** Time between two guesses, as measured (MEASURING.md §7). */
+const GUESS_PACE_MS = 1;
+
+/** What guessing takes: how many sockets the guessed side opens, how many ports the other tries. */
+interface Guessing {
+  readonly sockets: number;
+  readonly probes: number;
+}
+
+type Odds = Readonly<Record<Side, PortOdds>>;
+
+/** By prediction, with one socket a side, and by birthday, where more sockets bring more. */
+export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
+  const moving = [a, b].filter(mayMove);
+  if (moving.length === 0) return [];
+  const odds: Odds = { a: oddsOf(a.behaviour), b: oddsOf(b.behaviour) };
+  const sides = moving.map(({ side }) => odds[side]);
+  const prediction = largest(sides.map(planPrediction));
+  const meeting = moving.length === 2 ? planMeeting(odds) : 0;
+  const birthday = largest(sides.map(planBirthday));
+  const reasons = reasonsOfGuessing(a, b, moving, odds);
+  const predicted: Strategy = {
+    name: 'port-prediction',
+    probability: chanceOver(a, b, chanceBy(reckon(odds, prediction, meeting))),
+    packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meeting) + PLAIN_COST.packets,
+    timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meeting) * GUESS_PACE_MS + PLAIN_COST.timeMs,
+    reasons: [{ code: 'port-prediction', text: describePrediction(moving, prediction, meeting) }, ...reasons],
+  };
+  const drawn: Strategy = {
+    name: 'birthday',
+    probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, 0))),
+    packets: birthday.sockets + birthday.probes + PLAIN_COST.packets,
+    timeMs: Math.max(birthday.sockets, birthday.probes) * GUESS_PACE_MS + PLAIN_COST.timeMs,
+    reasons: [
+      {
+        code: 'birthday',
+        text: `${labelsOf(moving)} opens ${birthday.sockets} sockets, and up to ${birthday.probes} ports are tried until one is hit`,
+      },
+      ...reasons,
+    ],
+  };
+  return [predicted, drawn];
+}
+
+function describePrediction(moving: readonly PunchSide[], { probes }: Guessing, meeting: number): string {
+  if (moving.length === 2)
+    return `each predicts the other's next port, with up to ${meeting} packets at a time`;
+  const guesses = probes === 1 ? 'one port is tried' : `the ${probes} likeliest are tried`;
+  return `the next port of ${labelsOf(moving)} is predicted: ${guesses}`;
+}
+
+function reasonsOfGuessing(a: PunchSide, b: PunchSide, moving: readonly PunchSide[], odds: Odds): Reason[] {
+  const reasons = moving.map((side) => ({
+    code: 'ports',
+    text: `${labelOf(side)}: ${odds[side.side].text}`,
+  }));
+  if ([a, b].some(({ behaviour }) => behaviour.unsolicited === 'tracked'))
+    reasons.push({
+      code: 'low-ttl',
+      text: 'it takes low-TTL first packets, or what comes too early spoils the port that is right',
+    });
+  return reasons;
+}
+
+/** What guessing comes to, whatever both sides turn out to be. */
+interface Reckoning {
+  /** That a side's port is hit by the other. */
+  readonly hit: Readonly<Record<Side, number>>;
+  /** That both are, where each is the same for all that is sent, and where it is new for each port sent to. */
+  readonly bothKept: number;
+  readonly bothNew: number;
+}
+
+function reckon(odds: Odds, { sockets, probes }: Guessing, meeting: number): Reckoning {
+  return {
+    hit: { a: chanceOfHit(odds.a, sockets, probes), b: chanceOfHit(odds.b, sockets, probes) },
+    bothKept: chanceOfBoth(odds, meeting),
+    bothNew: chanceOfMeeting(odds.a, odds.b, meeting),
+  };
+}
+
+/** That a hole opens between two certain sides, by guessing where plain sending isn't enough. */
+function chanceBy({ hit, bothKept, bothNew }: Reckoning): (a: CertainSide, b: CertainSide) => number {
+  return (a, b) => {
+    const opening = chanceOfOpening(a, b);
+    if (punchesPlainly(a, b)) return opening;
+    const hits = [isGuessedAlone(a, b) ? hit.a : 0, isGuessedAlone(b, a) ? hit.b : 0];
+    if (hits.some((chance) => chance > 0)) return opening * (1 - (1 - hits[0]!) * (1 - hits[1]!));
+    const keepsPort = a.mapping === 'address-dependent' || b.mapping === 'address-dependent';
+    return opening * (1 - (1 - (keepsPort ? bothKept : bothNew)) ** ROUNDS_OF_BOTH);
+  };
+}
+
+/** That each hits the other's port, where these are the same for all that is sent. */
+function chanceOfBoth({ a, b }: Odds, packets: number): number {
+  return chanceOfHit(a, 1, packets) * chanceOfHit(b, 1, packets);
+}
+
+/** Where both guess: they try again from fresh sockets once. */
+const ROUNDS_OF_BOTH = 2;
+
+/**
+ * Whether a hole opens once `other` has hit the endpoint that `moving` has towards it: what hits comes
+ * from the endpoint that `moving` has sent to, or is let in from any port; and the reply to it comes
+ * from the endpoint that was hit, or is let in from any port too.
+ */
+function isGuessedAlone(moving: CertainSide, other: CertainSide): boolean {
+  if (!isMoving(moving)) return false;
+  if (!isMoving(other)) return true;
+  if (moving.filtering === 'address-and-port-dependent') return false;
+  return moving.mapping === 'address-dependent' || other.filtering !== 'address-and-port-dependent';
+}
+
+function mayMove({ possibilities }: PunchSide): boolean {
+  return possibilities.some(({ side }) => isMoving(side));
+}
+
+function oddsOf({ ports, lowPorts }: PunchBehaviour): PortOdds {
+  return lowPorts === true ? LOW_PORT_ODDS : (ports ?? UNKNOWN_ODDS);
+}
+
+/** Where so much chance is reached, or so much of what can be reached, more packets hardly add to it. */
+const ENOUGH = 0.99;
+/** More guesses than this are no prediction: 20 are enough beside ten other flows (MEASURING.md §7). */
+const MOST_PREDICTED = 128;
+
+/** One socket, and as few guesses as bring nearly all that many would. */
+function planPrediction(odds: PortOdds): Guessing {
+  const wanted = ENOUGH * chanceOfHit(odds, 1, MOST_PREDICTED);
+  return {
+    sockets: 1,
+    probes: fewest(MOST_PREDICTED, (probes) => chanceOfHit(odds, 1, probes) >= wanted),
+  };
+}
+
+/** How many packets each sends at a time where both have to guess. */
+function planMeeting(odds: Odds): number {
+  const most = Math.floor((DEFAULT_BUDGET.packets - PLAIN_COST.packets) / (2 * ROUNDS_OF_BOTH));
+  const wanted = [chanceOfMeeting(odds.a, odds.b, most), chanceOfBoth(odds, most)];
+  return fewest(
+    most,
+    (packets) =>
+      chanceOfMeeting(odds.a, odds.b, packets) >= ENOUGH * wanted[0]! &&
+      chanceOfBoth(odds, packets) >= ENOUGH * wanted[1]!,
+  );
+}
+
+/** The numbers of sockets that were tried in the kernel (MEASURING.md §3 and §7). */
+const BIRTHDAY_SOCKETS = [16, 64, 256];
+
+/** The cheapest that has ENOUGH chance, or else the most that the budget allows. */
+function planBirthday(odds: PortOdds): Guessing {
+  const plans = BIRTHDAY_SOCKETS.map((sockets) => {
+    const most = DEFAULT_BUDGET.packets - PLAIN_COST.packets - sockets;
+    return { sockets, probes: fewest(most, (probes) => chanceOfHit(odds, sockets, probes) >= ENOUGH) };
+  });
+  const enough = plans.filter(({ sockets, probes }) => chanceOfHit(odds, sockets, probes) >= ENOUGH);
+  const cost = ({ sockets, probes }: Guessing): number => sockets + probes;
+  return enough.length === 0
+    ? plans.at(-1)!
+    : enough.reduce((best, plan) => (cost(plan) < cost(best) ? plan : best));
+}
+
+/** The least number from 1 for which something holds that holds for all greater ones; `most` if there is none. */
+function fewest(most: number, isEnough: (number: number) => boolean): number {
+  let [low, high] = [1, most];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isEnough(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function largest(plans: readonly Guessing[]): Guessing {
+  return {
+    sockets: Math.max(...plans.map(({ sockets }) => sockets)),
+    probes: Math.max(...plans.map(({ probes }) => probes)),
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * A plain punch, worked out by simulating both NATs (MEASURING.md §3): both send to what the server
+ * saw of the other, and to whatever they hear, until both have heard each other or nothing new is heard.
+ */
+import type { Filtering, Mapping } from '../nat/behaviour.ts';
+
+/** A mapping and a filtering that are both known (RFC 4787 §4.1 and §5). */
+export interface Behaviour {
+  readonly mapping: Exclude<Mapping, 'dependent' | 'unknown'>;
+  readonly filtering: Exclude<Filtering, 'unknown'>;
+}
+
+export type Side = 'a' | 'b';
+
+/**
+ * One packet. `source` and `target` number the public endpoints of a side in the order in which its
+ * NAT made them: 0 is what the server saw.
+ */
+export interface PunchPacket {
+  /** From 1; all that is sent in one round crosses. */
+  readonly round: number;
+  readonly sender: Side;
+  readonly source: number;
+  readonly target: number;
+  /** Whether the receiver's NAT lets it in. */
+  readonly heard: boolean;
+}
+
+export interface PunchSimulation {
+  /** Whether both ended up hearing each other. */
+  readonly works: boolean;
+  readonly packets: readonly PunchPacket[];
+}
+
+/** Whether simple simultaneous sending, without any port prediction, ends with both hearing each other. */
+export function punchesPlainly(a: Behaviour, b: Behaviour): boolean {
+  return works(a, b, ['a', 'b']);
+}
+
+/** Whether it is enough that `caller` sends, and `called` replies: nothing has to be timed. */
+export function reachesUntimed(caller: Behaviour, called: Behaviour): boolean {
+  return works(caller, called, ['a']);
+}
+
+/** Whether peers see it under another endpoint than the server does. */
+export function isMoving({ mapping }: Behaviour): boolean {
+  return mapping === 'address-dependent' || mapping === 'address-and-port-dependent';
+}
+
+/** With one of `initiators` left out that side only replies to what it hears. */
+export function simulatePunch(
+  a: Behaviour,
+  b: Behaviour,
+  initiators: readonly Side[] = ['a', 'b'],
+): PunchSimulation {
+  const sides: Readonly<Record<Side, SimulatedSide>> = { a: new SimulatedSide(a), b: new SimulatedSide(b) };
+  for (const { nat } of Object.values(sides)) nat.send(SERVER);
+  for (const initiator of initiators) sides[initiator].targets.add(0);
+  const packets: PunchPacket[] = [];
+  for (let round = 1; ; round++) {
+    // All is sent before anything arrives.
+    const flights = SIDES.flatMap((sender) =>
+      [...sides[sender].targets].map((target) => ({
+        sender,
+        target,
+        source: sides[sender].nat.send({ address: other(sender), port: target }),
+      })),
+    );
+    let isNew = false;
+    for (const { sender, source, target } of flights) {
+      const receiver = sides[other(sender)];
+      const heard = receiver.nat.letsIn(target, { address: sender, port: source });
+      packets.push({ round, sender, source, target, heard });
+      if (!heard) continue;
+      isNew ||= !receiver.heard || !receiver.targets.has(source);
+      receiver.heard = true;
+      receiver.targets.add(source);
+    }
+    const works = sides.a.heard && sides.b.heard;
+    if (works || !isNew) return { works, packets };
+  }
+}
+
+/** What has been simulated: predictions ask for the same few hundred pairs again and again. */
+const KNOWN = new Map<string, boolean>();
+
+function works(a: Behaviour, b: Behaviour, initiators: readonly Side[]): boolean {
+  const key = [a.mapping, a.filtering, b.mapping, b.filtering, ...initiators].join();
+  const known = KNOWN.get(key) ?? simulatePunch(a, b, initiators).works;
+  KNOWN.set(key, known);
+  return known;
+}
+
+/** A public endpoint in the simulation: each side has one address. */
+interface Place {
+  readonly address: Side | 'server';
+  readonly port: number;
+}
+
+const SIDES: readonly Side[] = ['a', 'b'];
+const SERVER: Place = { address: 'server', port: 0 };
+
+function other(side: Side): Side {
+  return side === 'a' ? 'b' : 'a';
+}
+
+class SimulatedSide {
+  readonly nat: SimulatedNat;
+  /** Endpoints of the other side that this one sends to. */
+  readonly targets = new Set<number>();
+  heard = false;
+
+  constructor(behaviour: Behaviour) {
+    this.nat = new SimulatedNat(behaviour);
+  }
+}
+
+/** A NAT, or a firewall, with one socket behind it. */
+class SimulatedNat {
+  readonly #behaviour: Behaviour;
+  /** The mappings by what of the destination they depend on. */
+  readonly #mappings = new Map<string, number>();
+  /** For each mapping what it has sent to, as far as the filter looks at it. */
+  readonly #contacted: Set<string>[] = [];
+
+  constructor(behaviour: Behaviour) {
+    this.#behaviour = behaviour;
+  }
+
+  /** The public port that a packet to `to` leaves from. */
+  send(to: Place): number {
+    const { mapping, filtering } = this.#behaviour;
+    const key = scopeOf(mapping === 'none' ? 'endpoint-independent' : mapping, to);
+    const port = this.#mappings.get(key) ?? this.#contacted.push(new Set()) - 1;
+    this.#mappings.set(key, port);
+    this.#contacted[port]!.add(scopeOf(filtering, to));
+    return port;
+  }
+
+  letsIn(port: number, from: Place): boolean {
+    const { filtering } = this.#behaviour;
+    return this.#contacted[port]?.has(scopeOf(filtering, from)) === true;
+  }
+}
+
+/** What of a remote endpoint something depends on. */
+function scopeOf(dependence: Behaviour['filtering'], { address, port }: Place): string {
+  switch (dependence) {
+    case 'endpoint-independent':
+      return '';
+    case 'address-dependent':
+      return address;
+    case 'address-and-port-dependent':
+      return `${address}:${port}`;
+  }
+}

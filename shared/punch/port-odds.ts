@@ -1,0 +1,134 @@
+/**
+ * Where the next mapping of a NAT will be, boiled down to how likely it is among the n likeliest
+ * ports; and from that what guessing costs (MEASURING.md §3 and §7).
+ */
+import { FIRST_PORT, LAST_PORT, massesOf, PORT_COUNT, type Situation } from '../nat/port-law.ts';
+import { describePorts, type PortsAxis } from '../nat/ports.ts';
+
+export interface PortOdds {
+  /** How ports are picked, in a sentence for people. */
+  readonly text: string;
+  readonly value: PortsAxis['value'];
+  /** False where it is assumed. */
+  readonly measured: boolean;
+  /** One for each law that may hold; the weights sum to 1. */
+  readonly parts: readonly OddsPart[];
+}
+
+interface OddsPart {
+  readonly weight: number;
+  /** Whether each mapping is drawn anew, so that more sockets are more chances. */
+  readonly drawn: boolean;
+  /** At n - 1: that a mapping has one of the first n ports to be guessed; the last entry holds beyond. */
+  readonly within: Float64Array;
+}
+
+/** More guesses than this are made towards nobody. */
+export const MAX_GUESSES = 2048;
+
+/** From the plan to the new mapping: the start time agreed on, and what a check at the server takes before it. */
+const PLAN_LAG_MS = 200;
+
+/**
+ * The next mapping is one towards the peer, of a socket that the server has just seen. Which ports
+ * these are doesn't matter to how likely the likeliest are.
+ */
+const SITUATION: Situation = {
+  localPort: 40_000,
+  ownPort: 30_000,
+  afterMs: PLAN_LAG_MS,
+  latest: { port: 30_000, agoMs: PLAN_LAG_MS },
+};
+
+/** A NAT of which nothing is known: all ports alike, the worst case for whoever guesses. */
+export const UNKNOWN_ODDS: PortOdds = {
+  text: `how it picks ports was not measured, so each of ${PORT_COUNT} is taken for as likely`,
+  value: 'unknown',
+  measured: false,
+  parts: [{ weight: 1, drawn: true, within: uniform(PORT_COUNT) }],
+};
+
+/** netfilter's, of a local port from 600 to 1023 (MEASURING.md §7). */
+export const LOW_PORT_ODDS: PortOdds = {
+  text: 'a local port from 600 to 1023 is mapped into the same 424 ports',
+  value: 'random',
+  measured: true,
+  parts: [{ weight: 1, drawn: true, within: uniform(1023 - 600 + 1) }],
+};
+
+export function portOddsOf(axis: PortsAxis): PortOdds {
+  const laws = axis.model.newEndpoint;
+  const guesses = likeliestFirst(massesOf(laws, SITUATION));
+  return {
+    text: describePorts(axis),
+    value: axis.value,
+    measured: true,
+    parts: laws.map(({ weight, law }) => {
+      const masses = massesOf([{ weight: 1, law }], SITUATION);
+      let sum = 0;
+      const within = Float64Array.from(guesses, (port) => Math.min(1, (sum += masses[port]!)));
+      return { weight, drawn: law.kind === 'uniform' || law.kind === 'spread', within };
+    }),
+  };
+}
+
+/**
+ * That one of `sockets` mappings is among `probes` guessed ports. For ports that are drawn without
+ * putting them back; where they are counted more sockets bring nothing.
+ */
+export function chanceOfHit({ parts }: PortOdds, sockets: number, probes: number): number {
+  return parts.reduce((sum, { weight, drawn, within }) => {
+    const mass = massWithin(within, probes);
+    return sum + weight * (drawn ? 1 - chanceOfMissing(mass, probes, sockets) : mass);
+  }, 0);
+}
+
+/**
+ * That a pair of packets meets where both sides have a new mapping for each port that they send to,
+ * and `packets` are sent each way: each has to leave from just the port that the other sends to.
+ */
+export function chanceOfMeeting(a: PortOdds, b: PortOdds, packets: number): number {
+  let chance = 0;
+  for (const one of a.parts) {
+    for (const other of b.parts) {
+      const [p, q] = [one.within[0]!, other.within[0]!];
+      const meeting =
+        one.drawn && other.drawn
+          ? 1 - (1 - p * q) ** (packets * packets)
+          : one.drawn
+            ? q * (1 - (1 - p) ** packets)
+            : other.drawn
+              ? p * (1 - (1 - q) ** packets)
+              : p * q;
+      chance += one.weight * other.weight * meeting;
+    }
+  }
+  return chance;
+}
+
+function massWithin(within: Float64Array, guesses: number): number {
+  return guesses < 1 ? 0 : within[Math.min(guesses, within.length) - 1]!;
+}
+
+/** Of ports that are alike, those guessed are `probes` of probes / mass: hypergeometric. */
+function chanceOfMissing(mass: number, probes: number, sockets: number): number {
+  if (mass === 0) return 1;
+  const ports = probes / mass;
+  let missing = 1;
+  for (let drawn = 0; drawn < sockets && missing > 0; drawn++)
+    missing *= Math.max(0, 1 - probes / Math.max(1, ports - drawn));
+  return missing;
+}
+
+function uniform(ports: number): Float64Array {
+  return Float64Array.from({ length: Math.min(ports, MAX_GUESSES) }, (_, index) => (index + 1) / ports);
+}
+
+/** The MAX_GUESSES likeliest ports, of those alike the lowest. */
+function likeliestFirst(masses: Float64Array): number[] {
+  const threshold = masses.slice().sort().at(-MAX_GUESSES)!;
+  const ports: number[] = [];
+  for (let port = FIRST_PORT; port <= LAST_PORT; port++)
+    if (masses[port]! > 0 && masses[port]! >= threshold) ports.push(port);
+  return ports.sort((a, b) => masses[b]! - masses[a]!).slice(0, MAX_GUESSES);
+}

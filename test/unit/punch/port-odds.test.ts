@@ -1,0 +1,89 @@
+/** What guessing ports costs, against the figures of theory and of what was measured with netfilter. */
+import { describe, expect, it } from 'vitest';
+import {
+  chanceOfHit,
+  chanceOfMeeting,
+  LOW_PORT_ODDS,
+  portOddsOf,
+  UNKNOWN_ODDS,
+} from '../../../shared/punch/port-odds.ts';
+import { portsOf } from './reports.ts';
+
+const BLOCK = portOddsOf(
+  portsOf(
+    'block',
+    { kind: 'uniform', first: 2048, last: 3071, sameParity: false },
+    { block: { first: 2048, size: 1024 } },
+  ),
+);
+
+function sequential(mappingsPerSecond: number) {
+  const skips = { shape: mappingsPerSecond * 100, rate: 100_000 };
+  return portOddsOf(
+    portsOf('sequential', { kind: 'after-last', delta: 2, last: 9000, agoMs: 0, skips }, { delta: 2 }),
+  );
+}
+
+describe('the birthday', () => {
+  it.each([
+    [174, 0.49],
+    [512, 0.87],
+    [1024, 0.982],
+    [1750, 0.999],
+  ])('of 256 sockets among all ports and %i probes hits in a share of %d', (probes, share) => {
+    // The figures were counted with 65536 ports, and NATs leave the well-known ones out.
+    expect(Math.abs(chanceOfHit(UNKNOWN_ODDS, 256, probes) - share)).toBeLessThan(0.01);
+  });
+
+  it('of 64 sockets in a block of 1024 and 64 probes hits in 98.6 %', () => {
+    expect(chanceOfHit(BLOCK, 64, 64)).toBeCloseTo(0.986, 3);
+  });
+
+  it('is certain once every port has been tried, and not before', () => {
+    expect(chanceOfHit(BLOCK, 1, 1024)).toBeCloseTo(1, 9);
+    expect(chanceOfHit(BLOCK, 1, 1023)).toBeCloseTo(1023 / 1024, 9);
+    expect(chanceOfHit(LOW_PORT_ODDS, 1, 424)).toBe(1);
+    expect(chanceOfHit(UNKNOWN_ODDS, 1, 0)).toBe(0);
+  });
+
+  it('agrees with draws made one by one', () => {
+    // 16 of 424 ports, 40 probes: 1 - C(384, 16) / C(424, 16).
+    let missing = 1;
+    for (let drawn = 0; drawn < 16; drawn++) missing *= (384 - drawn) / (424 - drawn);
+    expect(chanceOfHit(LOW_PORT_ODDS, 16, 40)).toBeCloseTo(1 - missing, 12);
+  });
+});
+
+describe('a counted port', () => {
+  it('is the first guess where nobody else makes mappings', () => {
+    expect(chanceOfHit(sequential(0.01), 1, 1)).toBeGreaterThan(0.99);
+  });
+
+  it('takes more guesses the busier others are', () => {
+    const chances = [0.01, 5, 50].map((rate) => chanceOfHit(sequential(rate), 1, 3));
+    expect(chances).toEqual(chances.toSorted((a, b) => b - a));
+    expect(chances[2]).toBeLessThan(0.5);
+    expect(chanceOfHit(sequential(50), 1, 64)).toBeGreaterThan(0.99);
+  });
+
+  it('is not found by more sockets', () => {
+    expect(chanceOfHit(sequential(50), 256, 3)).toBe(chanceOfHit(sequential(50), 1, 3));
+  });
+});
+
+describe('packets that have to meet', () => {
+  it('do so where both sides count, mostly', () => {
+    expect(chanceOfMeeting(sequential(0.1), sequential(0.1), 1)).toBeGreaterThan(0.9);
+  });
+
+  it('do so hardly ever where both draw from all ports', () => {
+    expect(chanceOfMeeting(UNKNOWN_ODDS, UNKNOWN_ODDS, 1000)).toBeLessThan(0.001);
+  });
+
+  it('are the same the other way round', () => {
+    expect(chanceOfMeeting(BLOCK, sequential(5), 300)).toBeCloseTo(
+      chanceOfMeeting(sequential(5), BLOCK, 300),
+      12,
+    );
+  });
+});
