@@ -15,10 +15,11 @@ import { NatprobeError } from '../shared/errors.ts';
 import type { ServerRole } from '../shared/role.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
+import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress, isLoopback } from './local-addresses.ts';
 
 /** The command line's options, as typed. */
-export interface ServerFlags {
+export interface ServerFlags extends ReportFlags {
   readonly ip?: readonly string[];
   readonly altIp?: readonly string[];
   readonly port?: string;
@@ -58,6 +59,8 @@ export interface ServerConfig {
   readonly service?: { readonly scheme: 'http' | 'https'; readonly port: number };
   /** Keys that servers share; without it the server makes its own. */
   readonly witnessKeyFile?: string;
+  /** In memory if absent. */
+  readonly reports?: ReportSettings;
   readonly selfTest: boolean;
 }
 
@@ -72,7 +75,7 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
   return (role & 1) === 1 ? '--alt-port' : '--port';
 }
 
-/** Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL. */
+/** Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL, or as readReportSettings. */
 export function configureServer(flags: ServerFlags, local: readonly LocalAddress[]): ServerConfig {
   const port = flags.port === undefined ? DEFAULT_PORT : parsePort(flags.port, '--port');
   const alternatePort =
@@ -98,6 +101,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
     ...(http !== undefined && { http }),
     ...(service !== undefined && { service }),
     ...(flags.witnessKeyFile !== undefined && { witnessKeyFile: flags.witnessKeyFile }),
+    reports: readReportSettings(flags),
     selfTest: flags.selfTest ?? true,
   };
 }

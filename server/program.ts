@@ -5,6 +5,7 @@ import { VERSION } from '../shared/version.ts';
 import type { ServerFlags } from './config.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
+import { DEFAULT_ADDRESSES, DEFAULT_KEEP } from './reports/defaults.ts';
 
 export interface ProgramFlags extends ServerFlags {
   readonly json?: boolean;
@@ -76,6 +77,12 @@ function createProgram(): Command {
       .option(
         '--witness-key-file <file>',
         'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
+      )
+      .option('--data <dir>', 'where reports are kept (default: in memory, until it stops)')
+      .option('--keep <duration>', `how long reports are kept: 12h, 90d (default: ${DEFAULT_KEEP})`)
+      .option(
+        '--addresses <how-much>',
+        `what reports keep of client addresses: full, prefix (/24 and /48) or none (default: ${DEFAULT_ADDRESSES})`,
       )
       .option('--no-self-test', 'start although the server might not answer itself')
       .option('--json', 'log as NDJSON')

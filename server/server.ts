@@ -10,6 +10,7 @@ import { bindError } from './bind-error.ts';
 import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
 import type { FamilyStatus, Health } from './http/status.ts';
 import { type Log, SILENT_LOG } from './log.ts';
+import { readReportSettings } from './reports/settings.ts';
 import { testFamily } from './self-test.ts';
 import {
   ConnectionCount,
@@ -54,7 +55,7 @@ interface Closable {
 
 /**
  * Starts the server; what has been opened is closed again if a part fails. Rejects with
- * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET, ERR_WITNESS_KEYS or ERR_SELF_TEST.
+ * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET, ERR_WITNESS_KEYS, ERR_DATA or ERR_SELF_TEST.
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? SILENT_LOG;
@@ -75,7 +76,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const witnessKeys = openWitnessKeys(config.witnessKeyFile, log);
     open.push(witnessKeys);
     const witness = new WitnessMaker(witnessKeys.keys, Date.now);
-    const http = config.http && (await openHttp(config.http, config.families, log));
+    const http = config.http && (await openHttp(config.http, config, log));
     if (http !== undefined) open.push(http);
     // Where HTTP could not be had, somebody else may have that port.
     const service = config.http !== undefined && http === undefined ? undefined : config.service;
@@ -119,12 +120,16 @@ function createCore(
 
 /** Undefined if the port that nobody asked for is taken. */
 async function openHttp(
-  config: HttpConfig,
-  families: readonly FamilyConfig[],
+  { host, port, required }: HttpConfig,
+  { families, reports: settings = readReportSettings({}) }: ServerConfig,
   log: Log,
 ): Promise<(Closable & { endpoint: Endpoint }) | undefined> {
-  // Loaded late: Fastify takes longer than the rest of the start.
-  const { buildApp } = await import('./http/app.ts');
+  // Loaded late: they take longer than the rest of the start.
+  const [{ buildApp }, { openReports }] = await Promise.all([
+    import('./http/app.ts'),
+    import('./reports/open.ts'),
+  ]);
+  const reports = await openReports(settings, log);
   const startedAt = performance.now();
   const familyStatus = families.map(describeFamily);
   const app = buildApp({
@@ -136,18 +141,23 @@ async function openHttp(
     }),
     onError: (error) => log('error', `HTTP: ${error.stack ?? error.message}`),
   });
-  try {
-    await app.listen({ host: config.host, port: config.port });
-  } catch (error) {
+  const close = async (): Promise<void> => {
     await app.close();
-    const endpoint = `TCP ${formatEndpoint({ address: config.host, port: config.port })}`;
+    // The last requests have been answered, and so have their reports been kept.
+    await reports.close();
+  };
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await close();
+    const endpoint = `TCP ${formatEndpoint({ address: host, port })}`;
     const named = bindError(error, { addressFlag: '--http', portFlag: '--http', endpoint });
-    if (config.required) throw named;
+    if (required) throw named;
     log('warning', `HTTP is off: ${named.message}`);
     return undefined;
   }
   const bound = app.server.address() as AddressInfo;
-  return { endpoint: { address: bound.address, port: bound.port }, close: () => app.close() };
+  return { endpoint: { address: bound.address, port: bound.port }, close };
 }
 
 function describeFamily({ family, advertised }: FamilyConfig): FamilyStatus {

@@ -82,6 +82,36 @@ export const ERROR_CATALOGUE = {
     remedy:
       'give one that this user can read, with a key of 64 hexadecimal digits a line (openssl rand -hex 32)',
   },
+  ERR_DATA: {
+    exitCode: 2,
+    problem: 'reports cannot be kept there',
+    remedy: 'name a directory that natprobed may write to, or leave --data out to keep reports in memory',
+  },
+  ERR_DURATION: {
+    exitCode: 2,
+    problem: 'not a length of time',
+    remedy: 'write a whole number and a unit: 3600s, 90m, 12h or 90d',
+  },
+  ERR_TIME: {
+    exitCode: 2,
+    problem: 'not a point in time',
+    remedy: 'write 2026-01-31, or 2026-01-31T12:00:00Z',
+  },
+  ERR_STORE: {
+    exitCode: 1,
+    problem: 'the store of reports failed',
+    remedy: 'see the server’s log; if its disk is full, make room',
+  },
+  ERR_NONCE_USED: {
+    exitCode: 1,
+    problem: 'another report has come with this nonce',
+    remedy: 'measure again: a nonce is good for one report',
+  },
+  ERR_PAGE: {
+    exitCode: 2,
+    problem: 'not a page of this list',
+    remedy: 'leave it out to begin, then give what the page before said is next',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

@@ -10,7 +10,7 @@ export type ReportSource = 'probe' | 'browser';
 /** Whether the server's own witnesses cover the public endpoints that the evidence rests on; it means no more. */
 export type EndpointsWitnessed = true | 'partly' | false;
 
-/** A report as judged by the server, with its addresses as privacy has them: nothing here is to be hidden any more. */
+/** A report as judged by the server. The store hides its addresses as it was told to (privacy.ts). */
 export interface NewReport {
   readonly source: ReportSource;
   /** By the server's judge, from the evidence. */
@@ -77,6 +77,7 @@ export interface ReportStore {
    */
   add(report: NewReport): Promise<StoredReport>;
   find(id: string): Promise<StoredReport | undefined>;
+  /** Rejects with ERR_PAGE if `after` is nothing that a page gave; this and the next two, with ERR_TIME. */
   list(filter: ReportFilter, page: { readonly limit: number; readonly after?: string }): Promise<ReportPage>;
   summarise(filter: ReportFilter): Promise<ReportStatistics>;
   /** Every report, the oldest first, without holding them all in memory. */

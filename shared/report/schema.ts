@@ -164,7 +164,8 @@ export const PortMapperEvidenceSchema = Type.Object({
   error: Type.Optional(Type.Enum([...PORT_MAPPER_ERRORS])),
 });
 
-const KNOWN_EVIDENCE = [
+/** The kinds that this version knows; fields that they do not name are nobody’s. */
+export const KNOWN_EVIDENCE = [
   RunEvidenceSchema,
   SocketEvidenceSchema,
   BindingEvidenceSchema,
