@@ -55,9 +55,9 @@ export const SEARCH_LIMIT_MS = 1500;
 const SILENCE_LIMIT_MS = 1150;
 /**
  * Questions for the two datagram protocols, at no less than RFC 6886 §3.1 wants between them. At 10 %
- * loss each way the four are lost once in 770 times.
+ * loss each way the five are lost once in 4000 times.
  */
-const ASK_AT_MS = [0, 250, 500, 900] as const;
+const ASK_AT_MS = [0, 250, 500, 750, 1000] as const;
 /** A multicast is easily lost on Wi-Fi: what isn't answered by then is asked once more. */
 const SEARCH_AGAIN_MS = 100;
 
