@@ -2,7 +2,9 @@
 import type { FragmentsAxis } from '../../shared/nat/fragments.ts';
 import type { HairpinAxis } from '../../shared/nat/hairpin.ts';
 import type { InboundRefresh } from '../../shared/nat/lifetime.ts';
-import { labNat, type Gateway, type LabNat } from './nats.ts';
+import type { ManglingAxis } from '../../shared/nat/mangling.ts';
+import type { UnsolicitedAxis } from '../../shared/nat/unsolicited.ts';
+import { labNat, type LabNat } from './nats.ts';
 
 export interface LabLifetimeNat {
   readonly nat: LabNat;
@@ -24,25 +26,40 @@ export interface LabFragmentsNat {
   readonly fragments: FragmentsAxis['value'];
 }
 
+export interface LabUnsolicitedNat {
+  readonly nat: LabNat;
+  readonly unsolicited: UnsolicitedAxis['value'];
+  /** Why it can't be told. */
+  readonly because?: string;
+}
+
+export interface LabManglingNat {
+  readonly nat: LabNat;
+  readonly mangling: ManglingAxis['value'];
+}
+
 /** The client's address, and the gateway's beside it, behind one layer of NAT. */
 const CLIENT = '192.168.1.2';
 const GATEWAY = '192.168.1.1';
 
 export const HAIRPIN_ADDRESSES = { own: CLIENT, gateway: GATEWAY } as const;
 
+/** Shell: sets `wan` to the gateway's first outer address. */
+export const OUTER_ADDRESS = `
+wan=$(ip -4 -o address show dev wan | sed -n '1s/.*inet \\([0-9.]*\\).*/\\1/p')
+`;
+
 /** A NAT whose flows conntrack forgets after so many seconds, also in IPv6, whose firewall it is. */
 export function conntrackLifetimeNat(base: string, briefS: number, streamS: number): LabLifetimeNat {
   return {
-    nat: changed(
+    nat: changedNat(
       `${base}-${briefS}-${streamS}`,
       base,
       `${base}; conntrack’s timeouts ${briefS} and ${streamS} s`,
-      {
-        setup: `
+      `
 echo ${briefS} >/proc/sys/net/netfilter/nf_conntrack_udp_timeout
 echo ${streamS} >/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream
 `,
-      },
     ),
     briefMs: briefS * 1000,
     streamMs: streamS * 1000,
@@ -74,6 +91,48 @@ export const LAB_FRAGMENTS_NATS: readonly LabFragmentsNat[] = [
   fragmentsNat('fragments-blocked-inbound', 'wan', 'blocked-inbound'),
 ];
 
+export const LAB_UNSOLICITED_NATS: readonly LabUnsolicitedNat[] = [
+  { nat: labNat('port-restricted-cone'), unsolicited: 'dropped' },
+  { nat: labNat('linux-router'), unsolicited: 'tracked' },
+  // The error goes to the server's sockets, which don't hear of it.
+  { nat: labNat('rejecting'), unsolicited: 'dropped' },
+  { nat: labNat('restricted-cone'), unsolicited: 'dropped' },
+  { nat: labNat('double-nat'), unsolicited: 'dropped' },
+  { nat: labNat('firewall'), unsolicited: 'dropped' },
+  { nat: labNat('full-cone'), unsolicited: 'unknown', because: 'unsolicited-admitted' },
+  { nat: labNat('symmetric-random'), unsolicited: 'unknown', because: 'unsolicited-dependent' },
+];
+
+export const LAB_MANGLING_NATS: readonly LabManglingNat[] = [
+  { nat: labNat('port-restricted-cone'), mangling: 'none' },
+  {
+    nat: changedNat(
+      'payload-rewriting',
+      'port-restricted-cone',
+      'port-restricted-cone; MAPPED-ADDRESS is set to the client’s own',
+      manglingRules(),
+    ),
+    mangling: 'rewritten',
+  },
+];
+
+/**
+ * Where the first attribute is a MAPPED-ADDRESS of eight bytes, behind the headers of UDP and STUN, its
+ * address is replaced. Raw bytes have no checksum that nft would mend, and IPv4 can do without.
+ */
+function manglingRules(): string {
+  return `
+nft -f - <<END
+table ip payload {
+  chain inbound {
+    type filter hook forward priority filter + 10;
+    iifname "wan" meta l4proto udp @th,224,32 0x00010008 udp checksum set 0 @th,288,32 set 0xc0a80102
+  }
+}
+END
+`;
+}
+
 /** By dnat alone: netfilter has no filter between inside hosts, and the outer port is the inner one. */
 function hairpinNat(
   name: string,
@@ -83,9 +142,11 @@ function hairpinNat(
 ): LabHairpinNat {
   const translation = source === undefined ? '' : `oifname "lan" ct status dnat ${source}`;
   return {
-    nat: changed(name, 'port-restricted-cone', `port-restricted-cone; dnat from inside; ${what}`, {
-      setup: `
-wan=$(ip -4 -o address show dev wan | sed 's/.*inet \\([0-9.]*\\).*/\\1/')
+    nat: changedNat(
+      name,
+      'port-restricted-cone',
+      `port-restricted-cone; dnat from inside; ${what}`,
+      `${OUTER_ADDRESS}
 nft -f - <<END
 table ip hairpin {
   chain back { type nat hook prerouting priority dstnat; iifname "lan" ip daddr $wan meta l4proto udp dnat to ${CLIENT}; }
@@ -93,7 +154,7 @@ table ip hairpin {
 }
 END
 `,
-    }),
+    ),
     hairpin: seenAs === 'own' ? 'untranslated' : 'translated',
     seenAs,
   };
@@ -102,8 +163,11 @@ END
 /** Fragments from that side are dropped before conntrack puts them together (priority -400). */
 function fragmentsNat(name: string, from: 'lan' | 'wan', fragments: FragmentsAxis['value']): LabFragmentsNat {
   return {
-    nat: changed(name, 'port-restricted-cone', `port-restricted-cone; fragments from ${from} dropped`, {
-      setup: `
+    nat: changedNat(
+      name,
+      'port-restricted-cone',
+      `port-restricted-cone; fragments from ${from} dropped`,
+      `
 nft -f - <<END
 table inet fragments {
   chain early {
@@ -114,12 +178,13 @@ table inet fragments {
 }
 END
 `,
-    }),
+    ),
     fragments,
   };
 }
 
-function changed(name: string, base: string, madeOf: string, change: Pick<Gateway, 'setup'>): LabNat {
+/** A NAT of the lab whose gateways run further shell commands. */
+export function changedNat(name: string, base: string, madeOf: string, setup: string): LabNat {
   const nat = labNat(base);
-  return { ...nat, name, madeOf, layers: nat.layers.map((layer) => ({ ...layer, ...change })) };
+  return { ...nat, name, madeOf, layers: nat.layers.map((layer) => ({ ...layer, setup })) };
 }
