@@ -95,12 +95,12 @@ const NAT_PMP = datagram(NAT_PMP_ADDRESS_ANSWER);
 const REFUSED: PortMapperInput = { kind: 'refused' };
 
 describe('where nobody answers', () => {
-  it('asks in all three ways at once, again at widening intervals, and is done after 1.15 s', () => {
+  it('asks in all three ways at once, again each quarter of a second, and is done after 1.15 s', () => {
     const silence = search();
     expect(silence.actions).toEqual([
       ...at(0, ASK_NAT_PMP, ASK_PCP, ...SEARCH),
       ...at(100, ...SEARCH),
-      ...[250, 500, 900].flatMap((ms) => at(ms, ASK_NAT_PMP, ASK_PCP)),
+      ...[250, 500, 750, 1000].flatMap((ms) => at(ms, ASK_NAT_PMP, ASK_PCP)),
     ]);
     expect(silence.events).toEqual([{ atMs: SILENCE_LIMIT_MS, event: { kind: 'done', mappers: [] } }]);
     expect(silence.endedMs).toBe(SILENCE_LIMIT_MS);
@@ -116,7 +116,7 @@ describe('where nobody answers', () => {
     const local = '2001:db8::2';
     const ask = `send ${toHex(encodePcpMapRequest(pcpQuestion(local, NONCE)))}`;
     const six = { gateway: 'fe80::1', local };
-    expect(search([], six).actions).toEqual([0, 250, 500, 900].map((ms) => `${ms} ${ask}`));
+    expect(search([], six).actions).toEqual([0, 250, 500, 750, 1000].map((ms) => `${ms} ${ask}`));
     const refused = search([[7, REFUSED]], six);
     expect([refused.actions, doneMs(refused)]).toEqual([at(0, ask), 7]);
   });
@@ -161,13 +161,13 @@ describe('a router that speaks all three', () => {
     ]);
   });
 
-  it('is found by its answer to the fourth question', () => {
+  it('is found by its answer to the last question', () => {
     const late = search([
-      [910, NAT_PMP],
-      [911, pcpTo()],
+      [1010, NAT_PMP],
+      [1011, pcpTo()],
     ]);
-    expect(late.actions.filter((line) => line.endsWith(ASK_NAT_PMP))).toHaveLength(4);
-    expect(found(late).map(({ latencyMs }) => latencyMs)).toEqual([910, 911]);
+    expect(late.actions.filter((line) => line.endsWith(ASK_NAT_PMP))).toHaveLength(5);
+    expect(found(late).map(({ latencyMs }) => latencyMs)).toEqual([1010, 1011]);
     expect(doneMs(late)).toBe(SILENCE_LIMIT_MS);
   });
 
@@ -175,7 +175,7 @@ describe('a router that speaks all three', () => {
     const half = search([[10, NAT_PMP]]);
     expect(half.actions.slice(4)).toEqual([
       ...at(100, ...SEARCH),
-      ...[250, 500, 900].map((ms) => `${ms} ${ASK_PCP}`),
+      ...[250, 500, 750, 1000].map((ms) => `${ms} ${ASK_PCP}`),
     ]);
   });
 
@@ -243,7 +243,7 @@ describe('a datagram', () => {
   ])('of %s ends that question, finds nothing, and leaves the other', (_what, hex, goesOn) => {
     const other = search([[12, datagram(fromHex(hex))]]);
     expect(found(other)).toEqual([]);
-    expect(other.actions.slice(6)).toEqual([250, 500, 900].map((ms) => `${ms} ${goesOn}`));
+    expect(other.actions.slice(6)).toEqual([250, 500, 750, 1000].map((ms) => `${ms} ${goesOn}`));
   });
 
   it.each([
