@@ -1,7 +1,6 @@
 /** Where this machine sends what goes to an address, as each system prints its routes. */
-import { IPv4, IPv4CidrRange, IPv6, IPv6CidrRange } from 'ip-num';
-import { formatIpv4, formatIpv6 } from '../../shared/address.ts';
-import { canonicalAddress, type Family } from '../../shared/endpoint.ts';
+import { formatIpv4, formatIpv6, parseIpAddress } from '../../shared/address.ts';
+import { canonicalAddress } from '../../shared/endpoint.ts';
 
 export interface Route {
   readonly destination: string;
@@ -32,10 +31,12 @@ export function parseLinuxIpv4Routes(text: string, littleEndian: boolean): Route
     if (name === undefined || mask === undefined || !/^[0-9A-F]{8}$/.test(destination ?? '')) return [];
     const bits = Number.parseInt(flags!, 16);
     if ((bits & RTF_UP) === 0 || (bits & RTF_REJECT) !== 0) return [];
+    // A router that has an IPv6 address (RFC 5549) stands there as zero.
+    const isRouted = (bits & RTF_GATEWAY) !== 0 && gateway !== '00000000';
     return {
       destination: ipv4OfHex(destination!, littleEndian),
       prefixLength: prefixLengthOf(ipv4OfHex(mask, littleEndian)),
-      ...((bits & RTF_GATEWAY) === 0 ? {} : { gateway: ipv4OfHex(gateway!, littleEndian) }),
+      ...(isRouted ? { gateway: ipv4OfHex(gateway!, littleEndian) } : {}),
       interface: name,
       metric: Number(metric),
     };
@@ -65,8 +66,9 @@ export function parseRouteGet(text: string, address: string): Route[] {
     new RegExp(`^\\s*${name}:\\s*(\\S+)`, 'm').exec(text)?.[1];
   const name = field('interface');
   if (name === undefined) return [];
-  // `link#4` and hardware addresses stand for "no router".
-  const gateway = canonicalAddress(field('gateway')?.replace(/%.*$/, '') ?? '');
+  // Without a router it is `link#4`, a hardware address, or on some an address of this machine itself.
+  const isRouted = /[<,]GATEWAY[,>]/.test(field('flags') ?? '');
+  const gateway = isRouted ? canonicalAddress(field('gateway')?.replace(/%.*$/, '') ?? '') : undefined;
   return [
     {
       destination: address,
@@ -78,19 +80,25 @@ export function parseRouteGet(text: string, address: string): Route[] {
   ];
 }
 
-/** Reads the active IPv4 routes that `route print -4` (or `netstat -rn`) prints on Windows. */
+/**
+ * Reads the active IPv4 routes that `route print -4` (or `netstat -rn`) prints on Windows. Where there
+ * is no router, its column has words of the system's language: `On-link`, `Auf Verbindung`.
+ */
 export function parseWindowsRoutes(text: string): Route[] {
   return text.split(/\r?\n/).flatMap((line) => {
-    const [destination, mask, gateway, through, metric, ...more] = line.trim().split(/\s+/);
+    const [destination, mask, ...rest] = line.trim().split(/\s+/);
+    const [gateway, ...more] = rest.slice(0, -2);
+    const [through, metric] = rest.slice(-2);
     const isRoute =
       [destination, mask, through].every((word) => isIpv4(word)) &&
       /^\d+$/.test(metric ?? '') &&
-      more.length === 0;
+      // Persistent routes, which are listed again below, have no interface.
+      gateway !== undefined;
     if (!isRoute) return [];
     return {
       destination: destination!,
       prefixLength: prefixLengthOf(mask!),
-      ...(isIpv4(gateway) ? { gateway: gateway! } : {}),
+      ...(isIpv4(gateway) && more.length === 0 ? { gateway } : {}),
       interface: through!,
       metric: Number(metric),
     };
@@ -98,12 +106,12 @@ export function parseWindowsRoutes(text: string): Route[] {
 }
 
 function contains({ destination, prefixLength }: Route, address: string): boolean {
-  const family: Family = address.includes(':') ? 'ipv6' : 'ipv4';
-  if (destination.includes(':') !== (family === 'ipv6')) return false;
-  const cidr = `${destination}/${prefixLength}`;
-  return family === 'ipv4'
-    ? IPv4CidrRange.fromCidr(cidr).contains(IPv4.fromString(address))
-    : IPv6CidrRange.fromCidr(cidr).contains(IPv6.fromString(address));
+  const [network, host] = [parseIpAddress(destination), parseIpAddress(address)];
+  if (network === undefined || host === undefined || network.length !== host.length) return false;
+  return network.every((byte, index) => {
+    const bits = Math.min(8, Math.max(0, prefixLength - 8 * index));
+    return (byte ^ host[index]!) >> (8 - bits) === 0;
+  });
 }
 
 function isIpv4(text: string | undefined): boolean {
