@@ -25,8 +25,12 @@ export function isTunnel(kind: InterfaceKind): boolean {
 
 /** Names that programs give on purpose. They tell more than the type, which is the same for many of them. */
 const NAMES: readonly (readonly [RegExp, InterfaceKind])[] = [
-  // WireGuard as VPN providers name it, Tailscale, ZeroTier, NetBird, Cloudflare WARP, OpenConnect, Nebula, IPsec.
-  [/^(wg|tailscale|zt|wt\d|nordlynx|nordtun|proton|mullvad|CloudflareWARP|vpn|nebula|ipsec)/, 'vpn'],
+  // WireGuard as VPN providers name it, Tailscale, ZeroTier, NetBird, Cloudflare WARP, OpenConnect, Nebula, IPsec:
+  // on Windows with a capital.
+  [
+    /^(wg|tailscale|zt|zerotier|wt\d|nordlynx|nordtun|proton|mullvad|CloudflareWARP|vpn|openvpn|nebula|ipsec)/i,
+    'vpn',
+  ],
   [/^(docker|veth|cni|flannel|cali|cilium|lxc|lxdbr|podman|nerdctl|br-[0-9a-f]{12}$)/, 'container'],
   [/^(virbr|vnet|vmnet|vboxnet|vEthernet|fwbr|fwpr|fwln|bridge1\d\d$)/, 'virtual-machine'],
 ];
