@@ -170,8 +170,11 @@ async function startMiniupnpd(router: Namespace, folder: string, { speaks }: Hom
   const child = router.spawn('miniupnpd', ['-d', '-f', config, '-P', join(folder, 'pid')], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const isListening = speaks.upnp ? 'HTTP listening on port' : 'Listening for NAT-PMP/PCP traffic';
-  await serverOf(child, 'miniupnpd', (log) => log.includes(isListening));
+  const signs = [
+    ...(speaks.upnp ? ['HTTP listening on port'] : []),
+    ...(speaks.natPmpAndPcp ? ['Listening for NAT-PMP/PCP traffic'] : []),
+  ];
+  await serverOf(child, 'miniupnpd', (log) => signs.every((sign) => log.includes(sign)));
 }
 
 function lossScript(percent: number): string {
