@@ -5,7 +5,8 @@ const MAX_BODY_BYTES = 65_536;
 
 /**
  * One request to a device of the local network, from the local address `from`. Follows no redirect
- * and no proxy. Resolves with `failed` if no complete answer comes within `timeoutMs`, or on abort.
+ * and no proxy. Resolves with `failed` if no complete answer comes within `timeoutMs`, on abort, and for a
+ * URL that can't be asked.
  */
 export async function exchangeHttp(
   { method, url, headers, body }: HttpRequest,
@@ -15,9 +16,8 @@ export async function exchangeHttp(
 ): Promise<HttpAnswer> {
   // Most runs need no HTTP.
   const { request } = await import('node:http');
-  return new Promise((resolve) => {
+  const answer = new Promise<HttpAnswer>((resolve, reject) => {
     const limit = AbortSignal.timeout(timeoutMs);
-    const fail = (): void => resolve({ kind: 'failed' });
     const sent = request(
       url,
       {
@@ -35,7 +35,7 @@ export async function exchangeHttp(
           if (length > MAX_BODY_BYTES) response.destroy(new Error('too long'));
           else chunks.push(chunk);
         });
-        response.on('error', fail);
+        response.on('error', reject);
         response.on('end', () => {
           resolve({
             kind: 'answered',
@@ -45,7 +45,13 @@ export async function exchangeHttp(
         });
       },
     );
-    sent.on('error', fail);
+    sent.on('error', reject);
+    // Nobody asked for another protocol. Without a listener such an answer ends in nothing.
+    sent.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      reject(new Error('another protocol'));
+    });
     sent.end(body);
   });
+  return answer.catch(() => ({ kind: 'failed' }));
 }
