@@ -9,9 +9,7 @@ import {
   type NatType,
   natTypeOf,
 } from '../nat/behaviour.ts';
-import type { Axes } from '../nat/axes.ts';
 import type { HairpinAxis } from '../nat/hairpin.ts';
-import type { PortsAxis } from '../nat/ports.ts';
 import type { UnsolicitedAxis } from '../nat/unsolicited.ts';
 import { type FamilyReport, isClassified, type Report } from '../report/report.ts';
 import { type PortOdds, portOddsOf } from './port-odds.ts';
@@ -136,19 +134,12 @@ function nameOf(mapping: Mapping, filtering: Filtering): string {
   return `${MAPPING_SHORT[mapping]}/${FILTERING_SHORT[filtering]}`;
 }
 
-/** Those axes that a punch depends on, where a report has them. */
-interface PunchAxes extends Axes {
-  readonly ports?: PortsAxis;
-  readonly unsolicited?: UnsolicitedAxis;
-  readonly hairpin?: HairpinAxis;
-}
-
 function behaviourOfFamily(
   family: Family,
   { verdict, endpoints, axes = {} }: FamilyReport,
   pseudonymous: boolean,
 ): PunchBehaviour {
-  const { ports, unsolicited, hairpin }: PunchAxes = axes;
+  const { ports, unsolicited, hairpin } = axes;
   const { local, mapped } = pseudonymous ? {} : endpoints;
   const isSteady = verdict.mapping === 'none' || verdict.mapping === 'endpoint-independent';
   return {

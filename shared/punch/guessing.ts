@@ -1,7 +1,7 @@
 /** Guessing the public port of a side that has another one for each peer: by prediction, or by birthday. */
 import type { Reason } from '../nat/verdict.ts';
 import type { PunchBehaviour } from './behaviour.ts';
-import { isMoving, punchesPlainly, type Side } from './plain.ts';
+import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
 import { chanceOfHit, chanceOfMeeting, LOW_PORT_ODDS, type PortOdds, UNKNOWN_ODDS } from './port-odds.ts';
 import type { CertainSide } from './possibilities.ts';
 import {
@@ -101,8 +101,8 @@ function chanceBy({ hit, bothKept, bothNew }: Reckoning): (a: CertainSide, b: Ce
   return (a, b) => {
     const opening = chanceOfOpening(a, b);
     if (punchesPlainly(a, b)) return opening;
-    const hits = [isGuessedAlone(a, b) ? hit.a : 0, isGuessedAlone(b, a) ? hit.b : 0];
-    if (hits.some((chance) => chance > 0)) return opening * (1 - (1 - hits[0]!) * (1 - hits[1]!));
+    const alone = { a: opens(a, b, 'aGuessed') ? hit.a : 0, b: opens(a, b, 'bGuessed') ? hit.b : 0 };
+    if (alone.a + alone.b > 0) return opening * (1 - (1 - alone.a) * (1 - alone.b));
     const keepsPort = a.mapping === 'address-dependent' || b.mapping === 'address-dependent';
     return opening * (1 - (1 - (keepsPort ? bothKept : bothNew)) ** ROUNDS_OF_BOTH);
   };
@@ -115,18 +115,6 @@ function chanceOfBoth({ a, b }: Odds, packets: number): number {
 
 /** Where both guess: they try again from fresh sockets once. */
 const ROUNDS_OF_BOTH = 2;
-
-/**
- * Whether a hole opens once `other` has hit the endpoint that `moving` has towards it: what hits comes
- * from the endpoint that `moving` has sent to, or is let in from any port; and the reply to it comes
- * from the endpoint that was hit, or is let in from any port too.
- */
-function isGuessedAlone(moving: CertainSide, other: CertainSide): boolean {
-  if (!isMoving(moving)) return false;
-  if (!isMoving(other)) return true;
-  if (moving.filtering === 'address-and-port-dependent') return false;
-  return moving.mapping === 'address-dependent' || other.filtering !== 'address-and-port-dependent';
-}
 
 function mayMove({ possibilities }: PunchSide): boolean {
   return possibilities.some(({ side }) => isMoving(side));

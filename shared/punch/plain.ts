@@ -1,6 +1,7 @@
 /**
- * A plain punch, worked out by simulating both NATs (MEASURING.md §3): both send to what the server
- * saw of the other, and to whatever they hear, until both have heard each other or nothing new is heard.
+ * A punch, worked out by simulating both NATs (MEASURING.md §3). In a plain one both send to what the
+ * server saw of the other, and to whatever they hear, until both have heard each other or nothing new
+ * is heard.
  */
 import type { Filtering, Mapping } from '../nat/behaviour.ts';
 
@@ -32,30 +33,53 @@ export interface PunchSimulation {
   readonly packets: readonly PunchPacket[];
 }
 
+/** The endpoints of the other that each side sends to at first; it replies to whatever it hears anyway. */
+export type FirstTargets = Readonly<Record<Side, readonly number[]>>;
+
+/** How a punch may begin. Endpoint 1 is the first that the server hasn't seen: it has to be guessed. */
+export const STARTS = {
+  plain: { a: [0], b: [0] },
+  /** Nothing has to be timed. */
+  aAlone: { a: [0], b: [] },
+  bAlone: { a: [], b: [0] },
+  aGuessed: { a: [0], b: [0, 1] },
+  bGuessed: { a: [0, 1], b: [0] },
+  /** Each sends just there: one packet more, and the endpoint would be another. */
+  bothGuessed: { a: [1], b: [1] },
+} as const satisfies Record<string, FirstTargets>;
+export type Start = keyof typeof STARTS;
+
 /** Whether simple simultaneous sending, without any port prediction, ends with both hearing each other. */
 export function punchesPlainly(a: Behaviour, b: Behaviour): boolean {
-  return works(a, b, ['a', 'b']);
+  return opens(a, b, 'plain');
 }
 
-/** Whether it is enough that `caller` sends, and `called` replies: nothing has to be timed. */
-export function reachesUntimed(caller: Behaviour, called: Behaviour): boolean {
-  return works(caller, called, ['a']);
+/** Whether a punch that begins so ends with both hearing each other. */
+export function opens(a: Behaviour, b: Behaviour, start: Start): boolean {
+  const key = [a.mapping, a.filtering, b.mapping, b.filtering, start].join();
+  const known = KNOWN.get(key) ?? simulatePunch(a, b, STARTS[start]).works;
+  KNOWN.set(key, known);
+  return known;
 }
+
+/** What has been simulated: predictions ask for the same few hundred cases again and again. */
+const KNOWN = new Map<string, boolean>();
 
 /** Whether peers see it under another endpoint than the server does. */
 export function isMoving({ mapping }: Behaviour): boolean {
   return mapping === 'address-dependent' || mapping === 'address-and-port-dependent';
 }
 
-/** With one of `initiators` left out that side only replies to what it hears. */
 export function simulatePunch(
   a: Behaviour,
   b: Behaviour,
-  initiators: readonly Side[] = ['a', 'b'],
+  start: FirstTargets = STARTS.plain,
 ): PunchSimulation {
-  const sides: Readonly<Record<Side, SimulatedSide>> = { a: new SimulatedSide(a), b: new SimulatedSide(b) };
+  const sides: Readonly<Record<Side, SimulatedSide>> = {
+    a: new SimulatedSide(a, start.a),
+    b: new SimulatedSide(b, start.b),
+  };
   for (const { nat } of Object.values(sides)) nat.send(SERVER);
-  for (const initiator of initiators) sides[initiator].targets.add(0);
   const packets: PunchPacket[] = [];
   for (let round = 1; ; round++) {
     // All is sent before anything arrives.
@@ -81,16 +105,6 @@ export function simulatePunch(
   }
 }
 
-/** What has been simulated: predictions ask for the same few hundred pairs again and again. */
-const KNOWN = new Map<string, boolean>();
-
-function works(a: Behaviour, b: Behaviour, initiators: readonly Side[]): boolean {
-  const key = [a.mapping, a.filtering, b.mapping, b.filtering, ...initiators].join();
-  const known = KNOWN.get(key) ?? simulatePunch(a, b, initiators).works;
-  KNOWN.set(key, known);
-  return known;
-}
-
 /** A public endpoint in the simulation: each side has one address. */
 interface Place {
   readonly address: Side | 'server';
@@ -107,11 +121,12 @@ function other(side: Side): Side {
 class SimulatedSide {
   readonly nat: SimulatedNat;
   /** Endpoints of the other side that this one sends to. */
-  readonly targets = new Set<number>();
+  readonly targets: Set<number>;
   heard = false;
 
-  constructor(behaviour: Behaviour) {
+  constructor(behaviour: Behaviour, targets: readonly number[]) {
     this.nat = new SimulatedNat(behaviour);
+    this.targets = new Set(targets);
   }
 }
 

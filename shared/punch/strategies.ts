@@ -1,7 +1,7 @@
 /** The ways to open a hole between two sides: each with its chance, what it may cost, and why. */
 import type { PunchBehaviour } from './behaviour.ts';
 import { tryGuessing } from './guessing.ts';
-import { punchesPlainly, reachesUntimed } from './plain.ts';
+import { opens, punchesPlainly } from './plain.ts';
 import type { CertainSide } from './possibilities.ts';
 import {
   chanceOfOpening,
@@ -50,7 +50,9 @@ const POISONED_CHANCE = 0.5;
 
 function tryOneSided(caller: PunchSide, called: PunchSide): Strategy {
   const name = caller.side === 'a' ? 'direct' : 'reversal';
-  const probability = chanceOver(caller, called, (one, other) => (reachesUntimed(one, other) ? RELIABLE : 0));
+  const probability = chanceOver(caller, called, (one, other) =>
+    opens(one, other, 'aAlone') ? RELIABLE : 0,
+  );
   const [from, to] = [labelOf(caller), labelOf(called)];
   const text = `${to} lets in what ${from} sends to the endpoint that the server saw, and ${from} the replies: nothing has to be timed`;
   return { name, probability, ...PLAIN_COST, reasons: [{ code: name, text }] };

@@ -1,8 +1,6 @@
 import type { Axes } from '../../../shared/nat/axes.ts';
-import type { HairpinAxis } from '../../../shared/nat/hairpin.ts';
 import type { PortLaw } from '../../../shared/nat/port-law.ts';
 import type { PortsAxis } from '../../../shared/nat/ports.ts';
-import type { UnsolicitedAxis } from '../../../shared/nat/unsolicited.ts';
 import { parseBehaviour } from '../../../shared/punch/behaviour.ts';
 import type { FamilyReport, Report } from '../../../shared/report/report.ts';
 
@@ -10,11 +8,7 @@ export interface ReportParts {
   readonly confidence?: number;
   readonly local?: string;
   readonly mapped?: string;
-  readonly axes?: {
-    readonly ports?: PortsAxis;
-    readonly unsolicited?: UnsolicitedAxis;
-    readonly hairpin?: HairpinAxis;
-  };
+  readonly axes?: Axes;
   /** What it says over IPv6, which is skipped otherwise. */
   readonly ipv6?: string;
 }
@@ -62,6 +56,6 @@ function familyReport(behaviour: string, { confidence = 1, local, mapped, axes }
     server: { asked: ['192.0.2.1'], endpoints: ['192.0.2.1:3478'], receipts: true },
     timing: { totalMs: 80, rttMs: 20 },
     evidence: [],
-    ...(axes !== undefined && { axes: axes as Axes }),
+    ...(axes !== undefined && { axes }),
   };
 }
