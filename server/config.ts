@@ -61,6 +61,8 @@ export interface ServerConfig {
   readonly witnessKeyFile?: string;
   /** In memory if absent. */
   readonly reports?: ReportSettings;
+  /** Where clients reach HTTP, if not at the address that they ask. */
+  readonly publicUrl?: string;
   readonly selfTest: boolean;
 }
 
@@ -100,6 +102,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
     families,
     ...(http !== undefined && { http }),
     ...(service !== undefined && { service }),
+    ...(flags.publicUrl !== undefined && { publicUrl: flags.publicUrl }),
     ...(flags.witnessKeyFile !== undefined && { witnessKeyFile: flags.witnessKeyFile }),
     reports: readReportSettings(flags),
     selfTest: flags.selfTest ?? true,

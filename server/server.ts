@@ -1,26 +1,19 @@
 /** The server as a whole: opens the lanes and HTTP for a configuration, tests itself, and stops again. */
-import type { AddressInfo } from 'node:net';
-import { type Endpoint, formatEndpoint } from '../shared/endpoint.ts';
-import { SERVER_ROLES, SERVER_ROLE_NAMES } from '../shared/role.ts';
-import { VERSION } from '../shared/version.ts';
+import type { Endpoint } from '../shared/endpoint.ts';
 import { AnswerCore } from './answer/answer-core.ts';
 import { WitnessMaker } from './answer/witness.ts';
-import type { AnswerCounts } from './answer/answer-counters.ts';
-import { bindError } from './bind-error.ts';
-import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
-import type { FamilyStatus, Health } from './http/status.ts';
+import type { FamilyConfig, ServerConfig } from './config.ts';
+import type { FamilyCounts } from './family-counts.ts';
 import { type Log, SILENT_LOG } from './log.ts';
-import { readReportSettings } from './reports/settings.ts';
+import { openHttp } from './open-http.ts';
 import { testFamily } from './self-test.ts';
 import {
   ConnectionCount,
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
 } from './tcp/connection-limits.ts';
-import { DEFAULT_DIAL_LIMITS, type DialCounts, type DialLimits } from './tcp/dial-back.ts';
-import type { TcpCounts } from './tcp/stun-connection.ts';
+import { DEFAULT_DIAL_LIMITS, type DialLimits } from './tcp/dial-back.ts';
 import { openTcpLane } from './tcp/tcp-lane.ts';
-import type { SendCounts } from './udp/answer-sender.ts';
 import { openUdpLane } from './udp/udp-lane.ts';
 import { openWitnessKeys } from './witness-key-source.ts';
 
@@ -28,15 +21,6 @@ export interface ServerOptions {
   readonly log?: Log;
   readonly connectionLimits?: ConnectionLimits;
   readonly dialLimits?: DialLimits;
-}
-
-/** Counts of one family since the start. */
-export interface FamilyCounts {
-  readonly udp: AnswerCounts & { readonly sends: Readonly<SendCounts> };
-  readonly tcp: AnswerCounts & {
-    readonly connections: Readonly<TcpCounts>;
-    readonly dials: Readonly<DialCounts>;
-  };
 }
 
 export interface RunningServer {
@@ -69,14 +53,23 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   };
   const open: Closable[] = [];
   const counters: (() => FamilyCounts)[] = [];
+  let isReady = false;
   const stop = async (): Promise<void> => {
+    isReady = false;
     await Promise.all(open.map((part) => part.close()));
   };
   try {
     const witnessKeys = openWitnessKeys(config.witnessKeyFile, log);
     open.push(witnessKeys);
     const witness = new WitnessMaker(witnessKeys.keys, Date.now);
-    const http = config.http && (await openHttp(config.http, config, log));
+    const http =
+      config.http &&
+      (await openHttp(config.http, config, {
+        isReady: () => isReady,
+        counts: () => counters.map((count, index) => [config.families[index]!.family, count()]),
+        witnessKeys: witnessKeys.keys,
+        log,
+      }));
     if (http !== undefined) open.push(http);
     // Where HTTP could not be had, somebody else may have that port.
     const service = config.http !== undefined && http === undefined ? undefined : config.service;
@@ -93,6 +86,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       }));
     }
     if (config.selfTest) await Promise.all(config.families.map(testFamily));
+    isReady = true;
     return {
       families: config.families,
       http: http?.endpoint,
@@ -116,58 +110,4 @@ function createCore(
     ...(service !== undefined && { service }),
     witness,
   });
-}
-
-/** Undefined if the port that nobody asked for is taken. */
-async function openHttp(
-  { host, port, required }: HttpConfig,
-  { families, reports: settings = readReportSettings({}) }: ServerConfig,
-  log: Log,
-): Promise<(Closable & { endpoint: Endpoint }) | undefined> {
-  // Loaded late: they take longer than the rest of the start.
-  const [{ buildApp }, { openReports }] = await Promise.all([
-    import('./http/app.ts'),
-    import('./reports/open.ts'),
-  ]);
-  const reports = await openReports(settings, log);
-  const startedAt = performance.now();
-  const familyStatus = families.map(describeFamily);
-  const app = buildApp({
-    health: (): Health => ({
-      status: 'ok',
-      version: VERSION,
-      uptimeMs: Math.round(performance.now() - startedAt),
-      families: familyStatus,
-    }),
-    onError: (error) => log('error', `HTTP: ${error.stack ?? error.message}`),
-  });
-  const close = async (): Promise<void> => {
-    await app.close();
-    // The last requests have been answered, and so have their reports been kept.
-    await reports.close();
-  };
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    await close();
-    const endpoint = `TCP ${formatEndpoint({ address: host, port })}`;
-    const named = bindError(error, { addressFlag: '--http', portFlag: '--http', endpoint });
-    if (required) throw named;
-    log('warning', `HTTP is off: ${named.message}`);
-    return undefined;
-  }
-  const bound = app.server.address() as AddressInfo;
-  return { endpoint: { address: bound.address, port: bound.port }, close };
-}
-
-function describeFamily({ family, advertised }: FamilyConfig): FamilyStatus {
-  const endpoints = SERVER_ROLES.flatMap((role) => {
-    const endpoint = advertised[role];
-    return endpoint === undefined ? [] : [[SERVER_ROLE_NAMES[role], formatEndpoint(endpoint)] as const];
-  });
-  return {
-    family,
-    mode: advertised[2] === undefined ? 'one-address' : 'two-address',
-    endpoints: Object.fromEntries(endpoints) as FamilyStatus['endpoints'],
-  };
 }

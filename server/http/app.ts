@@ -1,24 +1,26 @@
 /** The HTTP side: builds the Fastify app, which tests call with inject() and the server listens with. */
 import { type FastifyInstance, fastify } from 'fastify';
 import { takeJsonBodies } from './plugins/json-body.ts';
+import { countRequests, createMetrics, type LaneCounts } from './plugins/metrics.ts';
 import { describeByOpenApi } from './plugins/openapi.ts';
 import { answerClientError, answerFrameworkError, answerWithProblems } from './plugins/problems.ts';
 import { createReaderCheck } from './plugins/readers.ts';
 import { validateBySchema } from './plugins/validation.ts';
-import { healthRoute } from './routes/health.ts';
+import { type HealthOptions, healthRoutes } from './routes/health.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import { postReportRoute, type PostReportOptions } from './routes/post-report.ts';
 import { readReportsRoutes } from './routes/read-reports.ts';
-import type { Health } from './status.ts';
+import { statisticsRoute } from './routes/statistics.ts';
 
-export interface AppOptions {
-  readonly health: () => Health;
+export interface AppOptions extends HealthOptions {
+  readonly laneCounts: () => LaneCounts;
   /** Reports are taken and shown only with them. */
   readonly reports?: ReportOptions;
   /** Told of errors that are not the client's. */
   readonly onError?: (error: Error) => void;
 }
 
-export interface ReportOptions extends PostReportOptions {
+export interface ReportOptions extends Omit<PostReportOptions, 'countReport'> {
   /** Whoever sends it may list reports from anywhere. */
   readonly readToken?: string;
 }
@@ -38,13 +40,17 @@ export function buildApp(options: AppOptions): FastifyInstance {
   answerWithProblems(app, options.onError);
   takeJsonBodies(app);
   validateBySchema(app);
+  const metrics = createMetrics(options.laneCounts);
+  countRequests(app, metrics);
   app.register(async (routes) => {
     // First, since it describes the routes that come after it.
     await describeByOpenApi(routes);
-    healthRoute(routes, options.health);
+    healthRoutes(routes, options);
+    metricsRoute(routes, metrics);
     if (options.reports !== undefined) {
-      postReportRoute(routes, options.reports);
+      postReportRoute(routes, { ...options.reports, countReport: metrics.countReport });
       readReportsRoutes(routes, options.reports.store, createReaderCheck(options.reports));
+      statisticsRoute(routes, options.reports.store);
     }
   });
   return app;

@@ -24,3 +24,7 @@ export const Health = Type.Object({
   families: Type.Array(FamilyStatus),
 });
 export type Health = Type.Static<typeof Health>;
+
+/** What GET /readyz says while all is well. */
+export const Readiness = Type.Object({ status: Type.Literal('ready') });
+export type Readiness = Type.Static<typeof Readiness>;

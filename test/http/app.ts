@@ -4,9 +4,12 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { buildApp, type AppOptions } from '../../server/http/app.ts';
 import type { ReportOptions } from '../../server/http/app.ts';
 import type { Problem } from '../../server/http/problem.ts';
+import { SILENT_LOG } from '../../server/log.ts';
+import { openReports } from '../../server/reports/open.ts';
+import type { ReportStore, StoredReport } from '../../server/reports/report-store.ts';
+import { readReportSettings } from '../../server/reports/settings.ts';
 import type { Health } from '../../server/http/status.ts';
 import type { Report } from '../../shared/report/report.ts';
-import { createMemoryStore, type MemoryStore } from '../support/memory-store.ts';
 
 export const HEALTH: Health = { status: 'ok', version: '1.2.3', uptimeMs: 1234, families: [] };
 
@@ -21,21 +24,39 @@ export function readSample(name: SampleName): Report {
 
 export interface TestApp {
   readonly app: FastifyInstance;
-  readonly store: MemoryStore;
+  readonly store: ReportStore;
   /** What the operator was told. */
   readonly errors: readonly Error[];
+  readonly close: () => Promise<void>;
 }
 
-export function createTestApp(reports: Partial<ReportOptions> = {}, more: Partial<AppOptions> = {}): TestApp {
-  const store = createMemoryStore();
+/** Its store is in memory, and keeps addresses as they are. */
+export async function openTestApp(
+  reports: Partial<ReportOptions> = {},
+  more: Partial<AppOptions> = {},
+): Promise<TestApp> {
+  const opened = await openReports(readReportSettings({ addresses: 'full' }), SILENT_LOG);
+  const { store } = opened;
   const errors: Error[] = [];
   const app = buildApp({
     health: () => HEALTH,
+    findFault: () => Promise.resolve(undefined),
+    laneCounts: () => [],
     onError: (error) => errors.push(error),
     reports: { store, checkWitnesses: () => false, ...reports },
     ...more,
   });
-  return { app, store, errors };
+  const close = async (): Promise<void> => {
+    await app.close();
+    await opened.close();
+  };
+  return { app, store, errors, close };
+}
+
+export async function storedReports(store: ReportStore): Promise<StoredReport[]> {
+  const reports: StoredReport[] = [];
+  for await (const report of store.export({})) reports.push(report);
+  return reports;
 }
 
 export function post(

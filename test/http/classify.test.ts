@@ -3,10 +3,10 @@ import { PostedReport } from '../../server/http/routes/post-report.ts';
 import { ReportPageSchema, StoredReportSchema } from '../../server/http/report-schemas.ts';
 import { isClassified, type Report } from '../../shared/report/report.ts';
 import { Check } from 'typebox/value';
-import { createTestApp, post, problemOf, readSample, SAMPLE_NAMES } from './app.ts';
+import { openTestApp, post, problemOf, readSample, SAMPLE_NAMES, storedReports } from './app.ts';
 
-const { app, store } = createTestApp();
-afterAll(() => app.close());
+const { app, store, close } = await openTestApp();
+afterAll(close);
 
 describe('POST /classify', () => {
   it.each(SAMPLE_NAMES)('takes the report of an old client, %s, and agrees with it', async (name) => {
@@ -53,16 +53,20 @@ describe('POST /classify', () => {
   });
 
   it('says where a report is by the public URL, if there is one', async () => {
-    const { app: other } = createTestApp({ publicUrl: 'https://nat.example.org/' });
+    const { app: other, close: closeIt } = await openTestApp({ publicUrl: 'https://nat.example.org/' });
     const response = await post(other, '/classify', readSample('symmetric'));
     const { id, url } = response.json<PostedReport>();
     expect(url).toBe(`https://nat.example.org/classify/${id}`);
-    await other.close();
+    await closeIt();
   });
 
   it('hands witnesses and evidence over to be checked, and keeps no witness', async () => {
     const given: unknown[] = [];
-    const { app: other, store: kept } = createTestApp({
+    const {
+      app: other,
+      store: kept,
+      close: closeIt,
+    } = await openTestApp({
       checkWitnesses: (witnesses, evidence) => {
         given.push(witnesses, evidence.length);
         return 'partly';
@@ -73,8 +77,8 @@ describe('POST /classify', () => {
     const response = await post(other, '/classify', { ...sample, witnesses });
     expect(response.json()).toMatchObject({ endpointsWitnessed: 'partly' });
     expect(given).toEqual([witnesses, sample.evidence.length]);
-    expect(JSON.stringify(kept.reports)).not.toContain('witnesses"');
-    await other.close();
+    expect(JSON.stringify(await storedReports(kept))).not.toContain('witnesses"');
+    await closeIt();
   });
 
   it('ignores fields and evidence of kinds that it does not know, and keeps none of them', async () => {
@@ -91,7 +95,7 @@ describe('POST /classify', () => {
     };
     const response = await post(app, '/classify', newer);
     expect(response.json()).toMatchObject({ claimsFollow: true });
-    const kept = JSON.stringify(store.reports.at(-1));
+    const kept = JSON.stringify((await storedReports(store)).at(-1));
     expect(kept).not.toContain('keep-this-not');
     expect(kept).not.toContain('nor-that');
   });
@@ -135,11 +139,11 @@ describe('POST /classify', () => {
     ],
   ];
   it.each(refused)('refuses %s', async (_what, change, status, code, field) => {
-    const before = store.reports.length;
+    const before = await storedReports(store);
     const response = await post(app, '/classify', change(readSample('symmetric')) as object);
     expect(problemOf(response)).toMatchObject({ status, code });
     expect(problemOf(response).field).toBe(field);
-    expect(store.reports.length).toBe(before);
+    expect(await storedReports(store)).toEqual(before);
   });
 });
 
@@ -187,27 +191,27 @@ describe('GET /classify', () => {
     ['with another token', { remoteAddress: '198.51.100.9', headers: { authorization: 'Bearer other' } }],
   ];
   it.each(strangers)('is not for those who ask %s', async (_how, request) => {
-    const { app: guarded } = createTestApp({ readToken: 'secret' });
+    const { app: guarded, close: closeIt } = await openTestApp({ readToken: 'secret' });
     const response = await guarded.inject({ url: '/classify', ...request });
     expect(problemOf(response)).toMatchObject({ status: 401, code: 'ERR_TOKEN' });
     expect(response.headers['www-authenticate']).toBe('Bearer');
-    await guarded.close();
+    await closeIt();
   });
 
   it('is for holders of the token, wherever they ask from', async () => {
-    const { app: guarded } = createTestApp({ readToken: 'secret' });
+    const { app: guarded, close: closeIt } = await openTestApp({ readToken: 'secret' });
     const response = await guarded.inject({
       url: '/classify',
       remoteAddress: '198.51.100.9',
       headers: { authorization: 'Bearer secret', 'x-forwarded-for': '203.0.113.5' },
     });
     expect(response.statusCode).toBe(200);
-    await guarded.close();
+    await closeIt();
   });
 
   it('trusts no loopback where a proxy answers for the server', async () => {
-    const { app: behind } = createTestApp({ publicUrl: 'https://nat.example.org' });
+    const { app: behind, close: closeIt } = await openTestApp({ publicUrl: 'https://nat.example.org' });
     expect(problemOf(await behind.inject('/classify')).code).toBe('ERR_TOKEN');
-    await behind.close();
+    await closeIt();
   });
 });

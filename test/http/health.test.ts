@@ -1,7 +1,6 @@
 import { afterAll, expect, it } from 'vitest';
-import type { FastifyInstance } from 'fastify';
-import { buildApp } from '../../server/http/app.ts';
 import type { Health } from '../../server/http/status.ts';
+import { openTestApp, problemOf } from './app.ts';
 
 const HEALTH: Health = {
   status: 'ok',
@@ -26,13 +25,13 @@ const HEALTH: Health = {
   ],
 };
 
-const errors: string[] = [];
 let answer: () => Health = () => HEALTH;
-const app: FastifyInstance = buildApp({
-  health: () => answer(),
-  onError: (error) => errors.push(error.message),
-});
-afterAll(() => app.close());
+let fault: string | undefined;
+const { app, errors, close } = await openTestApp(
+  {},
+  { health: () => answer(), findFault: () => Promise.resolve(fault) },
+);
+afterAll(close);
 
 it('GET /healthz says what is served', async () => {
   const response = await app.inject('/healthz');
@@ -42,30 +41,15 @@ it('GET /healthz says what is served', async () => {
   expect(response.json()).toEqual(HEALTH);
 });
 
-it('what is not there is a problem document', async () => {
-  const response = await app.inject('/nothing?secret=1');
-  expect(response.statusCode).toBe(404);
-  expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-  expect(response.json()).toEqual({
-    type: 'about:blank',
-    title: 'Not Found',
-    status: 404,
-    code: 'ERR_NOT_FOUND',
-    detail: 'nothing is there: GET /nothing',
-    remedy: 'check the path; /docs lists what there is',
+it('GET /readyz says whether the server can work, and what it lacks', async () => {
+  expect((await app.inject('/readyz')).json()).toEqual({ status: 'ready' });
+  fault = 'its STUN sockets are not all open yet';
+  expect(problemOf(await app.inject('/readyz'))).toMatchObject({
+    status: 503,
+    code: 'ERR_NOT_READY',
+    detail: 'the server cannot serve this now: its STUN sockets are not all open yet',
   });
-});
-
-it('a body that is no JSON is a problem document', async () => {
-  const response = await app.inject({
-    method: 'POST',
-    url: '/healthz',
-    headers: { 'content-type': 'application/json' },
-    payload: '{',
-  });
-  expect(response.statusCode).toBe(400);
-  expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-  expect(response.json()).toMatchObject({ type: 'about:blank', title: 'Bad Request', status: 400 });
+  expect(errors).toEqual([]);
 });
 
 it('a failure of its own is told to the log, not to the client', async () => {
@@ -74,9 +58,7 @@ it('a failure of its own is told to the log, not to the client', async () => {
   };
   const response = await app.inject('/healthz');
   answer = () => HEALTH;
-  expect(response.statusCode).toBe(500);
-  expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8');
-  expect(response.json()).toMatchObject({ title: 'Internal Server Error', code: 'ERR_INTERNAL' });
+  expect(problemOf(response)).toMatchObject({ status: 500, code: 'ERR_INTERNAL' });
   expect(response.body).not.toContain('secret of the house');
-  expect(errors).toEqual(['secret of the house']);
+  expect(errors.map(({ message }) => message)).toEqual(['secret of the house']);
 });

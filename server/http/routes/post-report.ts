@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import type { NatType } from '../../../shared/nat/behaviour.ts';
 import type { Evidence } from '../../../shared/nat/evidence.ts';
 import { isClassified, type Report } from '../../../shared/report/report.ts';
 import { VerdictSchema } from '../../../shared/report/schema.ts';
@@ -18,6 +19,8 @@ export interface PostReportOptions {
     witnesses: ReportWitnesses | undefined,
     evidence: readonly Evidence[],
   ) => EndpointsWitnessed;
+  /** Told of each report kept. */
+  readonly countReport: (verdict: NatType) => void;
   /** Where clients reach this server, if not at the address that they ask. */
   readonly publicUrl?: string;
 }
@@ -67,6 +70,7 @@ export function postReportRoute(app: FastifyInstance, options: PostReportOptions
         ...(witnesses && { nonce: witnesses.nonce }),
         report,
       });
+      options.countReport(verdict.type);
       const { path, url } = reportAddress(stored.id, request, options.publicUrl);
       void reply.code(201).header('location', path).header('cache-control', 'no-store');
       return { id: stored.id, url, verdict, judgeVersion, claimsFollow, differing, endpointsWitnessed };

@@ -1,6 +1,7 @@
 /** The program itself, as a process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { XOR_MAPPED_ADDRESS } from '../../../shared/stun/attributes/address.ts';
@@ -109,6 +110,30 @@ describe('natprobed', () => {
     });
     running.child.kill('SIGTERM');
     expect(await running.exit).toBe(0);
+  });
+
+  it('takes a report, keeps it, and says that it is ready and what it has done', async () => {
+    const [port, alternatePort] = await findFreePorts('127.0.0.1');
+    const [httpPort] = await findFreePorts('127.0.0.1');
+    const api = `http://127.0.0.1:${httpPort}`;
+    const ports = ['--port', `${port}`, '--alt-port', `${alternatePort}`, '--http', `127.0.0.1:${httpPort}`];
+    await startReady('--ip', '127.0.0.1', ...ports);
+    expect((await fetch(`${api}/readyz`)).status).toBe(200);
+    const body = readFileSync(new URL('../../vectors/reports/symmetric.json', import.meta.url), 'utf8');
+    const headers = { 'content-type': 'application/json' };
+    const posted = await fetch(`${api}/classify`, { method: 'POST', headers, body });
+    expect(posted.status).toBe(201);
+    const { url, verdict } = (await posted.json()) as { url: string; verdict: { type: string } };
+    expect(verdict.type).toBe('symmetric');
+    const { report } = (await (await fetch(url)).json()) as { report: { endpoints: { mapped: string } } };
+    // As the sample has it but for the host part, which is hidden by default.
+    expect(report.endpoints.mapped).toMatch(/^198\.51\.100\./);
+    expect(report.endpoints.mapped).not.toContain('198.51.100.10:');
+    const metrics = await (await fetch(`${api}/metrics`)).text();
+    expect(metrics).toMatch(
+      /natprobed_answers_total\{family="ipv4",transport="udp",kind="binding",role="PP"\} [1-9]/,
+    );
+    expect(metrics).toContain('natprobed_reports_total{verdict="symmetric"} 1');
   });
 
   it('ends in 2 for a wrong option, and names it in one line', async () => {

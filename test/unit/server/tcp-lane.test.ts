@@ -7,7 +7,7 @@ import { XOR_MAPPED_ADDRESS } from '../../../shared/stun/attributes/address.ts';
 import { PADDING } from '../../../shared/stun/attributes/behaviour.ts';
 import { StreamFramer } from '../../../shared/stun/framing.ts';
 import { type StunMessage, decodeMessage, readAttribute } from '../../../shared/stun/message.ts';
-import type { FamilyCounts } from '../../../server/server.ts';
+import type { FamilyCounts } from '../../../server/family-counts.ts';
 import type { ConnectionLimits } from '../../../server/tcp/connection-limits.ts';
 import { request } from '../answer/exchange.ts';
 import { type LoopbackServer, startOnLoopback } from './loopback.ts';

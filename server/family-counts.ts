@@ -1,0 +1,13 @@
+import type { AnswerCounts } from './answer/answer-counters.ts';
+import type { DialCounts } from './tcp/dial-back.ts';
+import type { TcpCounts } from './tcp/stun-connection.ts';
+import type { SendCounts } from './udp/answer-sender.ts';
+
+/** Counts of one family since the start. */
+export interface FamilyCounts {
+  readonly udp: AnswerCounts & { readonly sends: Readonly<SendCounts> };
+  readonly tcp: AnswerCounts & {
+    readonly connections: Readonly<TcpCounts>;
+    readonly dials: Readonly<DialCounts>;
+  };
+}

@@ -1,0 +1,129 @@
+/** What the server has done since its start, in Prometheus' words. Each app has a registry of its own. */
+import type { FastifyInstance } from 'fastify';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Family } from '../../../shared/endpoint.ts';
+import type { NatType } from '../../../shared/nat/behaviour.ts';
+import { VERSION } from '../../../shared/version.ts';
+import type { FamilyCounts } from '../../family-counts.ts';
+
+/** Of the families served. */
+export type LaneCounts = readonly (readonly [Family, FamilyCounts])[];
+
+export interface Metrics {
+  readonly registry: Registry;
+  /** A report was kept. */
+  readonly countReport: (verdict: NatType) => void;
+}
+
+export function createMetrics(laneCounts: () => LaneCounts): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  new Gauge({ name: 'natprobed_info', help: 'Always 1', labelNames: ['version'], registers }).set(
+    { version: VERSION },
+    1,
+  );
+  countLanes(laneCounts, registers);
+  const reports = new Counter({
+    name: 'natprobed_reports_total',
+    help: 'Reports kept, by the verdict on their evidence',
+    labelNames: ['verdict'],
+    registers,
+  });
+  return { registry, countReport: (verdict) => reports.inc({ verdict }) };
+}
+
+/** Counts the requests of `app`, by route and status; to be called before the routes are added. */
+export function countRequests(app: FastifyInstance, { registry }: Metrics): void {
+  const labelNames = ['method', 'route', 'status'] as const;
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'natprobed_http_requests_total',
+    help: 'HTTP requests answered',
+    labelNames,
+    registers,
+  });
+  const seconds = new Histogram({
+    name: 'natprobed_http_request_seconds',
+    help: 'From a request’s headers to the end of its answer',
+    labelNames: ['method', 'route'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers,
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    // Paths that are no route are anybody's to invent.
+    const { url: route = 'none' } = request.routeOptions;
+    const method = route === 'none' ? 'any' : request.method;
+    requests.inc({ method, route, status: reply.statusCode });
+    seconds.observe({ method, route }, reply.elapsedTime / 1000);
+    done();
+  });
+}
+
+/** The lanes count for themselves, in arrays made for speed: they are read when somebody asks. */
+function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
+  readCounter(
+    'natprobed_answers_total',
+    'STUN answers worked out',
+    ['family', 'transport', 'kind', 'role'],
+    () =>
+      eachTransport(({ answers }, labels) =>
+        Object.entries(answers).flatMap(([kind, roles]) =>
+          Object.entries(roles).map(([role, count]) => sample({ ...labels, kind, role }, count)),
+        ),
+      ),
+  );
+  readCounter('natprobed_drops_total', 'Messages that drew nothing', ['family', 'transport', 'reason'], () =>
+    eachTransport(({ drops }, labels) =>
+      Object.entries(drops).map(([reason, count]) => sample({ ...labels, reason }, count)),
+    ),
+  );
+  readCounter('natprobed_udp_sends_total', 'Datagrams, and what became of them', ['family', 'outcome'], () =>
+    laneCounts().flatMap(([family, { udp }]) => samplesOf(family, 'outcome', udp.sends)),
+  );
+  readCounter('natprobed_tcp_events_total', 'Connections, and what became of them', ['family', 'event'], () =>
+    laneCounts().flatMap(([family, { tcp }]) => samplesOf(family, 'event', tcp.connections)),
+  );
+  readCounter('natprobed_tcp_dials_total', 'Dial-backs, by how they ended', ['family', 'outcome'], () =>
+    laneCounts().flatMap(([family, { tcp }]) => samplesOf(family, 'outcome', tcp.dials)),
+  );
+
+  function eachTransport(
+    read: (counts: FamilyCounts['udp'] | FamilyCounts['tcp'], labels: Labels) => Sample[],
+  ): Sample[] {
+    return laneCounts().flatMap(([family, { udp, tcp }]) => [
+      ...read(udp, { family, transport: 'udp' }),
+      ...read(tcp, { family, transport: 'tcp' }),
+    ]);
+  }
+
+  function readCounter(name: string, help: string, labelNames: string[], read: () => Sample[]): void {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const { labels, count } of read()) this.inc(labels, count);
+      },
+    });
+  }
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Sample {
+  readonly labels: Labels;
+  readonly count: number;
+}
+
+function sample(labels: Labels, count: number): Sample {
+  return { labels, count };
+}
+
+/** `queueFull` becomes `queue-full`, as labels are written elsewhere. */
+function samplesOf(family: Family, label: string, counts: object): Sample[] {
+  return Object.entries(counts as Record<string, number>).map(([name, count]) =>
+    sample({ family, [label]: name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`) }, count),
+  );
+}

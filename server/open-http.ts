@@ -1,0 +1,94 @@
+/** Opens what HTTP serves: the store of reports, and the app over it. */
+import type { AddressInfo } from 'node:net';
+import { type Endpoint, type Family, formatEndpoint } from '../shared/endpoint.ts';
+import { SERVER_ROLES, SERVER_ROLE_NAMES } from '../shared/role.ts';
+import { VERSION } from '../shared/version.ts';
+import { bindError } from './bind-error.ts';
+import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
+import type { FamilyCounts } from './family-counts.ts';
+import type { FamilyStatus } from './http/status.ts';
+import type { Log } from './log.ts';
+import { readReportSettings } from './reports/settings.ts';
+import { checkWitnesses } from './witness/check-witnesses.ts';
+import type { WitnessKeys } from './witness/witness-keys.ts';
+
+/** What HTTP tells of the rest of the server, and takes from it. */
+export interface ServerParts {
+  /** Whether all sockets are open and have passed the self-test. */
+  readonly isReady: () => boolean;
+  /** Of the families whose sockets are open. */
+  readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
+  readonly witnessKeys: WitnessKeys;
+  readonly log: Log;
+}
+
+export interface OpenHttp {
+  readonly endpoint: Endpoint;
+  /** Resolves once the requests under way are answered and all is closed. */
+  close(): Promise<void>;
+}
+
+/** Undefined if the port that nobody asked for is taken. Rejects as startServer does. */
+export async function openHttp(
+  { host, port, required }: HttpConfig,
+  { families, publicUrl, reports: settings = readReportSettings({}) }: ServerConfig,
+  { isReady, counts, witnessKeys, log }: ServerParts,
+): Promise<OpenHttp | undefined> {
+  // Loaded late: they take longer than the rest of the start.
+  const [{ buildApp }, { openReports }] = await Promise.all([
+    import('./http/app.ts'),
+    import('./reports/open.ts'),
+  ]);
+  const reports = await openReports(settings, log);
+  const startedAt = performance.now();
+  const familyStatus = families.map(describeFamily);
+  const app = buildApp({
+    health: () => ({
+      status: 'ok',
+      version: VERSION,
+      uptimeMs: Math.round(performance.now() - startedAt),
+      families: familyStatus,
+    }),
+    async findFault() {
+      if (!isReady()) return 'its STUN sockets are not all open yet';
+      await reports.store.check();
+      return undefined;
+    },
+    laneCounts: counts,
+    reports: {
+      store: reports.store,
+      checkWitnesses: (witnesses, evidence) => checkWitnesses(witnesses, evidence, witnessKeys, Date.now()),
+      ...(publicUrl !== undefined && { publicUrl }),
+    },
+    onError: (error) => log('error', `HTTP: ${error.stack ?? error.message}`),
+  });
+  const close = async (): Promise<void> => {
+    await app.close();
+    // The last requests have been answered, and so have their reports been kept.
+    await reports.close();
+  };
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await close();
+    const endpoint = `TCP ${formatEndpoint({ address: host, port })}`;
+    const named = bindError(error, { addressFlag: '--http', portFlag: '--http', endpoint });
+    if (required) throw named;
+    log('warning', `HTTP is off: ${named.message}`);
+    return undefined;
+  }
+  const bound = app.server.address() as AddressInfo;
+  return { endpoint: { address: bound.address, port: bound.port }, close };
+}
+
+function describeFamily({ family, advertised }: FamilyConfig): FamilyStatus {
+  const endpoints = SERVER_ROLES.flatMap((role) => {
+    const endpoint = advertised[role];
+    return endpoint === undefined ? [] : [[SERVER_ROLE_NAMES[role], formatEndpoint(endpoint)] as const];
+  });
+  return {
+    family,
+    mode: advertised[2] === undefined ? 'one-address' : 'two-address',
+    endpoints: Object.fromEntries(endpoints) as FamilyStatus['endpoints'],
+  };
+}

@@ -1,0 +1,63 @@
+import { afterAll, expect, it } from 'vitest';
+import { AnswerCounters } from '../../server/answer/answer-counters.ts';
+import type { FamilyCounts } from '../../server/family-counts.ts';
+import { createDialCounts } from '../../server/tcp/dial-back.ts';
+import { openTestApp, post, readSample } from './app.ts';
+
+const counters = new AnswerCounters();
+const counts = (): FamilyCounts => ({
+  udp: {
+    ...counters.snapshot(),
+    sends: { responses: 3, receipts: 0, errors: 0, withheldReceipts: 0, queueFull: 2 },
+  },
+  tcp: {
+    ...new AnswerCounters().snapshot(),
+    connections: { accepted: 5, refused: 0, answers: 0, failed: 0, timedOut: 0, errors: 0 },
+    dials: { ...createDialCounts(), connected: 4 },
+  },
+});
+const { app, close } = await openTestApp({}, { laneCounts: () => [['ipv4', counts()]] });
+afterAll(close);
+
+async function metrics(): Promise<string[]> {
+  const response = await app.inject('/metrics');
+  expect(response.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+  return response.body.split('\n');
+}
+
+it('GET /metrics tells what the lanes have done', async () => {
+  counters.countAnswer('binding', 0);
+  counters.countDrop('not-stun');
+  const lines = await metrics();
+  expect(lines).toContain(
+    'natprobed_answers_total{family="ipv4",transport="udp",kind="binding",role="PP"} 1',
+  );
+  expect(lines).toContain('natprobed_drops_total{family="ipv4",transport="udp",reason="not-stun"} 1');
+  expect(lines).toContain('natprobed_udp_sends_total{family="ipv4",outcome="queue-full"} 2');
+  expect(lines).toContain('natprobed_tcp_events_total{family="ipv4",event="accepted"} 5');
+  expect(lines).toContain('natprobed_tcp_dials_total{family="ipv4",outcome="connected"} 4');
+  counters.countAnswer('binding', 0);
+  expect(await metrics()).toContain(
+    'natprobed_answers_total{family="ipv4",transport="udp",kind="binding",role="PP"} 2',
+  );
+});
+
+it('GET /metrics tells what was asked over HTTP, and the verdicts of reports', async () => {
+  await post(app, '/classify', readSample('symmetric'));
+  await post(app, '/classify', '{}');
+  await app.inject('/classify/unknown');
+  await app.inject('/an/invented/path');
+  const lines = await metrics();
+  expect(lines).toContain('natprobed_reports_total{verdict="symmetric"} 1');
+  expect(lines).toContain('natprobed_http_requests_total{method="POST",route="/classify",status="201"} 1');
+  expect(lines).toContain('natprobed_http_requests_total{method="POST",route="/classify",status="400"} 1');
+  expect(lines).toContain('natprobed_http_requests_total{method="GET",route="/classify/:id",status="404"} 1');
+  expect(lines).toContain('natprobed_http_requests_total{method="any",route="none",status="404"} 1');
+  expect(lines.join('\n')).not.toContain('invented');
+});
+
+it('counts for each server by itself', async () => {
+  const { app: other, close: closeIt } = await openTestApp();
+  expect((await other.inject('/metrics')).body).not.toContain('natprobed_reports_total{');
+  await closeIt();
+});
