@@ -42,9 +42,14 @@ export function assessMapping(observations: Observations): MappingAssessment {
 
 /** The same for sockets of any protocol, each of which has sent to several endpoints. */
 export function assessSightings(seen: readonly SeenSocket[]): MappingAssessment {
-  const classes = seen
-    .filter(({ sightings }) => sightings.length > 0)
-    .map(({ local, sightings }) => mappingOf(sightings, local));
+  const classes: Mapping[] = [];
+  const split: boolean[] = [];
+  for (const { local, sightings } of seen) {
+    if (sightings.length === 0) continue;
+    const mapping = mappingOf(sightings, local);
+    classes.push(mapping);
+    if (isDependent(mapping)) split.push(keepsPort(sightings));
+  }
   const first = classes[0];
   const mapped = seen[0]?.sightings[0]?.mapped;
   const base = mapped === undefined ? {} : { mapped };
@@ -83,10 +88,19 @@ export function assessSightings(seen: readonly SeenSocket[]): MappingAssessment 
     ...base,
     mapping,
     confidence: settled ? 1 : UNCONFIRMED,
-    reasons: [reasonFor(mapping, seen[0]!.sightings)],
+    reasons: [
+      reasonFor(mapping, seen[0]!.sightings),
+      ...(split.every((keeps) => keeps) ? [SEVERAL_ADDRESSES] : []),
+    ],
     wantsConfirmation: !settled,
   };
 }
+
+/** What pooling.ts tells apart, from more sockets than a verdict takes. */
+const SEVERAL_ADDRESSES: Reason = {
+  code: 'mapping-several-addresses',
+  text: 'only the address differs, not the port: it may be a pool of addresses, or two uplinks, rather than a symmetric NAT',
+};
 
 /** The first thing that the requests of a plain series were seen as by whom they were sent to. */
 export function sightingOf({ to, replies }: BindingEvidence): Sighting | undefined {
@@ -122,6 +136,12 @@ function mappingOf(sightings: readonly Sighting[], local: Endpoint): Mapping {
     }
   }
   return comparable ? 'address-dependent' : 'dependent';
+}
+
+/** Whether destinations saw different public addresses, and yet one port. */
+function keepsPort(sightings: readonly Sighting[]): boolean {
+  const [{ mapped }] = sightings as readonly [Sighting];
+  return sightings.every((sighting) => sighting.mapped.port === mapped.port);
 }
 
 function isDependent(mapping: Mapping): boolean {

@@ -4,8 +4,11 @@
  * another one and can't be punched plainly (MEASURING.md §2 and §7).
  *
  * Subjects draw packets from the server's other address and port, twins don't; then all send there.
- * A NAT that refuses such packets can't be told from one that drops them: the ICMP error goes to the
- * server, whose sockets aren't connected and so don't hear of it.
+ * A NAT that refuses such packets can't be told from one that drops them, and both are `dropped` here.
+ * The ICMP error goes to the server, where Linux gives errors of a socket that isn't connected only
+ * to who reads its error queue (ip(7), IP_RECVERR), which Node can't. A second socket, connected to
+ * the subject, would hear of it; but to share the port both need SO_REUSEADDR, and then any other
+ * program could share it too, unnoticed.
  */
 import { type Endpoint, sameEndpoint } from '../endpoint.ts';
 import { type Axis, unknownAxis } from './axis.ts';

@@ -60,6 +60,20 @@ describe('assessMapping', () => {
     expect(result).toMatchObject({ mapping, confidence: 1, wantsConfirmation: false });
   });
 
+  it('says that it may be a pool or two uplinks where only addresses differ, of every socket', () => {
+    const moved = { ...MAPPED, address: '198.51.100.99' };
+    const alike = [MAPPED, MAPPED, moved, moved] as const;
+    const codesOf = (second: typeof alike | typeof BY_ADDRESS) =>
+      assess(
+        socket('mapping'),
+        ...mappingSeries('mapping', alike),
+        socket('mapping-2'),
+        ...mappingSeries('mapping-2', second),
+      ).reasons.map(({ code }) => code);
+    expect(codesOf(alike)).toEqual(['mapping-by-address', 'mapping-several-addresses']);
+    expect(codesOf(BY_ADDRESS)).toEqual(['mapping-by-address']);
+  });
+
   it('takes one changed port of three sockets for a collision', () => {
     const collided = assess(
       socket('mapping'),
