@@ -72,12 +72,14 @@ describe('the collisions axis', () => {
 
   it('says that inside addresses with public addresses of their own don’t meet, which pooling calls paired', () => {
     const layer = natWith(PRESERVE_RANDOM, { pooling: 'paired' }, 16);
-    const evidence = collect(layer, { seed: 1, rttMs: 50 });
-    expect(assessCollisions(evidence)).toMatchObject({
-      value: 'unknown',
-      reasons: [{ code: 'collisions-apart' }],
-    });
-    expect(assessPooling(evidence)).toMatchObject({ value: 'paired', addresses: { length: 2 } });
+    for (const conditions of [{}, { rough: { loss: { kind: 'independent', probability: 0.1 } } }] as const) {
+      const evidence = collect(layer, { seed: 1, rttMs: 50, ...conditions });
+      expect(assessCollisions(evidence)).toMatchObject({
+        value: 'unknown',
+        reasons: [{ code: 'collisions-apart' }],
+      });
+      expect(assessPooling(evidence)).toMatchObject({ value: 'paired', addresses: { length: 2 } });
+    }
   });
 
   it('says that an address that this machine has not tells nothing', () => {

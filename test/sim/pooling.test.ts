@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planPorts } from '../../probe/classify/inquiries/ports.ts';
 import { assessPooling, type PoolingAxis } from '../../shared/nat/pooling.ts';
+import { classifyIn, verdictOf } from './classify.ts';
 import { inquireIn } from './inquire.ts';
 import type { Dependence, NatBehaviour } from './nat.ts';
 import type { PortAllocation } from './ports.ts';
@@ -85,6 +86,19 @@ describe('the pooling axis', () => {
     });
     expect(axis).toMatchObject({ value: 'unknown', confidence: 0, reasons: [{ code: 'pooling-undecided' }] });
     expect(axis.addresses.length).toBeGreaterThan(1);
+  });
+
+  it('is hinted at by the verdict, where a socket’s port is the same on every address', () => {
+    const hinted = (layer: Layer): boolean => {
+      const truth = { type: 'inconclusive', mapping: 'unknown', filtering: 'unknown' } as const;
+      const scenario = { name: 'pooling', family: 'ipv4', layers: [layer], truth } as const;
+      const verdict = verdictOf(classifyIn(buildWorld(scenario, { seed: 1, rttMs: 50 })))!;
+      expect(verdict.type).toBe('symmetric');
+      return verdict.reasons.some(({ code }) => code === 'mapping-several-addresses');
+    };
+    expect(hinted(uplinks('destination', PRESERVED))).toBe(true);
+    expect(hinted(natWith('address-and-port-dependent', RANDOM, 16))).toBe(false);
+    expect(hinted(natWith('address-dependent', RANDOM, 1))).toBe(false);
   });
 
   it('says nothing where nothing answers', () => {

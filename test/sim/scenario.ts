@@ -52,6 +52,8 @@ export interface Conditions {
   /** What the client's link to the innermost box does; without boxes there is only the outermost link. */
   readonly access?: DirectionOptions;
   readonly server?: Omit<SimulatedServerOptions, 'addresses'>;
+  /** What a NAT has outside where another one is outside of it, if not a carrier's shared address. */
+  readonly innerOutside?: string;
   /** The server has only the first of its addresses. */
   readonly oneAddress?: boolean;
 }
@@ -93,7 +95,9 @@ export function buildWorld(scenario: Scenario, conditions: Conditions): World {
   let isTranslated = false;
   const outermostFirst = [...scenario.layers].reverse();
   for (const [depth, layer] of outermostFirst.entries()) {
-    const addresses = isTranslated ? [plan.inner(depth)] : poolOf(layer, plan.pool);
+    const addresses = isTranslated
+      ? [conditions.innerOutside ?? plan.inner(depth)]
+      : poolOf(layer, plan.pool);
     const box = createBox(network, layer, addresses);
     isTranslated ||= !box.isTransparent;
     lan = lan.addRealmBehind(
