@@ -112,7 +112,6 @@ async function speak<Event, Result>(
   { gateway, local, signal }: Connection,
   resultOf: (event: Event) => Result | undefined,
 ): Promise<Result> {
-  if (signal?.aborted === true) throw aborted(signal);
   const router = { address: gateway, port: PORT_MAPPER_PORT };
   const connected = await openConnectedUdpSocket(router, {
     onDatagram: (_from, bytes) => runner.deliver({ kind: 'datagram', bytes }),
@@ -153,6 +152,8 @@ async function speak<Event, Result>(
 
   signal?.addEventListener('abort', handleAbort, { once: true });
   try {
+    // Also if it came while the socket was opened.
+    if (signal?.aborted === true) throw aborted(signal);
     runner.start();
     return await outcome;
   } finally {
@@ -171,8 +172,12 @@ function openSearchSocket(local: string, onAnswer: (from: Endpoint, bytes: Uint8
   // A network without multicast has no such devices.
   socket.on('error', () => undefined);
   socket.bind({ address: local, port: 0, exclusive: true }, () => {
-    socket.setMulticastInterface(local);
-    socket.setMulticastTTL(MULTICAST_HOPS);
+    try {
+      socket.setMulticastInterface(local);
+      socket.setMulticastTTL(MULTICAST_HOPS);
+    } catch {
+      // The same, told at once.
+    }
   });
   return socket;
 }
