@@ -39,6 +39,8 @@ export class AddressPseudonyms {
   }
 
   #inRun(run: string): string {
+    if (!/[.:]/.test(run)) return run;
+    if (run.length > LONGEST_RUN) return this.of(run);
     const [, before = '', core = '', after = ''] = /^(:(?!:))?(.*?)([.:]*)$/s.exec(run) ?? [];
     if (!/[.:]/.test(core)) return run;
     // What ends in `::` is an address, and what ends in another colon or a dot is the end of a sentence.
@@ -74,6 +76,8 @@ export class AddressPseudonyms {
 
 /** What may be an address, with or without a port; words of a to f have neither dot nor colon in them. */
 const ADDRESS_LIKE = /[0-9a-fA-F:.]+/g;
+/** An IPv6 address with an IPv4 one in it, a port, and a few dots around them. */
+const LONGEST_RUN = 60;
 const DOTTED_QUAD = /\d{1,3}(?:\.\d{1,3}){3}/g;
 
 /** Ranges in which nobody's address is: 0.0.0.0/8 (RFC 6890) and 100::/64 (RFC 6666). */
