@@ -3,7 +3,7 @@
  * others' mappings in between, and the next mapping held against the set. Ends in 1 if a line has the
  * port in its set in less than 90 % of runs, or a set of more than twice the smallest that would do.
  *
- *     node test/bench/ports.ts [--runs 200] [--seed 1] [--flows 0,5,20,200] [--after 0,200] [--loss 0]
+ *     npm run bench:ports -- [--runs 200] [--seed 1] [--flows 0,5,20,200] [--after 0,200] [--loss 0]
  */
 import { parseArgs } from 'node:util';
 import { PREDICTED_SHARE } from '../../shared/nat/ports.ts';
