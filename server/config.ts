@@ -3,7 +3,6 @@
  * Pure; every mistake is a NatprobeError that names the flag.
  */
 import {
-  type Endpoint,
   type Family,
   canonicalAddress,
   familyOf,
@@ -14,6 +13,7 @@ import {
 import { NatprobeError } from '../shared/errors.ts';
 import type { ServerRole } from '../shared/role.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
+import type { RoleEndpoints } from './answer/role-endpoints.ts';
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
 import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress, isLoopback } from './local-addresses.ts';
@@ -32,9 +32,6 @@ export interface ServerFlags extends ReportFlags {
   readonly witnessKeyFile?: string;
   readonly selfTest?: boolean;
 }
-
-/** One endpoint for each role: PP, PA, AP, AA. With one address there is no AP and AA. */
-export type RoleEndpoints = readonly [Endpoint, Endpoint, Endpoint | undefined, Endpoint | undefined];
 
 export interface FamilyConfig {
   readonly family: Family;

@@ -26,6 +26,7 @@ import { AnswerCounters, type DropReason } from './answer-counters.ts';
 import { type AnswerKind, addressAttributeBytes, receiptBytes } from './answer-rules.ts';
 import { BindingRequest } from './binding-request.ts';
 import { Outgoing, type OutgoingDatagram } from './outgoing.ts';
+import type { RoleEndpoints } from './role-endpoints.ts';
 import { ServerEndpoint } from './server-endpoint.ts';
 import type { SourceAddress } from './source-address.ts';
 import {
@@ -43,7 +44,7 @@ export interface AnswerConfig {
    * What is advertised for each role: PP, PA, AP, AA. A server with one address has no AP and AA,
    * gives no OTHER-ADDRESS and refuses CHANGE-REQUEST (RFC 5780 §6).
    */
-  readonly endpoints: readonly [Endpoint, Endpoint, Endpoint | undefined, Endpoint | undefined];
+  readonly endpoints: RoleEndpoints;
   /** Where the sockets are bound if that is not what is advertised (1:1 NAT): never answered either. */
   readonly bound?: readonly Endpoint[];
   /** The HTTP API that SERVICE names. */

@@ -26,6 +26,12 @@ export function checkEvidence(evidence: readonly Evidence[], place: string): voi
       counts.sends += item.sends.length;
       counts.replies += item.replies.length;
       counts.strays += item.strays?.length ?? 0;
+    } else if (item.kind === 'ice-check') {
+      counts.replies += item.received.length;
+      for (const { sentMs, answers } of item.checks) {
+        counts.sends += sentMs.length;
+        counts.replies += answers.length;
+      }
     } else if (item.kind === 'run') counts.servers += item.servers.length;
     checkAddresses(item, place, known);
   }

@@ -53,12 +53,12 @@ class Concealer {
   }
 
   report(report: Report): Report {
-    const { schema, family, families, startedAt, judgeVersion } = report;
+    const { schema, family, families, startedAt, source, judgeVersion } = report;
     return {
       ...{ schema, family },
       ...this.#family(report),
       families: { ipv4: this.#either(families.ipv4), ipv6: this.#either(families.ipv6) },
-      ...{ startedAt, judgeVersion },
+      ...{ startedAt, ...(source && { source }), judgeVersion },
     };
   }
 
@@ -227,6 +227,14 @@ function serversOf(evidence: readonly Evidence[]): Set<string> {
       case 'interface':
         note(own, item);
         if (item.gateway !== undefined) own.add(item.gateway);
+        break;
+      case 'ice-check':
+        for (const endpoint of item.offered) note(asked, endpoint);
+        for (const { from } of item.checks) note(further, from);
+        for (const { at, from } of item.received) {
+          note(further, at);
+          note(own, from);
+        }
         break;
       case 'port-mapper':
         own.add(item.gateway);

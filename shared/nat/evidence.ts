@@ -1,5 +1,6 @@
 import type { Endpoint, Family } from '../endpoint.ts';
 import type { DialOrigin, DialOutcome } from '../stun/attributes/dial-back.ts';
+import type { IceCheckEvidence } from './ice-evidence.ts';
 
 /**
  * What a run saw, and nothing that it concluded. Times are milliseconds since the run began.
@@ -15,7 +16,8 @@ export type Evidence =
   | TcpDialEvidence
   | EndpointsEvidence
   | InterfaceEvidence
-  | PortMapperEvidence;
+  | PortMapperEvidence
+  | IceCheckEvidence;
 
 /** The run itself: until when it watched. Silence is judged against `untilMs`. */
 export interface RunEvidence {

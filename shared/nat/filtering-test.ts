@@ -22,7 +22,7 @@ export interface FilteringTest {
 
 export type FilteringState =
   | { readonly kind: 'heard' }
-  /** `sent` responses are known to have been sent (or requests to have gone unanswered), and none came. */
+  /** `sent` responses are known to have been sent (`receipts`) or requests to have gone unanswered, and none came. */
   | {
       readonly kind: 'silent';
       readonly sent: number;

@@ -29,9 +29,11 @@ export function assessFiltering(observations: Observations, server: Endpoint): F
   return { ...concludeFiltering(otherAddress, otherPort), otherAddress, otherPort };
 }
 
-function concludeFiltering(
+/** From both tests; `packet` is what they wait for, in words for people. */
+export function concludeFiltering(
   otherAddress: FilteringTest,
   otherPort: FilteringTest,
+  packet: 'response' | 'check' = 'response',
 ): Pick<FilteringAssessment, 'filtering' | 'confidence' | 'reasons'> {
   const address = otherAddress.state;
   const port = otherPort.state;
@@ -39,14 +41,17 @@ function concludeFiltering(
     return {
       filtering: 'endpoint-independent',
       confidence: 1,
-      reasons: [heardReason(otherAddress, 'an address never sent to')],
+      reasons: [heardReason(packet, otherAddress, 'an address never sent to')],
     };
   }
   if (port.kind === 'silent' && hadItsChance(address)) {
     return {
       filtering: 'address-and-port-dependent',
       confidence: port.confidence,
-      reasons: [silentReason(otherPort, port), ...(address.kind === 'open' ? [] : openReasons(otherAddress))],
+      reasons: [
+        silentReason(packet, otherPort, port),
+        ...(address.kind === 'open' ? [] : openReasons(otherAddress)),
+      ],
     };
   }
   if (port.kind === 'heard' && address.kind === 'silent') {
@@ -54,8 +59,8 @@ function concludeFiltering(
       filtering: 'address-dependent',
       confidence: address.confidence,
       reasons: [
-        heardReason(otherPort, 'another port of an address sent to'),
-        silentReason(otherAddress, address),
+        heardReason(packet, otherPort, 'another port of an address sent to'),
+        silentReason(packet, otherAddress, address),
       ],
     };
   }
@@ -66,7 +71,7 @@ function concludeFiltering(
       text: 'another port of an address sent to was let in, so filtering is not address- and port-dependent',
     });
   }
-  if (address.kind === 'silent') reasons.push(silentReason(otherAddress, address));
+  if (address.kind === 'silent') reasons.push(silentReason(packet, otherAddress, address));
   return { filtering: 'unknown', confidence: 1, reasons };
 }
 
@@ -78,19 +83,23 @@ function hadItsChance(address: FilteringState): boolean {
   return address.kind !== 'open' || address.unheard >= MIN_SILENT_SLOTS;
 }
 
-function heardReason(test: FilteringTest, what: string): Reason {
+function heardReason(packet: string, test: FilteringTest, what: string): Reason {
   return {
     code: 'filtering-heard',
-    text: `a response from ${formatEndpoint(test.expected!)}, ${what}, was let in`,
+    text: `a ${packet} from ${formatEndpoint(test.expected!)}, ${what}, was let in`,
   };
 }
 
-function silentReason(test: FilteringTest, state: Extract<FilteringState, { kind: 'silent' }>): Reason {
+function silentReason(
+  packet: string,
+  test: FilteringTest,
+  state: Extract<FilteringState, { kind: 'silent' }>,
+): Reason {
   const from = formatEndpoint(test.expected!);
   return state.receipts
     ? {
         code: 'filtering-silence',
-        text: `${state.sent} responses from ${from} are known to have been sent, and none was let in`,
+        text: `${state.sent} ${packet}s from ${from} are known to have been sent, and none was let in`,
       }
     : {
         code: 'filtering-silence-without-receipts',

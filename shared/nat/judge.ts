@@ -3,6 +3,7 @@ import type { Endpoint } from '../endpoint.ts';
 import { type Filtering, natTypeOf } from './behaviour.ts';
 import type { Evidence } from './evidence.ts';
 import { assessFiltering, type FilteringAssessment } from './filtering.ts';
+import { assessIceChecks, filteringSource } from './ice-check.ts';
 import { assessMapping, type MappingAssessment } from './mapping.ts';
 import { type Observations, observe, roundTripTo } from './observations.ts';
 import { assessReach, type Reach } from './reach.ts';
@@ -23,6 +24,7 @@ export function judge(evidence: readonly Evidence[]): Judgement {
 
 /** As judge, for a caller that has counted already. */
 export function judgeObservations(observations: Observations): Judgement {
+  if (observations.iceChecks.length > 0) return judgeIceChecks(observations);
   const reach = assessReach(observations);
   const mapping = assessMapping(observations);
   const local = observations.sockets.find(({ purpose }) => purpose === 'mapping')?.local;
@@ -38,6 +40,21 @@ export function judgeObservations(observations: Observations): Judgement {
     endpoints,
     reach,
     ...(rtt === undefined ? {} : { rttMs: rtt.meanMs }),
+  };
+}
+
+/** A browser's evidence has nothing of a probe's: it is counted by rules of its own. */
+function judgeIceChecks(observations: Observations): Judgement {
+  const { reach, mapping, filtering, rttMs } = assessIceChecks(observations);
+  const mapped = mapping.mapped ?? filteringSource(observations);
+  const local = mapping.mapping === 'none' ? mapped : undefined;
+  const endpoints: Endpoints = { ...(local && { local }), ...(mapped && { mapped }) };
+  if (reach.kind !== 'udp') return { verdict: verdictWithoutUdp(reach), endpoints, reach };
+  return {
+    verdict: concludeVerdict(mapping, filtering, []),
+    endpoints,
+    reach,
+    ...(rttMs !== undefined && { rttMs }),
   };
 }
 
@@ -95,6 +112,11 @@ function verdictWithoutUdp(reach: Exclude<Reach, { kind: 'udp' }>): Verdict {
       );
     case 'unreachable':
       return inconclusive('server-unreachable', `the server cannot be reached: ${reach.why}`);
+    case 'no-candidates':
+      return inconclusive(
+        'browser-policy',
+        'the browser gave WebRTC no address to send from: a setting, an extension or a policy keeps it from UDP',
+      );
     case 'open':
       return inconclusive('no-answer', 'no answer over UDP, and too little time to tell why');
   }

@@ -26,7 +26,8 @@ export interface Sighting {
 
 /** What one socket was seen as, the first sighting for each destination. */
 export interface SeenSocket {
-  readonly local: Endpoint;
+  /** Absent where only the far side was there to see: then it differs from all that was seen. */
+  readonly local?: Endpoint;
   readonly sightings: readonly Sighting[];
 }
 
@@ -119,10 +120,10 @@ function sightingsOf(observations: Observations, socket: string): Sighting[] {
   return sightings;
 }
 
-function mappingOf(sightings: readonly Sighting[], local: Endpoint): Mapping {
+function mappingOf(sightings: readonly Sighting[], local: Endpoint | undefined): Mapping {
   const { mapped } = sightings[0]!;
   if (sightings.every((sighting) => sameEndpoint(sighting.mapped, mapped))) {
-    if (sameEndpoint(mapped, local)) return 'none';
+    if (local !== undefined && sameEndpoint(mapped, local)) return 'none';
     return sightings.some(({ to }) => to.address !== sightings[0]!.to.address)
       ? 'endpoint-independent'
       : 'unknown';

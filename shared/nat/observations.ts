@@ -12,6 +12,7 @@ import {
   type SocketEvidence,
   type TcpEvidence,
 } from './evidence.ts';
+import type { IceCheckEvidence } from './ice-evidence.ts';
 import { chanceAllLost, MIN_SILENT_SLOTS, type PathLoss } from './silence.ts';
 
 /** A wait after a receipt, and the slack on top of a round trip, are never shorter. MEASURING.md §1. */
@@ -29,6 +30,8 @@ export interface Observations {
   readonly series: readonly BindingEvidence[];
   readonly tcp: readonly TcpEvidence[];
   readonly refusals: readonly RefusalEvidence[];
+  /** Where a browser was measured: nothing of what is counted below is in them. */
+  readonly iceChecks: readonly IceCheckEvidence[];
   /** Round trips to each endpoint that ever answered, by formatEndpoint. */
   readonly roundTrips: ReadonlyMap<string, RoundTrip>;
   /** The largest mean deviation seen towards any endpoint, in milliseconds. */
@@ -67,12 +70,14 @@ export function observe(evidence: readonly Evidence[]): Observations {
   const series: BindingEvidence[] = [];
   const tcp: TcpEvidence[] = [];
   const refusals: RefusalEvidence[] = [];
+  const iceChecks: IceCheckEvidence[] = [];
   let run: RunEvidence | undefined;
   for (const item of evidence) {
     if (item.kind === 'binding') series.push(item);
     else if (item.kind === 'socket') sockets.push(item);
     else if (item.kind === 'run') run = item;
     else if (item.kind === 'tcp') tcp.push(item);
+    else if (item.kind === 'ice-check') iceChecks.push(item);
     // Not a mere else: a report may carry kinds that this version doesn't know.
     else if (item.kind === 'refusal') refusals.push(item);
   }
@@ -92,6 +97,7 @@ export function observe(evidence: readonly Evidence[]): Observations {
     series,
     tcp,
     refusals,
+    iceChecks,
     roundTrips,
     jitterMs,
     lossAfterMs,

@@ -19,6 +19,8 @@ export type Reach =
   /** Both UDP and TCP were refused: the host is there and nothing listens. */
   | { readonly kind: 'nothing-listens' }
   | { readonly kind: 'unreachable'; readonly why: string }
+  /** A browser that has nothing to send from: its settings or a policy keep WebRTC from it. */
+  | { readonly kind: 'no-candidates' }
   | { readonly kind: 'open' };
 
 export function assessReach(observations: Observations): Reach {

@@ -19,6 +19,8 @@ export interface Report extends FamilyReport {
   readonly families: Readonly<Record<Family, FamilyReport | SkippedFamily>>;
   /** When the run began, by this machine's clock: ISO 8601, UTC. */
   readonly startedAt: string;
+  /** Present where the page measured: the server played a browser's peer. Absent from a probe's report. */
+  readonly source?: 'browser';
   readonly judgeVersion: number;
   /** If the router was asked to map a port. */
   readonly portMapping?: PortMappingReport;
@@ -95,6 +97,7 @@ export interface RunSummary {
   readonly unresolved?: readonly string[];
   readonly startedAt: Date;
   readonly outcomes: Readonly<Record<Family, FamilyOutcome>>;
+  readonly source?: 'browser';
 }
 
 /**
@@ -118,6 +121,7 @@ export function buildReport(run: RunSummary): Report | undefined {
     ...first.report,
     families: { ipv4, ipv6 },
     startedAt: run.startedAt.toISOString(),
+    ...(run.source && { source: run.source }),
     judgeVersion: JUDGE_VERSION,
   };
 }
@@ -158,13 +162,24 @@ function reportServer(
       primary !== undefined &&
       sameEndpoint(reply.from, primary),
   );
+  const alternate = answer?.kind === 'response' ? answer.other : offeredAlternate(evidence, primary);
   return {
     asked,
     ...(unresolved.length > 0 && { unresolved }),
     endpoints: servers.map(formatEndpoint),
-    ...(answer?.kind === 'response' && answer.other && { alternate: formatEndpoint(answer.other) }),
+    ...(alternate && { alternate: formatEndpoint(alternate) }),
     receipts: replies.some((reply) => reply.kind === 'receipt'),
   };
+}
+
+/** The opposite corner of `primary` among what a browser was offered. */
+function offeredAlternate(
+  evidence: readonly Evidence[],
+  primary: Endpoint | undefined,
+): Endpoint | undefined {
+  return evidence
+    .flatMap((item) => (item.kind === 'ice-check' ? item.offered : []))
+    .find(({ address, port }) => address !== primary?.address && port !== primary?.port);
 }
 
 /** Clocks here are good for microseconds at best; more digits would only look like knowledge. */

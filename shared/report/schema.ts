@@ -21,6 +21,8 @@ import {
   type TcpDialEvidence,
   type TcpEvidence,
 } from '../nat/evidence.ts';
+import { CANDIDATE_TYPES } from '../ice/candidate.ts';
+import type { IceCheckEvidence } from '../nat/ice-evidence.ts';
 import { DIAL_ORIGINS, DIAL_OUTCOMES } from '../stun/attributes/dial-back.ts';
 import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import type { PortMappingReport } from './port-mapping.ts';
@@ -54,6 +56,8 @@ export const SocketEvidenceSchema = Type.Object({
   purpose: Type.Enum([...SOCKET_PURPOSES]),
   local: EndpointSchema,
 });
+
+const TransactionIdText = Type.String({ pattern: '^[0-9a-f]+$' });
 
 const ReplyBase = { send: Count, atMs: Milliseconds, from: EndpointSchema };
 
@@ -90,7 +94,7 @@ export const BindingEvidenceSchema = Type.Object({
   responsePort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
   paddingBytes: Type.Optional(Count),
   receipt: Type.Boolean(),
-  sends: ListOf(Type.Object({ atMs: Milliseconds, transactionId: Type.String({ pattern: '^[0-9a-f]+$' }) })),
+  sends: ListOf(Type.Object({ atMs: Milliseconds, transactionId: TransactionIdText })),
   replies: ListOf(BindingReplySchema),
   strays: Type.Optional(
     ListOf(Type.Object({ kind: Type.Enum(['response', 'request']), ...ReplyBase, socket: Type.String() })),
@@ -104,6 +108,41 @@ export const TcpEvidenceSchema = Type.Object({
   outcome: Type.Enum(['pending', 'answered', 'connected', 'refused', 'unreachable', 'timeout']),
   connectMs: Type.Optional(Milliseconds),
   answerMs: Type.Optional(Milliseconds),
+});
+
+export const IceCheckEvidenceSchema = Type.Object({
+  kind: Type.Literal('ice-check'),
+  connection: Type.String(),
+  purpose: Type.Enum(['mapping', 'filtering']),
+  offered: ListOf(EndpointSchema),
+  received: ListOf(
+    Type.Object({
+      atMs: Milliseconds,
+      at: EndpointSchema,
+      from: EndpointSchema,
+      priority: Count,
+      count: Count,
+    }),
+  ),
+  checks: ListOf(
+    Type.Object({
+      from: EndpointSchema,
+      to: EndpointSchema,
+      transactionId: TransactionIdText,
+      sentMs: ListOf(Milliseconds),
+      answers: ListOf(
+        Type.Object({ atMs: Milliseconds, from: EndpointSchema, code: Type.Optional(Type.Integer()) }),
+      ),
+    }),
+  ),
+  browser: Type.Optional(
+    Type.Object({
+      localCandidates: Count,
+      pairs: Count,
+      checksSent: Type.Optional(Count),
+      localType: Type.Optional(Type.Enum([...CANDIDATE_TYPES])),
+    }),
+  ),
 });
 
 export const RefusalEvidenceSchema = Type.Object({
@@ -176,6 +215,7 @@ export const KNOWN_EVIDENCE = [
   EndpointsEvidenceSchema,
   InterfaceEvidenceSchema,
   PortMapperEvidenceSchema,
+  IceCheckEvidenceSchema,
 ];
 
 /** Readers ignore other kinds. */
@@ -271,6 +311,7 @@ export const ReportSchema = Type.Object(
     family: FamilySchema,
     families: Type.Object({ ipv4: EitherFamily, ipv6: EitherFamily }),
     startedAt: Type.String({ format: 'date-time' }),
+    source: Type.Optional(Type.Literal('browser')),
     judgeVersion: Type.Integer({ minimum: 1 }),
     ...familyReport,
     /** What the router was asked to do for this machine, which is no part of the verdict. */
@@ -300,4 +341,5 @@ export const SCHEMA_AGREES: readonly [
   Agree<Static<typeof EndpointsEvidenceSchema>, EndpointsEvidence>,
   Agree<Static<typeof InterfaceEvidenceSchema>, InterfaceEvidence>,
   Agree<Static<typeof PortMapperEvidenceSchema>, PortMapperEvidence>,
-] = [true, true, true, true, true, true, true, true, true, true, true];
+  Agree<Static<typeof IceCheckEvidenceSchema>, IceCheckEvidence>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true];

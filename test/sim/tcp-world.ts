@@ -1,7 +1,8 @@
 /** A client behind a NAT for TCP, and the real server's answers and dial-backs, in virtual time. */
 import { AnswerCore } from '../../server/answer/answer-core.ts';
 import { SourceAddress } from '../../server/answer/source-address.ts';
-import { roleEndpoints, type RoleEndpoints } from '../../server/config.ts';
+import type { RoleEndpoints } from '../../server/answer/role-endpoints.ts';
+import { roleEndpoints } from '../../server/config.ts';
 import { answerMessage } from '../../server/tcp/answer-message.ts';
 import { ConnectionCount } from '../../server/tcp/connection-limits.ts';
 import {
