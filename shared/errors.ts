@@ -112,6 +112,21 @@ export const ERROR_CATALOGUE = {
     problem: 'not a page of this list',
     remedy: 'leave it out to begin, then give what the page before said is next',
   },
+  ERR_OFFER: {
+    exitCode: 2,
+    problem: 'not an offer of one WebRTC data channel',
+    remedy: 'send what createOffer() gave, with the line ends as they are',
+  },
+  ERR_BROWSER_SESSIONS: {
+    exitCode: 1,
+    problem: 'too many browsers are being measured',
+    remedy: 'try again in ten seconds',
+  },
+  ERR_NO_BROWSER_SESSION: {
+    exitCode: 1,
+    problem: 'no such measuring, or it has ended',
+    remedy: 'start again: it lasts ten seconds at most',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

@@ -24,6 +24,9 @@ export interface SimulatedServerOptions {
   readonly tcp?: 'answers' | 'closes' | 'refuses' | 'silent';
 }
 
+/** Takes a datagram, or leaves it to the answer core. */
+export type DatagramTap = (role: ServerRole, bytes: Uint8Array, from: Endpoint) => boolean;
+
 const DEFAULT_PORTS = [DEFAULT_PORT, DEFAULT_ALTERNATE_PORT] as const;
 
 /** A STUN server on the simulated internet: four sockets (two with one address) and the real answer core. */
@@ -35,6 +38,7 @@ export class SimulatedServer {
   readonly #kind: ServerKind;
   readonly #sockets: (UdpSocket | undefined)[];
   readonly #source = new SourceAddress();
+  #tap: DatagramTap | undefined;
 
   constructor(network: Network, options: SimulatedServerOptions) {
     const [primary, alternate] = options.addresses;
@@ -63,6 +67,15 @@ export class SimulatedServer {
     return this.endpoints[0];
   }
 
+  /** Lets `tap` see each datagram first, as the ICE sessions do. */
+  setTap(tap: DatagramTap): void {
+    this.#tap = tap;
+  }
+
+  sendFrom(role: ServerRole, to: Endpoint, bytes: Uint8Array): void {
+    this.#sockets[role]!.send(to, bytes);
+  }
+
   #listen(role: ServerRole, tcp: SimulatedServerOptions['tcp'] & string): UdpSocket | undefined {
     const local = this.endpoints[role];
     if (local === undefined) return undefined;
@@ -76,6 +89,7 @@ export class SimulatedServer {
   }
 
   #answer(bytes: Uint8Array, from: Endpoint, arrival: ServerRole): void {
+    if (this.#tap?.(arrival, bytes, from) === true) return;
     this.#source.set(from.address, from.port);
     const request = adaptRequest(this.#kind, bytes);
     const count = this.core.answer(request, 0, request.length, this.#source, arrival);

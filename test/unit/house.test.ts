@@ -8,6 +8,7 @@ const PURE_FOLDERS = [
   'shared',
   'server/answer',
   'server/broker',
+  'server/ice',
   'server/witness',
   'probe/classify',
   'probe/punch',

@@ -1,0 +1,312 @@
+/**
+ * One measuring of a browser: the server plays the ICE peer of its connections (MEASURING of the
+ * page). No I/O; times are the driver's. What may be sent to whom:
+ *
+ * - only to the source of a check whose MESSAGE-INTEGRITY is valid, one source a session;
+ * - until that source has proved that it hears us (it answers a random transaction id of ours,
+ *   authenticated with the browser's own password, which no other STUN server at that address knows),
+ *   one check for each of its checks and nothing else. Its checks are answered after that;
+ * - after that from the other port and the other address, at most five packets each and once;
+ * - to other ports of the proven address, one check for each check that came from there, at most five.
+ */
+import { type Endpoint, sameEndpoint } from '../../shared/endpoint.ts';
+import { decodeCheck, decodeCheckAnswer, isAuthentic } from '../../shared/ice/check.ts';
+import type { Machine } from '../../shared/machine.ts';
+import type { Evidence } from '../../shared/nat/evidence.ts';
+import { assessIceChecks, iceWaitMs } from '../../shared/nat/ice-check.ts';
+import type { IceBrowserStats } from '../../shared/nat/ice-evidence.ts';
+import { observe } from '../../shared/nat/observations.ts';
+import { AA, PP, type ServerRole } from '../../shared/role.ts';
+import type { StunMessage, TransactionId } from '../../shared/stun/message.ts';
+import type { OwnCheck, PeerConnection } from './peer-connection.ts';
+
+export type SessionInput =
+  | {
+      readonly kind: 'datagram';
+      /** Where it arrived. */
+      readonly role: ServerRole;
+      readonly source: Endpoint;
+      readonly message: StunMessage;
+    }
+  /** What the page found out, by connection; its last word. */
+  | { readonly kind: 'browser'; readonly stats: Readonly<Record<string, IceBrowserStats>> };
+
+/** One datagram. */
+export interface SessionAction {
+  readonly role: ServerRole;
+  readonly to: Endpoint;
+  readonly bytes: Uint8Array;
+  /** Of a check: what an answer to it will carry. */
+  readonly transactionId?: TransactionId;
+}
+
+export type SessionEvent =
+  { readonly kind: 'measured'; readonly evidence: readonly Evidence[] } | { readonly kind: 'expired' };
+
+/** A session lives no longer, whatever happens. */
+export const SESSION_MS = 10_000;
+/** UDP is blocked if no check has come by then. */
+export const FIRST_CHECK_MS = 2000;
+/** How long, from the first check on, the control may take to be answered. */
+export const CONTROL_MS = 1500;
+/** How long the mapping may take once all else is known. */
+const MAPPING_MS = 2000;
+/** Between two sends of one test, and how many there are. */
+export const TEST_PACE_MS = 50;
+export const TEST_SENDS = 5;
+/** Controls go beside them, twice as often, until the loss is known well enough. */
+const CONTROL_PACE_MS = TEST_PACE_MS / 2;
+/** So many at first; more only if what they show is too little when the wait is over. */
+const CONTROLS_BESIDE_TESTS = 16;
+export const MOST_CONTROLS = 80;
+export const MOST_PATH_CHECKS = 5;
+/** Errors of an ICE agent: they tell that a check came in (RFC 8445 §7.3). */
+const AGENT_ERRORS: ReadonlySet<number> = new Set([400, 401, 487]);
+
+export interface BrowserSessionOptions {
+  readonly filtering: PeerConnection;
+  readonly mapping: readonly PeerConnection[];
+  /** The primary endpoint, as clients know it. */
+  readonly server: Endpoint;
+  /** Where the filtering tests come from: the other port and, if there is one, the other address. */
+  readonly testRoles: readonly ServerRole[];
+  readonly startedAt: number;
+}
+
+export class BrowserSession implements Machine<SessionInput, SessionAction, SessionEvent> {
+  readonly connections: readonly PeerConnection[];
+
+  private readonly options: BrowserSessionOptions;
+  private readonly filtering: PeerConnection;
+  private readonly actions: SessionAction[] = [];
+  private event: SessionEvent | undefined;
+  private ended = false;
+  private heardBrowser = false;
+  /** The one source that the filtering connection is measured at. */
+  private source: Endpoint | undefined;
+  private firstCheckAt: number | undefined;
+  private awaitingResponse: TransactionId | undefined;
+  private controls = 0;
+  private provenAt: number | undefined;
+  private roundTripMs = 0;
+  private readonly tests: OwnCheck[] = [];
+  private ticks = 0;
+  private nextTickAt = 0;
+  private advancedAt = -Infinity;
+  private lastTestAt = 0;
+  private lastControlAt = 0;
+  private filteringDone = false;
+  /** Checks at the other address that entitle to one of ours. */
+  private readonly credits: { readonly connection: PeerConnection; readonly source: Endpoint }[] = [];
+  private pathChecks = 0;
+
+  constructor(options: BrowserSessionOptions) {
+    this.options = options;
+    this.filtering = options.filtering;
+    this.connections = [options.filtering, ...options.mapping];
+  }
+
+  handleInput(input: SessionInput, now: number): void {
+    if (this.ended) return;
+    if (input.kind === 'browser') this.takeStats(input.stats);
+    else if (input.message.class === 'request') this.handleCheck(input, now);
+    else this.handleAnswer(input, now);
+    this.advance(now);
+  }
+
+  handleTimeout(now: number): void {
+    if (!this.ended) this.advance(now);
+  }
+
+  pollAction(): SessionAction | undefined {
+    return this.actions.shift();
+  }
+
+  pollTimeout(): number | undefined {
+    if (this.ended) return undefined;
+    const deadline = this.options.startedAt + SESSION_MS;
+    const next = this.nextStepAt();
+    // What is past and awaits the page's word is no reason to wake.
+    return next <= this.advancedAt ? deadline : Math.min(next, deadline);
+  }
+
+  pollEvent(): SessionEvent | undefined {
+    const { event } = this;
+    this.event = undefined;
+    return event;
+  }
+
+  private takeStats(stats: Readonly<Record<string, IceBrowserStats>>): void {
+    this.heardBrowser = true;
+    for (const connection of this.connections) connection.browser = stats[connection.name];
+  }
+
+  private handleCheck({ role, source, message }: SessionInput & { kind: 'datagram' }, now: number): void {
+    const check = decodeCheck(message);
+    const connection = this.connections.find(({ ours }) => ours.ufrag === check?.receiverUfrag);
+    if (check === undefined || connection === undefined) return;
+    if (check.senderUfrag !== connection.theirs.ufrag) return;
+    if (!isAuthentic(message, connection.ours.password)) return;
+    if (connection === this.filtering) {
+      if (this.source !== undefined && role === PP && !sameEndpoint(this.source, source)) return;
+      connection.recordArrival(role, source, check.priority, this.elapsed(now));
+      if (role === PP) this.answerFilteringCheck(source, check.transactionId, now);
+      return;
+    }
+    connection.recordArrival(role, source, check.priority, this.elapsed(now));
+    if (role !== AA || this.credits.length >= MOST_PATH_CHECKS) return;
+    this.credits.push({ connection, source });
+    this.checkPath(now);
+  }
+
+  private answerFilteringCheck(source: Endpoint, transactionId: TransactionId, now: number): void {
+    this.source ??= source;
+    this.firstCheckAt ??= now;
+    if (this.provenAt !== undefined) {
+      this.actions.push({ role: PP, to: source, bytes: this.filtering.respond(transactionId, source) });
+      return;
+    }
+    this.awaitingResponse = transactionId;
+    if (now < this.firstCheckAt + CONTROL_MS) this.sendControl(source, now);
+  }
+
+  private handleAnswer({ role, source, message }: SessionInput & { kind: 'datagram' }, now: number): void {
+    const answer = decodeCheckAnswer(message);
+    if (answer === undefined) return;
+    for (const connection of this.connections) {
+      const check = connection.findCheck(answer.transactionId);
+      if (check === undefined) continue;
+      if (check.role !== role) return;
+      const isTest = this.tests.includes(check);
+      if (answer.kind === 'success') {
+        if (!isAuthentic(message, connection.theirs.password)) return;
+      } else if (!isTest || !AGENT_ERRORS.has(answer.code)) return;
+      connection.recordAnswer(check, answer, source, this.elapsed(now));
+      if (connection === this.filtering && !isTest) this.proveRoundTrip(check, now);
+      return;
+    }
+  }
+
+  /** `source` has answered what only it can have heard. */
+  private proveRoundTrip(control: OwnCheck, now: number): void {
+    if (this.provenAt !== undefined || this.source === undefined) return;
+    this.provenAt = now;
+    this.nextTickAt = now;
+    this.roundTripMs = this.elapsed(now) - control.sentMs[0]!;
+    if (this.awaitingResponse !== undefined) {
+      const bytes = this.filtering.respond(this.awaitingResponse, this.source);
+      this.actions.push({ role: PP, to: this.source, bytes });
+    }
+    for (const role of this.options.testRoles) this.tests.push(this.filtering.openCheck(role, this.source));
+    this.checkPath(now);
+  }
+
+  /** Sends what is due, and tells if there is no more to learn. */
+  private advance(now: number): void {
+    this.advancedAt = now;
+    if (this.provenAt !== undefined && !this.filteringDone && now >= this.nextTickAt) this.tick(now);
+    if (this.isMeasured(now) && this.heardBrowser) {
+      this.ended = true;
+      this.event = { kind: 'measured', evidence: this.evidenceAt(now) };
+    } else if (now >= this.options.startedAt + SESSION_MS) {
+      this.ended = true;
+      this.event = { kind: 'expired' };
+    }
+  }
+
+  private tick(now: number): void {
+    const isTestTick = this.ticks % (TEST_PACE_MS / CONTROL_PACE_MS) === 0;
+    this.ticks++;
+    this.nextTickAt = now + CONTROL_PACE_MS;
+    if (isTestTick) {
+      for (const test of this.tests) {
+        if (test.sentMs.length >= TEST_SENDS || this.isHeard(test)) continue;
+        this.sendCheck(this.filtering, test, now);
+        this.lastTestAt = now;
+      }
+    }
+    this.filteringDone = this.isFilteringDone(now);
+    if (this.filteringDone) return;
+    const waited = this.hasSentTests() && now >= this.lastTestAt + iceWaitMs(this.roundTripMs);
+    if (this.ticks <= CONTROLS_BESIDE_TESTS || waited) this.sendControl(this.source!, now);
+  }
+
+  private isHeard({ answers, role }: OwnCheck): boolean {
+    return answers.length > 0 || this.filtering.hasReached(role);
+  }
+
+  private hasSentTests(): boolean {
+    return this.tests.every((test) => test.sentMs.length >= TEST_SENDS || this.isHeard(test));
+  }
+
+  private isFilteringDone(now: number): boolean {
+    if (this.tests.every((test) => this.isHeard(test))) return true;
+    if (this.tests.some((test) => test.role === AA && this.isHeard(test))) return true;
+    if (!this.hasSentTests()) return false;
+    const waitMs = iceWaitMs(this.roundTripMs);
+    if (now < this.lastTestAt + waitMs) return false;
+    // All controls are out and answered, or there is nothing more that they could tell.
+    if (this.controls >= MOST_CONTROLS) return now >= this.lastControlAt + waitMs;
+    return assessIceChecks(observe(this.evidenceAt(now))).filtering.filtering !== 'unknown';
+  }
+
+  private isMeasured(now: number): boolean {
+    const { startedAt, mapping } = this.options;
+    if (this.firstCheckAt === undefined) return now >= startedAt + FIRST_CHECK_MS;
+    if (this.provenAt === undefined) return now >= this.firstCheckAt + CONTROL_MS;
+    if (!this.filteringDone) return false;
+    return mapping.every((connection) => connection.hasReachedAll()) || now >= this.provenAt + MAPPING_MS;
+  }
+
+  /** When something is due next if no packet comes. */
+  private nextStepAt(): number {
+    if (this.firstCheckAt === undefined) return this.options.startedAt + FIRST_CHECK_MS;
+    if (this.provenAt === undefined) return this.firstCheckAt + CONTROL_MS;
+    return this.filteringDone ? this.provenAt + MAPPING_MS : this.nextTickAt;
+  }
+
+  private sendControl(to: Endpoint, now: number): void {
+    if (this.controls >= MOST_CONTROLS) return;
+    this.controls++;
+    this.lastControlAt = now;
+    this.sendCheck(this.filtering, this.filtering.openCheck(PP, to), now);
+  }
+
+  /**
+   * Whether the other address gets through to the browser at all: checks from there to where the
+   * browser has sent to it from, which no NAT keeps out.
+   */
+  private checkPath(now: number): void {
+    if (this.provenAt === undefined) return;
+    for (const { connection, source } of this.credits.slice(this.pathChecks)) {
+      this.pathChecks++;
+      if (source.address !== this.source!.address) continue;
+      this.sendCheck(connection, connection.openCheck(AA, source), now);
+    }
+  }
+
+  private sendCheck(connection: PeerConnection, check: OwnCheck, now: number): void {
+    const bytes = connection.sendCheck(check, this.elapsed(now));
+    this.actions.push({ role: check.role, to: check.to, bytes, transactionId: check.transactionId });
+  }
+
+  private evidenceAt(now: number): Evidence[] {
+    const { server } = this.options;
+    return [
+      {
+        kind: 'run',
+        family: server.address.includes(':') ? 'ipv6' : 'ipv4',
+        servers: [server],
+        untilMs: this.elapsed(now),
+        timeoutMs: SESSION_MS,
+        paceMs: TEST_PACE_MS,
+      },
+      ...this.connections.map((connection) => connection.toEvidence()),
+    ];
+  }
+
+  /** Since the session began, to the microsecond. */
+  private elapsed(now: number): number {
+    return Math.round((now - this.options.startedAt) * 1000) / 1000;
+  }
+}
