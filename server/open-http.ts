@@ -57,6 +57,7 @@ export async function openHttp(
     laneCounts: counts,
     reports: {
       store: reports.store,
+      keepsAddresses: settings.addresses === 'full',
       checkWitnesses: (witnesses, evidence) => checkWitnesses(witnesses, evidence, witnessKeys, Date.now()),
       ...(publicUrl !== undefined && { publicUrl }),
     },

@@ -205,6 +205,7 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 export class NatprobeError extends Error {
   readonly code: ErrorCode;
   readonly place: string;
+  readonly detail: string | undefined;
 
   constructor(code: ErrorCode, place: string, detail?: string, options?: ErrorOptions) {
     const entry = ERROR_CATALOGUE[code];
@@ -215,6 +216,7 @@ export class NatprobeError extends Error {
     this.name = 'NatprobeError';
     this.code = code;
     this.place = place;
+    this.detail = detail;
   }
 
   get exitCode(): number {

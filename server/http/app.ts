@@ -9,24 +9,25 @@ import { validateBySchema } from './plugins/validation.ts';
 import { type HealthOptions, healthRoutes } from './routes/health.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { postReportRoute, type PostReportOptions } from './routes/post-report.ts';
+import { preflightRoute, type PreflightOptions } from './routes/preflight.ts';
+import { predictRoute } from './routes/predict.ts';
 import { readReportsRoutes } from './routes/read-reports.ts';
 import { statisticsRoute } from './routes/statistics.ts';
 
 export interface AppOptions extends HealthOptions {
   readonly laneCounts: () => LaneCounts;
-  /** Reports are taken and shown only with them. */
-  readonly reports?: ReportOptions;
+  readonly reports: ReportOptions;
   /** Told of errors that are not the client's. */
   readonly onError?: (error: Error) => void;
 }
 
-export interface ReportOptions extends Omit<PostReportOptions, 'countReport'> {
+export interface ReportOptions extends Omit<PostReportOptions, 'countReport'>, PreflightOptions {
   /** Whoever sends it may list reports from anywhere. */
   readonly readToken?: string;
 }
 
 /** Larger bodies draw 413; a report has some hundred kilobytes at most. */
-const MAX_BODY_BYTES = 1 << 20;
+const MAX_BODY_BYTES = 2 << 20;
 
 export function buildApp(options: AppOptions): FastifyInstance {
   const app = fastify({
@@ -47,11 +48,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     await describeByOpenApi(routes);
     healthRoutes(routes, options);
     metricsRoute(routes, metrics);
-    if (options.reports !== undefined) {
-      postReportRoute(routes, { ...options.reports, countReport: metrics.countReport });
-      readReportsRoutes(routes, options.reports.store, createReaderCheck(options.reports));
-      statisticsRoute(routes, options.reports.store);
-    }
+    predictRoute(routes);
+    postReportRoute(routes, { ...options.reports, countReport: metrics.countReport });
+    readReportsRoutes(routes, options.reports.store, createReaderCheck(options.reports));
+    preflightRoute(routes, options.reports);
+    statisticsRoute(routes, options.reports.store);
   });
   return app;
 }

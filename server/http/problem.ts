@@ -77,8 +77,11 @@ export class ProblemError extends Error {
 }
 
 /** As a problem, if the error is one that HTTP answers with. */
-export function problemOfError({ code, message }: NatprobeError): Problem | undefined {
-  return isProblemCode(code) ? { ...problem(code), detail: message } : undefined;
+export function problemOfError({ code, place, detail }: NatprobeError): Problem | undefined {
+  if (!isProblemCode(code)) return undefined;
+  // What went wrong inside is nobody else's business.
+  if (PROBLEM_STATUS[code] >= 500) return problem(code);
+  return problem(code, detail, { field: `/${place}` });
 }
 
 function isProblemCode(code: ErrorCode): code is ProblemCode {

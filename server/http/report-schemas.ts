@@ -1,6 +1,7 @@
 /** What the store's values look like over HTTP. */
 import Type, { type Static } from 'typebox';
 import { FamilySchema, ReportSchema, VerdictSchema } from '../../shared/report/schema.ts';
+import { PunchabilitySchema } from './punchability.ts';
 import type { ReportFilter, ReportPage, ReportStatistics, StoredReport } from '../reports/report-store.ts';
 
 export const EndpointsWitnessedSchema = Type.Union(
@@ -29,16 +30,20 @@ const facts = {
 
 export const StoredReportSchema = Type.Object(
   { ...facts, verdict: VerdictSchema, report: ReportSchema },
-  {
-    title: 'Stored report',
-    description: 'A report as the server judged it, its addresses as the server keeps them',
-  },
+  { description: 'A report as the server judged it, its addresses as the server keeps them' },
 );
 
 export const ReportPageSchema = Type.Object({
   reports: ListOf(Type.Object({ ...facts, verdict: Type.Omit(VerdictSchema, ['reasons']) })),
   next: Type.Optional(Type.String({ description: 'Give it as `after` for the next page' })),
 });
+
+/** What GET /classify/:id says: also what the NAT means with each kind of peer, as predicted today. */
+export const ShownReportSchema = Type.Object(
+  { ...StoredReportSchema.properties, punchability: PunchabilitySchema },
+  { title: 'Kept report', description: 'As the server judged it, its addresses as the server keeps them' },
+);
+export type ShownReport = Static<typeof ShownReportSchema>;
 
 /** The filter that lists and statistics share, as a query. */
 export const reportFilterQuery = {

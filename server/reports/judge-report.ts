@@ -1,7 +1,7 @@
 /** A report from a stranger, judged by us: its evidence counts, and what it claims is compared with that. Pure. */
 import type { Family } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import type { Axes, AxisEvidence } from '../../shared/nat/axes.ts';
+import { assessAxes, type Axes, type AxisEvidence } from '../../shared/nat/axes.ts';
 import type { Evidence, RunEvidence } from '../../shared/nat/evidence.ts';
 import { judge } from '../../shared/nat/judge.ts';
 import {
@@ -11,6 +11,7 @@ import {
   isClassified,
   type Report,
   type SkippedFamily,
+  type Survey,
 } from '../../shared/report/report.ts';
 import { KNOWN_EVIDENCE_KINDS } from '../../shared/report/schema.ts';
 import { checkEvidence } from './evidence-limits.ts';
@@ -24,38 +25,39 @@ export interface JudgedReport {
 
 /**
  * Judges each family's evidence. Evidence of kinds that this version doesn't know is left out. Throws
- * ERR_EVIDENCE if a family lacks its run, or has evidence that no run leaves.
+ * ERR_EVIDENCE if a family lacks its run, or has evidence that no run leaves; `place` is where the report
+ * stands in the request.
  */
-export function judgeReport(claimed: Report): JudgedReport {
+export function judgeReport(claimed: Report, place?: string): JudgedReport {
+  const root = place === undefined ? '' : `${place}/`;
   const report = buildReport({
     asked: claimed.server.asked,
     ...(claimed.server.unresolved && { unresolved: claimed.server.unresolved }),
     startedAt: new Date(claimed.startedAt),
     outcomes: {
-      ipv4: judgeFamily('ipv4', claimed.families.ipv4),
-      ipv6: judgeFamily('ipv6', claimed.families.ipv6),
+      ipv4: judgeFamily('ipv4', claimed.families.ipv4, root),
+      ipv6: judgeFamily('ipv6', claimed.families.ipv6, root),
     },
   });
   if (report === undefined) {
-    throw new NatprobeError('ERR_EVIDENCE', 'families', 'neither of them was classified');
+    throw new NatprobeError('ERR_EVIDENCE', `${root}families`, 'neither of them was classified');
   }
   return { report, differing: compareClaims(claimed, report) };
 }
 
-function judgeFamily(family: Family, claimed: FamilyReport | SkippedFamily): FamilyOutcome {
+function judgeFamily(family: Family, claimed: FamilyReport | SkippedFamily, root: string): FamilyOutcome {
   if (!isClassified(claimed)) {
     return { kind: 'skipped', skip: { code: claimed.skipped.code, text: claimed.skipped.text } };
   }
-  const place = `families/${family}`;
+  const place = `${root}families/${family}`;
   const evidence = admit(claimed.evidence, `${place}/evidence`);
   const run = evidence.find((item): item is RunEvidence => item.kind === 'run');
   if (run === undefined) throw new NatprobeError('ERR_EVIDENCE', `${place}/evidence`, 'it lacks its run');
   if (run.family !== family) {
     throw new NatprobeError('ERR_EVIDENCE', `${place}/evidence`, `it is a run over ${run.family}`);
   }
-  const axisEvidence = claimed.axisEvidence && admitAxes(claimed.axisEvidence, `${place}/axisEvidence`);
   const { totalMs, surveyMs } = claimed.timing;
-  const { verdict, endpoints, rttMs } = judge(evidence);
+  const { verdict, endpoints, rttMs } = trying(place, () => judge(evidence));
   return {
     kind: 'classified',
     verdict,
@@ -67,19 +69,32 @@ function judgeFamily(family: Family, claimed: FamilyReport | SkippedFamily): Fam
       ...(surveyMs !== undefined && { surveyMs }),
     },
     evidence,
-    ...(axisEvidence && { axisEvidence }),
+    ...(claimed.axisEvidence && { survey: judgeSurvey(claimed.axisEvidence, evidence, place) }),
   };
+}
+
+function judgeSurvey(claimed: AxisEvidence, classification: readonly Evidence[], place: string): Survey {
+  const lists = Object.entries(claimed) as [string, readonly Evidence[]][];
+  const axisEvidence: AxisEvidence = Object.fromEntries(
+    lists.map(([name, list]) => [name, admit(list, `${place}/axisEvidence/${name}`)]),
+  );
+  const axes = trying(`${place}/axisEvidence`, () => assessAxes(axisEvidence, classification));
+  return { axes, axisEvidence };
+}
+
+/** The judge may rely on what every run leaves; where that isn't there, the evidence is at fault. */
+function trying<Result>(place: string, assess: () => Result): Result {
+  try {
+    return assess();
+  } catch (cause) {
+    throw new NatprobeError('ERR_EVIDENCE', place, 'it contradicts itself, or lacks its run', { cause });
+  }
 }
 
 function admit(evidence: readonly Evidence[], place: string): readonly Evidence[] {
   const known = evidence.filter(({ kind }) => KNOWN_EVIDENCE_KINDS.has(kind));
   checkEvidence(known, place);
   return known;
-}
-
-function admitAxes(axes: AxisEvidence, place: string): AxisEvidence {
-  const lists = Object.entries(axes) as [string, readonly Evidence[]][];
-  return Object.fromEntries(lists.map(([name, list]) => [name, admit(list, `${place}/${name}`)]));
 }
 
 /** Where what was claimed is not what we found. Claims that are absent, and the words of reasons, are none. */
@@ -117,16 +132,15 @@ function compareFields<Part extends object>(
 function compareAxes(claim: Axes | undefined, own: Axes | undefined, place: string): string[] {
   if (claim === undefined) return [];
   const names = Object.keys(own ?? {}) as (keyof Axes)[];
-  return names.flatMap((name) =>
-    claim[name] === undefined || sameClaim(claim[name], own?.[name]) ? [] : [`${place}/${name}`],
-  );
+  return names.flatMap((name) => (sameClaim(claim[name], own?.[name]) ? [] : [`${place}/${name}`]));
 }
 
 /** Text has fewer digits than a number may have had. */
 const SAME_WITHIN = 1e-9;
 
-/** Whether a claim says all that we do. It recurses into our own value, which is no deeper than the judge makes it. */
+/** Whether a claim agrees with what we say. It recurses into our own value, which is no deeper than the judge makes it. */
 function sameClaim(claim: unknown, own: unknown): boolean {
+  if (claim === undefined) return true;
   if (typeof own === 'number' && typeof claim === 'number') {
     return Math.abs(own - claim) <= SAME_WITHIN * Math.max(1, Math.abs(own));
   }

@@ -43,7 +43,7 @@ export async function openTestApp(
     findFault: () => Promise.resolve(undefined),
     laneCounts: () => [],
     onError: (error) => errors.push(error),
-    reports: { store, checkWitnesses: () => false, ...reports },
+    reports: { store, keepsAddresses: true, checkWitnesses: () => false, ...reports },
     ...more,
   });
   const close = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { PostedReport } from '../../server/http/routes/post-report.ts';
-import { ReportPageSchema, StoredReportSchema } from '../../server/http/report-schemas.ts';
+import { ReportPageSchema, type ShownReport, ShownReportSchema } from '../../server/http/report-schemas.ts';
 import { isClassified, type Report } from '../../shared/report/report.ts';
 import { Check } from 'typebox/value';
 import { openTestApp, post, problemOf, readSample, SAMPLE_NAMES, storedReports } from './app.ts';
@@ -21,6 +21,17 @@ describe('POST /classify', () => {
       differing: [],
       endpointsWitnessed: false,
     });
+    const kept = (await store.find(posted.id))!.report;
+    const { evidence, endpoints, server, timing, axisEvidence, axes = {} } = sample;
+    expect(kept).toMatchObject({
+      evidence,
+      endpoints,
+      server,
+      timing,
+      ...(axisEvidence && { axisEvidence }),
+    });
+    expect(Object.keys(kept.axes ?? {})).toEqual(expect.arrayContaining(Object.keys(axes)));
+    expect(posted.punchability.open.outcome).toBe(name === 'udp-blocked' ? 'relay' : 'direct');
     expect(response.headers.location).toBe(`/classify/${posted.id}`);
     expect(posted.url).toBe(`http://localhost:80/classify/${posted.id}`);
   });
@@ -100,7 +111,7 @@ describe('POST /classify', () => {
     expect(kept).not.toContain('nor-that');
   });
 
-  const refused: [string, (sample: Report) => unknown, number, string, string | undefined][] = [
+  const refused: [string, (sample: Report) => unknown, number, string, string][] = [
     ['another schema', (sample) => ({ ...sample, schema: 'natprobe/report@2' }), 400, 'ERR_FIELD', '/schema'],
     ['no evidence', (sample) => ({ ...sample, evidence: undefined }), 400, 'ERR_FIELD', '/evidence'],
     [
@@ -121,21 +132,21 @@ describe('POST /classify', () => {
       }),
       422,
       'ERR_EVIDENCE',
-      undefined,
+      '/families/ipv4/evidence',
     ],
     [
       'a run over the other family',
       (sample) => ({ ...sample, families: { ...sample.families, ipv6: sample.families.ipv4 } }),
       422,
       'ERR_EVIDENCE',
-      undefined,
+      '/families/ipv6/evidence',
     ],
     [
       'no family that was classified',
       (sample) => ({ ...sample, families: { ...sample.families, ipv4: sample.families.ipv6 } }),
       422,
       'ERR_EVIDENCE',
-      undefined,
+      '/families',
     ],
   ];
   it.each(refused)('refuses %s', async (_what, change, status, code, field) => {
@@ -154,8 +165,10 @@ describe('GET /classify/:id', () => {
     expect(response.statusCode).toBe(200);
     expect(response.headers['cache-control']).toBe('private, no-cache');
     expect(response.headers['x-robots-tag']).toBe('noindex');
-    expect(Check(StoredReportSchema, response.json())).toBe(true);
-    expect(response.json()).toEqual(JSON.parse(JSON.stringify(await store.find(posted.id))));
+    expect(Check(ShownReportSchema, response.json())).toBe(true);
+    const { punchability, ...stored } = response.json<ShownReport>();
+    expect(stored).toEqual(JSON.parse(JSON.stringify(await store.find(posted.id))));
+    expect(punchability).toEqual(posted.punchability);
   });
 
   it('says that there is no such report', async () => {

@@ -9,6 +9,7 @@ import type { ReportSubmission, ReportWitnesses } from '../../../shared/report/w
 import { judgeReport } from '../../reports/judge-report.ts';
 import type { EndpointsWitnessed, ReportStore } from '../../reports/report-store.ts';
 import { problemResponses } from '../problem.ts';
+import { assessPunchability, PunchabilitySchema } from '../punchability.ts';
 import { EndpointsWitnessedSchema } from '../report-schemas.ts';
 import { reportAddress } from '../report-address.ts';
 
@@ -36,6 +37,7 @@ export const PostedReport = Type.Object({
     Type.Array(Type.String(), { description: 'JSON pointers to the claims that do not follow' }),
   ),
   endpointsWitnessed: EndpointsWitnessedSchema,
+  punchability: PunchabilitySchema,
 });
 export type PostedReport = Type.Static<typeof PostedReport>;
 
@@ -73,7 +75,16 @@ export function postReportRoute(app: FastifyInstance, options: PostReportOptions
       options.countReport(verdict.type);
       const { path, url } = reportAddress(stored.id, request, options.publicUrl);
       void reply.code(201).header('location', path).header('cache-control', 'no-store');
-      return { id: stored.id, url, verdict, judgeVersion, claimsFollow, differing, endpointsWitnessed };
+      return {
+        id: stored.id,
+        url,
+        verdict,
+        judgeVersion,
+        claimsFollow,
+        differing,
+        endpointsWitnessed,
+        punchability: assessPunchability(report),
+      };
     },
   );
 }

@@ -1,9 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import type { ReportPage, ReportStore, StoredReport } from '../../reports/report-store.ts';
+import type { ReportPage, ReportStore } from '../../reports/report-store.ts';
 import { ProblemError, problemResponses } from '../problem.ts';
 import type { ReaderCheck } from '../plugins/readers.ts';
-import { reportFilterQuery, ReportPageSchema, StoredReportSchema } from '../report-schemas.ts';
+import { assessPunchability } from '../punchability.ts';
+import {
+  reportFilterQuery,
+  ReportPageSchema,
+  type ShownReport,
+  ShownReportSchema,
+} from '../report-schemas.ts';
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 500;
@@ -17,14 +23,14 @@ type ListQuery = Static<typeof ListQuery>;
 
 /** GET /classify/:id for whoever knows the id, and GET /classify for those who may read them all. */
 export function readReportsRoutes(app: FastifyInstance, store: ReportStore, checkReader: ReaderCheck): void {
-  app.get<{ Params: { id: string }; Reply: StoredReport }>(
+  app.get<{ Params: { id: string }; Reply: ShownReport }>(
     '/classify/:id',
     {
       schema: {
         summary: 'Read a report',
         tags: ['reports'],
         params: Type.Object({ id: Type.String({ description: 'As POST /classify answered' }) }),
-        response: { 200: StoredReportSchema, ...problemResponses(404, 503) },
+        response: { 200: ShownReportSchema, ...problemResponses(404, 503) },
       },
     },
     async (request, reply) => {
@@ -32,7 +38,7 @@ export function readReportsRoutes(app: FastifyInstance, store: ReportStore, chec
       if (stored === undefined) throw new ProblemError('ERR_NO_REPORT');
       // Who knows the id may read it; search engines and shared caches need not.
       void reply.header('cache-control', 'private, no-cache').header('x-robots-tag', 'noindex');
-      return stored;
+      return { ...stored, punchability: assessPunchability(stored.report) };
     },
   );
   app.get<{ Querystring: ListQuery; Reply: ReportPage }>(
