@@ -20,6 +20,19 @@ import { resolveAlternate, resolveServers } from './drive/resolve.ts';
 export type { Endpoint, Family } from '../shared/endpoint.ts';
 export { ERROR_CATALOGUE, NatprobeError, type ErrorCode } from '../shared/errors.ts';
 export { measureLifetime, type LifetimeOptions, type LifetimeReport } from './lifetime.ts';
+export {
+  predict,
+  preflight,
+  type PredictedOutcome,
+  type PredictedSide,
+  type Prediction,
+  type Preflight,
+  type PreflightDecision,
+  type PunchSubject,
+  type StatedBehaviour,
+  type Strategy,
+  type StrategyName,
+} from './punch.ts';
 export type { Axes } from '../shared/nat/axes.ts';
 export type { Filtering, Mapping, NatType } from '../shared/nat/behaviour.ts';
 export type { Evidence } from '../shared/nat/evidence.ts';

@@ -19,6 +19,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       'write open, fw/ADF, fw/APDF, one of EIM, ADM, APDM and of EIF, ADF, APDF as in EIM/APDF, or full-cone, restricted-cone, port-restricted-cone, cone, symmetric, symmetric-firewall, udp-blocked or inconclusive',
   },
+  ERR_REPORT_FILE: {
+    exitCode: 2,
+    problem: 'no report can be read there',
+    remedy: 'give a file that `natprobe --json` wrote',
+  },
   ERR_PORT: { exitCode: 2, problem: 'not a port', remedy: 'give a whole number from 1 to 65535' },
   ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'see --help for its range' },
   ERR_USAGE: { exitCode: 2, problem: 'not understood', remedy: 'see --help' },

@@ -4,14 +4,16 @@ export const EXIT = {
   inconclusive: 1,
   usage: 2,
   unreachable: 3,
+  noGo: 4,
   /** 128 + SIGINT, as shells have it. */
   interrupted: 130,
 } as const;
 
 /** For --help, in order. */
 export const EXIT_CODE_LINES: readonly (readonly [code: number, meaning: string])[] = [
-  [EXIT.verdict, 'a verdict (also "UDP blocked")'],
+  [EXIT.verdict, 'a verdict (also "UDP blocked"), any prediction, or go'],
   [EXIT.inconclusive, 'inconclusive within the time, a socket failed, or --map-port did not work'],
   [EXIT.usage, 'usage: an option, the configuration file or the local port cannot be used'],
   [EXIT.unreachable, 'no server could be reached over UDP or TCP, or its name does not resolve'],
+  [EXIT.noGo, 'preflight: no-go, it takes a relay'],
 ];

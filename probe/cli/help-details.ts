@@ -57,6 +57,8 @@ Examples:
   natprobe -s 192.0.2.1 --full                also ports, TCP, layers, ...
   natprobe watch -s 192.0.2.1 --every 30      say when the NAT changes
   natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives
+  natprobe predict symmetric EIM/APDF         would a punch between them work?
+  natprobe preflight EIM/APDF -s 192.0.2.1    and from here, to such a peer?
 `;
 }
 

@@ -5,7 +5,7 @@ import { VERSION } from '../../shared/version.ts';
 import { EXIT } from './exit-codes.ts';
 import { helpDetails } from './help-details.ts';
 import { reportError } from './report-error.ts';
-import type { Flags, LifetimeFlags, WatchFlags } from './settings.ts';
+import type { Flags, LifetimeFlags, OutputFlags, WatchFlags } from './settings.ts';
 
 /**
  * Runs natprobe with these arguments. It prints, sets `process.exitCode`, and lets go of what can't
@@ -70,12 +70,28 @@ export function createProgram(): Command {
       const { lifetimeCommand } = await import('./commands/lifetime.ts');
       process.exitCode = await lifetimeCommand(command.optsWithGlobals<LifetimeFlags>());
     });
+  addOutputOptions(program.command('predict'))
+    .description('Predicts whether a punch between two NATs will work, how, and why.')
+    .argument('<A>', 'a type (port-restricted-cone, EIM/APDF), a file with a report, or -')
+    .argument('<B>', 'the same of the other side')
+    .action(async (a: string, b: string, _own: unknown, command: Command) => {
+      const { predictCommand } = await import('./commands/predict.ts');
+      process.exitCode = await predictCommand(a, b, command.optsWithGlobals<OutputFlags>());
+    });
+  addProbeOptions(program.command('preflight'))
+    .description('Classifies this machine, and decides whether to punch to a peer.')
+    .argument('<PEER>', 'a type (port-restricted-cone, EIM/APDF), a file with a report, or -')
+    .option('--full', 'also measure ports and unsolicited packets, for a better strategy')
+    .action(async (peer: string, _own: unknown, command: Command) => {
+      const { preflightCommand } = await import('./commands/preflight.ts');
+      process.exitCode = await preflightCommand(peer, command.optsWithGlobals<Flags>());
+    });
   return program;
 }
 
 /** What every command that asks a server takes. */
 function addProbeOptions(command: Command): Command {
-  return (
+  return addOutputOptions(
     command
       .option('-s, --server <host[:port]>', 'STUN server to ask (port 3478); may be repeated', collectServer)
       .option(
@@ -92,9 +108,16 @@ function addProbeOptions(command: Command): Command {
         secondsOf('--timeout'),
       )
       .option('--gentle', 'at most 10 requests a second (RFC 5780 section 5)')
+      .option('--config <file>', 'configuration file (JSON)'),
+  );
+}
+
+/** What every command takes. */
+function addOutputOptions(command: Command): Command {
+  return (
+    command
       .option('--json', 'print JSON: a document, or one a line where it goes on')
       .option('--no-color', 'no colours, whatever the terminal')
-      .option('--config <file>', 'configuration file (JSON)')
       .helpOption('-h, --help', 'print this help')
       .helpCommand(false)
       .exitOverride()

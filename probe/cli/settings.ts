@@ -3,7 +3,12 @@ import { NatprobeError } from '../../shared/errors.ts';
 import type { ConfigFile } from './config-file.ts';
 
 /** As commander hands them over; what wasn't given is absent (but `color`, which is then true). */
-export interface Flags {
+export interface OutputFlags {
+  readonly json?: boolean;
+  readonly color: boolean;
+}
+
+export interface Flags extends OutputFlags {
   readonly server?: readonly string[];
   readonly alt?: string;
   readonly ipv4?: boolean;
@@ -16,9 +21,7 @@ export interface Flags {
   readonly also?: string;
   readonly mapPort?: number;
   readonly keep?: boolean;
-  readonly json?: boolean;
   readonly verbose?: boolean;
-  readonly color: boolean;
   readonly config?: string;
 }
 

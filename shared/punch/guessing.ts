@@ -51,7 +51,7 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
     reasons: [
       {
         code: 'birthday',
-        text: `${labelsOf(moving)} opens ${birthday.sockets} sockets, and up to ${birthday.probes} ports are tried until one is hit`,
+        text: `${moving.length === 2 ? 'each side' : labelsOf(moving)} opens ${birthday.sockets} sockets, and up to ${birthday.probes} ports are tried until one is hit`,
       },
       ...reasons,
     ],

@@ -1,4 +1,5 @@
 /** What a side may be, where not all about it is known: weighted certainties. */
+import { FILTERING_SHORT, MAPPING_SHORT } from '../nat/behaviour.ts';
 import type { Reason } from '../nat/verdict.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import type { Behaviour } from './plain.ts';
@@ -38,6 +39,12 @@ const FILTERING_WEIGHTS: Weights<Behaviour['filtering']> = [
 ];
 export const TRACKS_WEIGHT = 0.05;
 
+/** What of a side tells what it may be. */
+export type KnownOfSide = Pick<
+  PunchBehaviour,
+  'type' | 'mapping' | 'filtering' | 'confidence' | 'unsolicited'
+>;
+
 /** The weights sum to 1, or to less where UDP may be blocked. What a report is not sure of is spread over all. */
 export function possibilitiesOf({
   type,
@@ -45,7 +52,7 @@ export function possibilitiesOf({
   filtering,
   confidence,
   unsolicited,
-}: PunchBehaviour): readonly Possibility[] {
+}: KnownOfSide): readonly Possibility[] {
   if (type === 'udp-blocked') return [];
   const mappings =
     mapping === 'unknown'
@@ -64,25 +71,28 @@ export function possibilitiesOf({
 }
 
 /** What was assumed about a side, in sentences. */
-export function assumptionsAbout(name: string, side: PunchBehaviour): Reason[] {
+export function assumptionsAbout(name: string, side: KnownOfSide): Reason[] {
   const reasons: Reason[] = [];
   const { mapping, filtering, type } = side;
   if (type === 'udp-blocked') return reasons;
   if (mapping === 'unknown' || mapping === 'dependent')
     reasons.push({
       code: 'assumed-mapping',
-      text: `the mapping of ${name} is not known: assumed are ${listWeights(mapping === 'unknown' ? MAPPING_WEIGHTS : DEPENDENT_WEIGHTS)}`,
+      text: `the mapping of ${name} is not known: assumed are ${listWeights(mapping === 'unknown' ? MAPPING_WEIGHTS : DEPENDENT_WEIGHTS, { ...MAPPING_SHORT, none: 'none' })}`,
     });
   if (filtering === 'unknown')
     reasons.push({
       code: 'assumed-filtering',
-      text: `the filtering of ${name} is not known: assumed are ${listWeights(FILTERING_WEIGHTS)}`,
+      text: `the filtering of ${name} is not known: assumed are ${listWeights(FILTERING_WEIGHTS, FILTERING_SHORT)}`,
     });
   return reasons;
 }
 
-function listWeights(weights: Weights<string>): string {
-  return weights.map(([value, weight]) => `${value} ${Math.round(100 * weight)} %`).join(', ');
+function listWeights<Value extends string>(
+  weights: Weights<Value>,
+  names: Readonly<Record<Value, string>>,
+): string {
+  return weights.map(([value, weight]) => `${names[value]} ${Math.round(100 * weight)} %`).join(', ');
 }
 
 function certainly<Value extends string>(value: Value): Weights<Value> {

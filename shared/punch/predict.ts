@@ -4,7 +4,7 @@ import type { Filtering, Mapping, NatType } from '../nat/behaviour.ts';
 import type { Reason } from '../nat/verdict.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import { isMoving, punchesPlainly, simulatePunch } from './plain.ts';
-import { assumptionsAbout, type CertainSide, possibilitiesOf } from './possibilities.ts';
+import { assumptionsAbout, type CertainSide, type KnownOfSide, possibilitiesOf } from './possibilities.ts';
 import { planStrategies, shareAddress } from './strategies.ts';
 import { chanceOver, type PunchSide, type Strategy, type StrategyName } from './strategy.ts';
 
@@ -55,7 +55,7 @@ export function predict(a: PunchBehaviour, b: PunchBehaviour): Prediction {
 }
 
 /** The likeliest of what a side may be; undefined where UDP is blocked. */
-export function likeliestSide(behaviour: PunchBehaviour): CertainSide | undefined {
+export function likeliestSide(behaviour: KnownOfSide): CertainSide | undefined {
   const [first, ...others] = possibilitiesOf(behaviour);
   if (first === undefined) return undefined;
   return others.reduce((best, next) => (next.weight > best.weight ? next : best), first).side;

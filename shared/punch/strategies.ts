@@ -44,7 +44,7 @@ export function shareAddress(a: PunchBehaviour, b: PunchBehaviour): boolean {
 /** What is less likely isn't named: DESIGN.md's limit below which it takes a relay. */
 const LEAST_CHANCE = 0.05;
 /** Less than this more chance isn't worth more packets. */
-const WORTH_MORE = 0.001;
+const WORTH_MORE = 0.01;
 /** None of ten without delay, ten of ten where the delay is longer than the skew (MEASURING.md §7): not known here. */
 const POISONED_CHANCE = 0.5;
 

@@ -9,6 +9,11 @@ const packageJson = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
   scripts: Readonly<Record<string, string>>;
 };
 
+/** What an example says that it prints, in comments: after the line that does, or on one of their own. */
+function printedBy(example: string): string[] {
+  return [...example.matchAll(/\/\/ (.+)/g)].map((match) => match[1]!);
+}
+
 describe('README', () => {
   const examples = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1]!);
   let server: LocalServer;
@@ -34,7 +39,7 @@ describe('README', () => {
       try {
         const { code, stdout, stderr } = await finish(startProgram(file, []));
         expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-        expect(stdout).toContain('open none endpoint-independent');
+        expect(stdout.trimEnd().split('\n')).toEqual(printedBy(example));
       } finally {
         rmSync(file);
       }

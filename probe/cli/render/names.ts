@@ -25,7 +25,11 @@ const MAPPING_ALONE = { ...MAPPING_SHORT, none: 'no translation', unknown: 'mapp
 const FILTERING_ALONE = { ...FILTERING_SHORT, unknown: 'filtering unknown' };
 
 /** `port-restricted cone (EIM, APDF)`: the type, then mapping and filtering by RFC 4787. */
-export function nameVerdict({ type, mapping, filtering }: Verdict): string {
+export function nameVerdict({
+  type,
+  mapping,
+  filtering,
+}: Pick<Verdict, 'type' | 'mapping' | 'filtering'>): string {
   const terms =
     type === 'udp-blocked'
       ? 'no UDP to the server'

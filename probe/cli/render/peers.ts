@@ -1,5 +1,4 @@
 import type { Verdict } from '../../../shared/nat/verdict.ts';
-import { behaviourOf } from '../../../shared/punch/behaviour.ts';
 import { type Behaviour, punchesPlainly } from '../../../shared/punch/plain.ts';
 import { possibilitiesOf } from '../../../shared/punch/possibilities.ts';
 import { listWords } from './layout.ts';
@@ -56,7 +55,7 @@ const PEERS: readonly { readonly name: string; readonly behaviour: Behaviour }[]
 export function describePunching(verdict: Verdict): string | undefined {
   if (verdict.mapping === 'unknown') return undefined;
   // What is certain or not matters here, and not how sure: a verdict that isn't, is said to be so elsewhere.
-  const possible = possibilitiesOf(behaviourOf(verdict));
+  const possible = possibilitiesOf({ ...verdict, confidence: 1, unsolicited: 'unknown' });
   const works: string[] = [];
   const depends: string[] = [];
   const fails: string[] = [];

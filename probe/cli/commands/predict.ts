@@ -1,0 +1,19 @@
+import { NatprobeError } from '../../../shared/errors.ts';
+import { predict } from '../../punch.ts';
+import { EXIT } from '../exit-codes.ts';
+import { readSubject } from '../read-subject.ts';
+import { renderPrediction } from '../render/prediction.ts';
+import { decideStyle } from '../render/style.ts';
+import type { OutputFlags } from '../settings.ts';
+
+/** `natprobe predict A B`: prints the prediction; the exit code is 0 whatever that is. Rejects with a NatprobeError. */
+export async function predictCommand(a: string, b: string, { json, color }: OutputFlags): Promise<number> {
+  if (a === '-' && b === '-')
+    throw new NatprobeError('ERR_FLAGS', 'A and B', 'only one of them can come from standard input');
+  const prediction = predict(await readSubject(a, 'A'), await readSubject(b, 'B'));
+  const style = decideStyle(color, process.env, process.stdout.isTTY);
+  process.stdout.write(
+    json === true ? `${JSON.stringify(prediction, undefined, 2)}\n` : renderPrediction(prediction, style),
+  );
+  return EXIT.verdict;
+}

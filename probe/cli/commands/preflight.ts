@@ -1,0 +1,46 @@
+import type { Report } from '../../../shared/report/report.ts';
+import { classify } from '../../index.ts';
+import { predict, preflight } from '../../punch.ts';
+import { EXIT } from '../exit-codes.ts';
+import { readSubject } from '../read-subject.ts';
+import { renderPreflight } from '../render/prediction.ts';
+import { showProgress } from '../render/progress.ts';
+import { decideStyle } from '../render/style.ts';
+import type { Flags, Settings } from '../settings.ts';
+import { optionsOf, prepareSettings } from './prepare.ts';
+
+/**
+ * `natprobe preflight PEER`: classifies this machine, decides about a punch to the peer, prints that,
+ * and returns the exit code. Rejects with a NatprobeError.
+ */
+export async function preflightCommand(peer: string, flags: Flags): Promise<number> {
+  const subject = await readSubject(peer, 'PEER');
+  const settings = prepareSettings(flags);
+  const report = await classifyHere(settings);
+  const decision = preflight(report, subject);
+  const style = decideStyle(settings.color, process.env, process.stdout.isTTY);
+  process.stdout.write(
+    settings.json
+      ? `${JSON.stringify(decision, undefined, 2)}\n`
+      : renderPreflight(decision, predict(report, subject), style),
+  );
+  if (report.verdict.type === 'inconclusive') return EXIT.inconclusive;
+  return decision.decision === 'no-go' ? EXIT.noGo : EXIT.verdict;
+}
+
+async function classifyHere(settings: Settings): Promise<Report> {
+  const progress = showProgress(process.stderr);
+  process.once('SIGINT', () => {
+    progress.end();
+    process.exit(EXIT.interrupted);
+  });
+  try {
+    return await classify({
+      ...optionsOf(settings),
+      full: settings.full,
+      onProgress: ({ family, verdict }) => progress.update(family, verdict),
+    });
+  } finally {
+    progress.end();
+  }
+}

@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { NatprobeError } from '../../shared/errors.ts';
+import { parseBehaviour } from '../../shared/punch/behaviour.ts';
+import type { PunchSubject } from '../../shared/punch/subject.ts';
+
+/**
+ * One side of a punch as it was typed: a type name or short form, a file with a report, or `-` for a
+ * report on standard input. Rejects with ERR_BEHAVIOUR where it is neither, ERR_REPORT_FILE where the
+ * file has no report.
+ */
+export async function readSubject(text: string, place: string): Promise<PunchSubject> {
+  if (text === '-') return checkReport(await readAll(process.stdin), 'standard input');
+  // A name is no file, unless written as ./name.
+  if (!existsSync(text) || isBehaviour(text)) {
+    parseBehaviour(text, place);
+    return text;
+  }
+  let content: string;
+  try {
+    content = await readFile(text, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new NatprobeError('ERR_REPORT_FILE', text, code, { cause: error });
+  }
+  return checkReport(content, text);
+}
+
+function isBehaviour(text: string): boolean {
+  try {
+    parseBehaviour(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A report, or a mapping and a filtering. */
+export async function checkReport(content: string, place: string): Promise<PunchSubject> {
+  let value: unknown;
+  try {
+    value = JSON.parse(content) as unknown;
+  } catch (error) {
+    throw new NatprobeError('ERR_REPORT_FILE', place, 'it is not JSON', { cause: error });
+  }
+  const [{ PunchSubjectSchema }, { Check }] = await Promise.all([
+    import('../../shared/punch/schema.ts'),
+    import('typebox/value'),
+  ]);
+  if (typeof value === 'string' || !Check(PunchSubjectSchema, value))
+    throw new NatprobeError('ERR_REPORT_FILE', place, 'it is JSON, but no report');
+  return value;
+}

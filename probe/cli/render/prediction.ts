@@ -1,0 +1,110 @@
+import { simulatePrediction } from '../../../shared/punch/exchange.ts';
+import type { Preflight } from '../../../shared/punch/preflight.ts';
+import type { PredictedSide, Prediction } from '../../../shared/punch/predict.ts';
+import type { Budget, Strategy, StrategyName } from '../../../shared/punch/strategy.ts';
+import { FAMILY_NAMES } from '../../../shared/report/report.ts';
+import { drawExchange } from './exchange.ts';
+import { formatConfidence, formatMs, layoutRow } from './layout.ts';
+import { nameVerdict } from './names.ts';
+import type { Paint, Style } from './style.ts';
+
+/** The first line is `Punch: <outcome>`. Ends with a newline. */
+export function renderPrediction(prediction: Prediction, style: Style): string {
+  const { a, b, outcome, strategies, reasons } = prediction;
+  const chosen = strategies.find(({ name }) => name === prediction.strategy)!;
+  const others = strategies.filter((strategy) => strategy !== chosen);
+  return layout(`${style.bold('Punch:')} ${paintOf(outcome, style)(nameOutcome(prediction))}`, style, [
+    ['A', describeSide(a)],
+    ['B', describeSide(b)],
+    ['Why', reasons.map(({ text }) => text).join('\n')],
+    ['Strategy', [nameStrategy(chosen), ...chosen.reasons.map(({ text }) => text)].join('\n')],
+    ...(others.length === 0 ? [] : [['Otherwise', others.map(nameStrategy).join('\n')] as const]),
+    ...drawingOf(prediction),
+  ]);
+}
+
+/** The first line is `Pre-flight: <decision>`; `a` is this machine. Ends with a newline. */
+export function renderPreflight(
+  { decision, strategy, probability, budget, reasons }: Preflight,
+  sides: Pick<Prediction, 'a' | 'b'>,
+  style: Style,
+): string {
+  const paint = { go: style.good, 'go-with-strategy': style.fair, 'no-go': style.bad }[decision];
+  const text = {
+    go: `go (${STRATEGIES[strategy]})`,
+    'go-with-strategy': `go, with ${STRATEGIES[strategy]}`,
+    'no-go': 'no-go, it takes a relay',
+  }[decision];
+  const caveat = sides.a.type === 'inconclusive' ? 'inconclusive; by what is known, ' : '';
+  return layout(`${style.bold('Pre-flight:')} ${caveat}${paint(text)}`, style, [
+    ['A (here)', describeSide(sides.a)],
+    ['B (peer)', describeSide(sides.b)],
+    ...(decision === 'no-go'
+      ? []
+      : ([
+          ['Chance', formatConfidence(probability)],
+          ['Budget', describeBudget(budget)],
+        ] as const)),
+    ['Why', reasons.map(({ text }) => text).join('\n')],
+  ]);
+}
+
+/** In plain words. */
+const STRATEGIES: Readonly<Record<StrategyName, string>> = {
+  direct: 'direct sending',
+  reversal: 'connection reversal',
+  lan: 'private addresses',
+  plain: 'simultaneous sending',
+  hairpin: 'hairpinning',
+  'low-ttl': 'low-TTL first packets',
+  'port-prediction': 'port prediction',
+  birthday: 'the birthday method',
+  relay: 'a relay',
+};
+
+function layout(title: string, style: Style, rows: readonly (readonly [string, string])[]): string {
+  const lines = rows.flatMap(([label, text]) => layoutRow(label, text, style.dim));
+  return [title, '', ...lines, ''].join('\n');
+}
+
+function nameOutcome({ outcome, probability, strategy }: Prediction): string {
+  if (outcome === 'relay') return 'it takes a relay';
+  const how = `${formatConfidence(probability)}, by ${STRATEGIES[strategy]}`;
+  return outcome === 'direct' ? `direct (${how}; nothing has to be timed)` : `${outcome} (${how})`;
+}
+
+function paintOf(outcome: Prediction['outcome'], style: Style): Paint {
+  switch (outcome) {
+    case 'direct':
+    case 'likely':
+      return style.good;
+    case 'unlikely':
+      return style.fair;
+    case 'relay':
+      return style.bad;
+  }
+}
+
+function describeSide(side: PredictedSide): string {
+  const { family, confidence } = side;
+  return [
+    nameVerdict(side),
+    ...(family === undefined ? [] : [FAMILY_NAMES[family]]),
+    ...(confidence === 0 || confidence === 1 ? [] : [`${formatConfidence(confidence)} sure`]),
+  ].join(', ');
+}
+
+function nameStrategy(strategy: Strategy): string {
+  const { name, probability } = strategy;
+  if (name === 'relay') return STRATEGIES.relay;
+  return `${STRATEGIES[name]}: ${formatConfidence(probability)}, ${describeBudget(strategy)}`;
+}
+
+function describeBudget({ packets, timeMs }: Budget): string {
+  return `at most ${packets} packets in ${formatMs(timeMs)}`;
+}
+
+function drawingOf(prediction: Prediction): (readonly [string, string])[] {
+  const simulation = simulatePrediction(prediction);
+  return simulation === undefined ? [] : [['Packets', drawExchange(simulation).join('\n')]];
+}

@@ -1,0 +1,118 @@
+/** `natprobe predict` and `natprobe preflight` as people and scripts use them. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Compile } from 'typebox/compile';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import type { Preflight } from '../../shared/punch/preflight.ts';
+import type { Prediction } from '../../shared/punch/predict.ts';
+import { PredictionSchema, PreflightSchema } from '../../shared/punch/schema.ts';
+import { reportOf } from '../unit/punch/reports.ts';
+import {
+  finish,
+  type LocalServer,
+  NATPROBE,
+  natprobe,
+  PRIMARY,
+  startDeafServer,
+  startNatprobed,
+  startProgram,
+} from './programs.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'natprobe-predict-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function fileWith(content: string, name = 'report.json'): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('natprobe predict', () => {
+  it('says first what it comes to, draws the packets, and ends in 0', async () => {
+    const { stdout, stderr, code } = await natprobe(['predict', 'Symmetric', 'restricted-cone']);
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    expect(stdout).toMatch(/^Punch: likely \(97\.4 %, by simultaneous sending\)\n/);
+    expect(stdout).toContain('A2 <--------------------------------------- B1  a reply, heard');
+  });
+
+  it('ends in 0 where only a relay is left', async () => {
+    const { stdout, code } = await natprobe(['predict', 'symmetric', 'symmetric', '--json']);
+    const prediction = JSON.parse(stdout) as Prediction;
+    expect([...Compile(PredictionSchema).Errors(prediction)]).toEqual([]);
+    expect(prediction).toMatchObject({ outcome: 'relay', strategy: 'relay', plain: false });
+    expect(code).toBe(0);
+  });
+
+  it('takes a report from a file, and a type for the other side', async () => {
+    const file = fileWith(JSON.stringify(reportOf('APDM/EIF', { confidence: 0.9998 })));
+    const { stdout, code } = await natprobe(['predict', file, 'fw/ADF']);
+    expect(stdout).toContain('A           symmetric (APDM, EIF), IPv4, 99.98 % sure\n');
+    expect(code).toBe(0);
+  });
+
+  it('takes a report from standard input', async () => {
+    const child = startProgram(NATPROBE, ['predict', '-', 'open', '--json'], {}, 'pipe');
+    child.stdin!.end(JSON.stringify(reportOf('EIM/ADF')));
+    const { stdout, code } = await finish(child);
+    expect(JSON.parse(stdout)).toMatchObject({ a: { name: 'EIM/ADF' }, outcome: 'direct' });
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    [['predict', 'conical', 'open'], 'ERR_BEHAVIOUR', 'A: not a type of NAT (got "conical")'],
+    [['predict', 'open', 'no-such-file.json'], 'ERR_BEHAVIOUR', 'B: not a type of NAT'],
+    [['predict', '-', '-'], 'ERR_FLAGS', 'only one of them can come from standard input'],
+    [['predict', 'open'], 'ERR_USAGE', "missing required argument 'B'"],
+    [['predict', fileWith('{"schema":', 'broken.json'), 'open'], 'ERR_REPORT_FILE', 'it is not JSON'],
+    [
+      ['predict', fileWith('{"schema":"natprobe/report@1"}', 'empty.json'), 'open'],
+      'ERR_REPORT_FILE',
+      'no report',
+    ],
+    [['predict', folder, 'open'], 'ERR_REPORT_FILE', 'EISDIR'],
+  ])('%j is refused with %s', async (args, errorCode, text) => {
+    const { stdout, stderr, code } = await natprobe([...args, '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ schema: 'natprobe/error@1', code: errorCode });
+    expect(stderr).toContain(text);
+    expect(code).toBe(2);
+  });
+});
+
+describe('natprobe preflight', () => {
+  let server: LocalServer | undefined;
+  afterEach(async () => {
+    await server?.stop();
+    server = undefined;
+  });
+
+  it('says go, and ends in 0, where this machine is open', async () => {
+    server = await startNatprobed();
+    const { stdout, code } = await natprobe(['preflight', 'symmetric', '-s', server.name, '--json']);
+    const preflight = JSON.parse(stdout) as Preflight;
+    expect([...Compile(PreflightSchema).Errors(preflight)]).toEqual([]);
+    expect(preflight).toMatchObject({ decision: 'go', strategy: 'reversal' });
+    expect(code).toBe(0);
+  });
+
+  it('says no-go, and ends in 4, where no UDP gets through', async () => {
+    server = await startDeafServer();
+    const { stdout, code } = await natprobe(['preflight', 'open', '-s', server.name, '-4']);
+    expect(stdout).toMatch(/^Pre-flight: no-go, it takes a relay\n/);
+    expect(stdout).toContain('A has no UDP');
+    expect(code).toBe(4);
+  });
+
+  it('ends in 1 where this machine could not be classified', async () => {
+    server = await startNatprobed([PRIMARY]);
+    const { stdout, code } = await natprobe(['preflight', 'EIM/APDF', '-s', server.name, '-4']);
+    expect(stdout).toMatch(/^Pre-flight: inconclusive; by what is known, go, with /);
+    expect(stdout).toContain('the filtering of A is not known');
+    expect(code).toBe(1);
+  });
+
+  it('ends in 3 where the server cannot be reached, and in 2 for a peer that is none', async () => {
+    expect((await natprobe(['preflight', 'open', '-s', 'nothing.invalid'])).code).toBe(3);
+    expect((await natprobe(['preflight', 'openish', '-s', '127.0.0.9:9'])).code).toBe(2);
+  });
+});
