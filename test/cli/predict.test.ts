@@ -106,7 +106,7 @@ describe('natprobe preflight', () => {
   it('ends in 1 where this machine could not be classified', async () => {
     server = await startNatprobed([PRIMARY]);
     const { stdout, code } = await natprobe(['preflight', 'EIM/APDF', '-s', server.name, '-4']);
-    expect(stdout).toMatch(/^Pre-flight: inconclusive; by what is known, go, with /);
+    expect(stdout).toMatch(/^Pre-flight: inconclusive; by what is known, go \(simultaneous sending\)/);
     expect(stdout).toContain('the filtering of A is not known');
     expect(code).toBe(1);
   });
