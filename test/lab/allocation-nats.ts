@@ -5,9 +5,9 @@ import type { PortsAxis } from '../../shared/nat/ports.ts';
 import { changedNat, OUTER_ADDRESS } from './axis-nats.ts';
 import { labNat, type LabNat } from './nats.ts';
 
-/** Of the client besides its own, in its inside network: another inside host's, for the NAT. */
+/** The client's address behind one layer of NAT, and another one that it may have: for the NAT, another host's. */
+export const FIRST_INSIDE = '192.168.1.2';
 export const SECOND_INSIDE = '192.168.1.3';
-const FIRST_INSIDE = '192.168.1.2';
 
 /** With one public address each. */
 export interface LabPortsNat {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { REPORT_LINES } from '../../probe/cli/help-details.ts';
 import type { LifetimeReport } from '../../probe/lifetime.ts';
 import { describeIf } from '../support/requirements.ts';
+import { behind } from './inquire.ts';
 import { openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
 import {
@@ -15,6 +16,62 @@ import {
 import { labNat } from './nats.ts';
 
 const SERVER = SERVER_ADDRESSES.ipv4.primary;
+
+/** Of issue 3: the whole program, from its start to its end. */
+const FULL_LIMIT_MS = 2000;
+const FULL_RUNS = 3;
+const SERIES = 3;
+
+/** The same behind each: one NAT as far as can be told, nobody rewrites anything, fragments pass. */
+const COMMON = {
+  pooling: { value: 'single' },
+  collisions: { value: 'unknown' },
+  mangling: { value: 'none' },
+  fragments: { value: 'pass' },
+  layers: { value: 'unknown', atLeast: 1, portMappers: [] },
+};
+
+const FULL = [
+  [
+    'port-restricted-cone',
+    {
+      ...COMMON,
+      ports: { value: 'preserved', keepsMapping: 'yes' },
+      nextPort: { count: 1 },
+      unsolicited: { value: 'dropped' },
+      tcp: tcpAxis('dropped', 'likely'),
+    },
+  ],
+  [
+    'symmetric-random',
+    {
+      ...COMMON,
+      ports: { value: 'random', keepsMapping: 'no' },
+      unsolicited: { value: 'unknown', reasons: [{ code: 'unsolicited-dependent' }] },
+      tcp: tcpAxis('dropped', 'likely'),
+    },
+  ],
+  [
+    'linux-router',
+    {
+      ...COMMON,
+      ports: { value: 'preserved', keepsMapping: 'yes' },
+      nextPort: { count: 1 },
+      unsolicited: { value: 'tracked' },
+      tcp: tcpAxis('reset', 'by-chance'),
+    },
+  ],
+] as const;
+
+/** TCP is masqueraded plainly, and filtered by conntrack. */
+function tcpAxis(syn: string, open: string) {
+  return {
+    mapping: { value: 'endpoint-independent' },
+    filtering: { value: 'address-and-port-dependent' },
+    unsolicitedSyn: { value: syn },
+    simultaneousOpen: { value: open },
+  };
+}
 
 describeIf(labMissing())('more than the verdict, behind the kernel’s NATs', () => {
   let internet: Internet;
@@ -30,20 +87,29 @@ describeIf(labMissing())('more than the verdict, behind the kernel’s NATs', ()
     await internet.close();
   });
 
-  it('--full gives the verdict, and each axis with its evidence', async () => {
-    const report = readReport(await runNatprobe(site.client, ['--full', '-4', '--server', SERVER]));
-    expect(report.verdict.type).toBe('port-restricted-cone');
-    expect(report.axes).toMatchObject({
-      mangling: { value: 'none' },
-      tcp: {
-        mapping: { value: 'endpoint-independent' },
-        filtering: { value: 'address-and-port-dependent' },
-        unsolicitedSyn: { value: 'dropped' },
-      },
+  for (const [name, axes] of FULL) {
+    it(`--full has every axis of ${name} right, in less than ${FULL_LIMIT_MS / 1000} s`, async () => {
+      const medians: number[] = [];
+      await behind(internet, labNat(name), 0, async (place) => {
+        // Every run has to be right. The time is the machine's as well, which may be busy for a while.
+        do {
+          const times: number[] = [];
+          for (let run = 0; run < FULL_RUNS; run++) {
+            await place.forget();
+            const finished = await runNatprobe(place.client, ['--full', '-4', '--server', SERVER]);
+            const report = readReport(finished);
+            expect(report.verdict.type).toBe(place.nat.truth.ipv4.type);
+            expect(report.axes).toMatchObject(axes);
+            expect(report.axisEvidence!.tcp!.length).toBeGreaterThan(0);
+            expect(report.timing.surveyMs).toBeGreaterThan(0);
+            times.push(finished.wallMs);
+          }
+          medians.push(times.toSorted((a, b) => a - b)[(FULL_RUNS - 1) / 2]!);
+        } while (medians.at(-1)! >= FULL_LIMIT_MS && medians.length < SERIES);
+      });
+      expect(Math.min(...medians), `${medians.join(', ')} ms`).toBeLessThan(FULL_LIMIT_MS);
     });
-    expect(report.axisEvidence!.tcp!.length).toBeGreaterThan(0);
-    expect(report.timing.surveyMs).toBeGreaterThan(0);
-  });
+  }
 
   it('the help explains each line of the page, which is 80 columns wide', async () => {
     const [program, script] = NATPROBE_COMMAND;

@@ -11,20 +11,18 @@ import {
 import { assessLayers, describeLayers, type LayersAxis } from '../../shared/nat/layers.ts';
 import { inLanes } from '../support/lanes.ts';
 import { describeIf } from '../support/requirements.ts';
+import { labHome } from './homes.ts';
 import { collectOutput, endOf } from './namespaces.ts';
 import {
   HOME_CLIENT,
   HOME_ROUTER,
   type HomeNetwork,
-  type HomeSetting,
   openHomeNetwork,
   portMapperLabMissing,
   PUBLIC_ADDRESS,
 } from './port-mapper-network.ts';
 
 const AGENT = fileURLToPath(new URL('port-mapper-agent.ts', import.meta.url));
-const ALL = { natPmpAndPcp: true, upnp: true };
-const ONE_NAT: HomeSetting = { outside: PUBLIC_ADDRESS, isBehindNat: false, speaks: ALL };
 const LOCAL_PORT = 41_000;
 /** MEASURING.md §2. */
 const TIME_LIMITS_MS: Readonly<Record<PortMapperProtocol, number>> = {
@@ -38,7 +36,7 @@ const LOSSY_RUNS = 5;
 const LANES = 3;
 
 describeIf(portMapperLabMissing())('behind one router with miniupnpd', () => {
-  const home = networkFor(ONE_NAT);
+  const home = networkFor('home');
 
   it('finds all three protocols in time, and counts one NAT', async () => {
     const runs: Layers[] = [];
@@ -119,19 +117,11 @@ describeIf(portMapperLabMissing())('behind one router with miniupnpd', () => {
     });
   });
 
-  it('is right at 10 % loss each way between client and router', async () => {
-    await home().setLoss(10);
-    try {
-      const runs = await inLanes(LANES, Array<HomeNetwork>(LOSSY_RUNS).fill(home()), layersOf);
-      for (const { axis } of runs) expect(axis.value, JSON.stringify(axis)).toBe('one-nat');
-    } finally {
-      await home().setLoss(0);
-    }
-  });
+  itTellsUnderLoss('home', home);
 });
 
 describeIf(portMapperLabMissing())('an interrupted attempt to map a port', () => {
-  const home = networkFor(ONE_NAT);
+  const home = networkFor('home');
 
   it.each(PORT_MAPPER_PROTOCOLS)('by %s leaves nothing in the router', async (protocol) => {
     // The server is not reached, so that its verification is under way when the interrupt comes.
@@ -150,24 +140,14 @@ describeIf(portMapperLabMissing())('an interrupted attempt to map a port', () =>
 
 describeIf(portMapperLabMissing())('behind a carrier’s NAT', () => {
   describe('that gives its customers shared addresses', () => {
-    const home = networkFor({ outside: '100.64.0.2', isBehindNat: true, speaks: ALL });
+    const home = networkFor('home-carrier');
 
-    for (const loss of [0, 10]) {
-      it(`is seen by the router’s outer address, at ${loss} % loss`, async () => {
-        await home().setLoss(loss);
-        try {
-          const runs = await inLanes(
-            LANES,
-            Array<HomeNetwork>(loss === 0 ? 1 : LOSSY_RUNS).fill(home()),
-            layersOf,
-          );
-          for (const { axis } of runs)
-            expect([axis.value, axis.atLeast], JSON.stringify(axis)).toEqual(['cgn', 2]);
-        } finally {
-          await home().setLoss(0);
-        }
-      });
-    }
+    it('is seen by the router’s outer address', async () => {
+      const { axis } = await layersOf(home());
+      expect([axis.value, axis.atLeast]).toEqual(['cgn', 2]);
+    });
+
+    itTellsUnderLoss('home-carrier', home);
 
     it('is why no port can be mapped', async () => {
       const result = await map(home(), { localPort: LOCAL_PORT });
@@ -177,7 +157,7 @@ describeIf(portMapperLabMissing())('behind a carrier’s NAT', () => {
   });
 
   describe('that gives its customers other people’s addresses', () => {
-    const home = networkFor({ outside: '25.0.0.2', isBehindNat: true, speaks: ALL });
+    const home = networkFor('home-carrier-public');
 
     it('is seen by the difference, and a mapping of the router is found not to work', async () => {
       const { axis } = await layersOf(home());
@@ -191,11 +171,13 @@ describeIf(portMapperLabMissing())('behind a carrier’s NAT', () => {
       expect((result as MappedPort).verification.confidence).toBeGreaterThanOrEqual(0.999);
       expect(await home().listMappings()).toEqual([]);
     });
+
+    itTellsUnderLoss('home-carrier-public', home);
   });
 });
 
 describeIf(portMapperLabMissing())('behind two routers of a house', () => {
-  const home = networkFor({ outside: '192.168.0.2', isBehindNat: true, speaks: ALL });
+  const home = networkFor('home-behind-home');
 
   it('says double NAT', async () => {
     const { axis } = await layersOf(home());
@@ -205,11 +187,13 @@ describeIf(portMapperLabMissing())('behind two routers of a house', () => {
       'layers-private-outside',
     ]);
   });
+
+  itTellsUnderLoss('home-behind-home', home);
 });
 
 describeIf(portMapperLabMissing())('behind a router that speaks less', () => {
   describe('UPnP alone', () => {
-    const home = networkFor({ ...ONE_NAT, speaks: { natPmpAndPcp: false, upnp: true } });
+    const home = networkFor('home-upnp');
 
     it('counts one NAT, and maps', async () => {
       const { axis } = await layersOf(home());
@@ -221,7 +205,7 @@ describeIf(portMapperLabMissing())('behind a router that speaks less', () => {
   });
 
   describe('NAT-PMP and PCP alone', () => {
-    const home = networkFor({ ...ONE_NAT, speaks: { natPmpAndPcp: true, upnp: false } });
+    const home = networkFor('home-pcp');
 
     it('counts one NAT', async () => {
       const { axis } = await layersOf(home());
@@ -231,11 +215,7 @@ describeIf(portMapperLabMissing())('behind a router that speaks less', () => {
   });
 
   describe('nothing, through an interface that is called wg0', () => {
-    const home = networkFor({
-      ...ONE_NAT,
-      speaks: { natPmpAndPcp: false, upnp: false },
-      clientInterface: 'wg0',
-    });
+    const home = networkFor('home-vpn');
 
     it('names the VPN, and asks nobody', async () => {
       const { axis, tookMs } = await layersOf(home());
@@ -251,7 +231,7 @@ describeIf(portMapperLabMissing())('behind a router that speaks less', () => {
   });
 
   describe('nothing', () => {
-    const home = networkFor({ ...ONE_NAT, speaks: { natPmpAndPcp: false, upnp: false } });
+    const home = networkFor('home-silent');
 
     it('does not count the NATs, and says so in time', async () => {
       const { axis, tookMs } = await layersOf(home());
@@ -268,15 +248,27 @@ interface Layers {
   readonly tookMs: number;
 }
 
-function networkFor(setting: HomeSetting): () => HomeNetwork {
+function networkFor(name: string): () => HomeNetwork {
   let network: HomeNetwork | undefined;
   beforeAll(async () => {
-    network = await openHomeNetwork(setting);
+    network = await openHomeNetwork(labHome(name).setting);
   });
   afterAll(async () => {
     await network?.close();
   });
   return () => network!;
+}
+
+function itTellsUnderLoss(name: string, home: () => HomeNetwork): void {
+  it('is told at 10 % loss each way between client and router as well', async () => {
+    await home().setLoss(10);
+    try {
+      const runs = await inLanes(LANES, Array<HomeNetwork>(LOSSY_RUNS).fill(home()), layersOf);
+      for (const { axis } of runs) expect(axis.value, JSON.stringify(axis)).toBe(labHome(name).layers);
+    } finally {
+      await home().setLoss(0);
+    }
+  });
 }
 
 async function layersOf({ client }: HomeNetwork): Promise<Layers> {

@@ -1,20 +1,24 @@
 /** `npm run lab`: kernel NATs for people. `--list`, `run NAT -- CMD...`, `all`. */
 import { constants } from 'node:os';
-import { LAB_FRAGMENTS_NATS, LAB_HAIRPIN_NATS, LAB_LIFETIME_NATS } from './axis-nats.ts';
-import { endOf, labMissing } from './namespaces.ts';
+import { FIRST_INSIDE, SECOND_INSIDE } from './allocation-nats.ts';
+import { findLabNat, listExpectations } from './every-nat.ts';
+import { LAB_HOMES } from './homes.ts';
+import { endOf, labMissing, type Namespace } from './namespaces.ts';
 import { openInternet, SERVER_ADDRESSES } from './internet.ts';
-import { LAB_NATS, labNat } from './nats.ts';
+import { LAB_NATS, type LabNat } from './nats.ts';
 import { readReport, runNatprobe, startNatprobed } from './natprobe.ts';
+import { openHomeNetwork, portMapperLabMissing } from './port-mapper-network.ts';
 import { describeVerdict, printTable } from './table.ts';
-import { LAB_TCP_NATS } from './tcp-nats.ts';
 
 const USAGE = `Usage: npm run lab -- --list
        npm run lab -- run NAT [--loss PERCENT] -- COMMAND...
        npm run lab -- all
 
-  --list  prints every NAT of the lab, what it truly is and what it is made of
+  --list  prints every NAT of the lab, what it truly is, what each axis is expected to be, and what it is
+          made of
   run     brings up natprobed at ${SERVER_ADDRESSES.ipv4.primary} and ${SERVER_ADDRESSES.ipv6.primary}, and
-          a client behind NAT, and runs COMMAND as that client
+          a client behind NAT (mostly with ${FIRST_INSIDE}, and ${SECOND_INSIDE} for --also), and runs COMMAND
+          as that client
   all     runs natprobe behind each NAT, in both families, and prints a table
 
   npm run lab -- run symmetric-random -- node probe/cli/main.ts --server ${SERVER_ADDRESSES.ipv4.primary}
@@ -39,25 +43,14 @@ function list(): number {
     nat.madeOf,
   ]);
   printTable([['NAT', 'IPv4', 'IPv6', 'made of'], ...rows]);
-  const tcpRows = LAB_TCP_NATS.map(({ nat, tcp: { mapping, filtering, syn } }) => [
-    nat.name,
-    `${mapping}/${filtering}`,
-    syn,
-    nat.madeOf,
-  ]);
   process.stdout.write('\n');
-  printTable([['TCP', 'mapping/filtering', 'unsolicited SYN', 'made of'], ...tcpRows]);
-  const axisRows = [
-    ...LAB_LIFETIME_NATS.map(({ nat, briefMs, streamMs }) => [
-      nat.name,
-      `mappings live ${briefMs / 1000} s, ${streamMs / 1000} s as a stream`,
-      nat.madeOf,
-    ]),
-    ...LAB_HAIRPIN_NATS.map(({ nat, hairpin }) => [nat.name, `hairpin ${hairpin}`, nat.madeOf]),
-    ...LAB_FRAGMENTS_NATS.map(({ nat, fragments }) => [nat.name, `fragments ${fragments}`, nat.madeOf]),
-  ];
+  const axisRows = listExpectations().flatMap(({ nat, axes }) =>
+    axes.map((axis, index) => (index === 0 ? [nat.name, axis, nat.madeOf] : ['', axis, ''])),
+  );
+  printTable([['NAT', 'axes beyond mapping and filtering', 'made of'], ...axisRows]);
   process.stdout.write('\n');
-  printTable([['axes', 'truth', 'made of'], ...axisRows]);
+  const homeRows = LAB_HOMES.map(({ name, layers, madeOf }) => [name, `layers ${layers}`, madeOf]);
+  printTable([['home', 'axes', 'made of'], ...homeRows]);
   return 0;
 }
 
@@ -67,17 +60,15 @@ async function run(words: readonly string[]): Promise<number> {
   const [program, ...args] = separator === -1 ? [] : words.slice(separator + 1);
   const loss = options.length === 0 ? 0 : lossOf(options);
   if (name === undefined || program === undefined || loss === undefined) return complain(USAGE);
-  const nat = LAB_NATS.find((each) => each.name === name) && labNat(name);
-  if (!nat) return complain(`no NAT ${name} here; npm run lab -- --list names them\n`);
-  const missing = labMissing();
+  const open = openerOf(name);
+  if (!open) return complain(`no NAT ${name} here; npm run lab -- --list names them\n`);
+  const missing = open.missing();
   if (missing !== undefined) return complain(`the lab cannot run: ${missing}\n`);
 
-  const internet = await openInternet();
+  const place = await open.open();
   try {
-    await startNatprobed(internet.server);
-    const site = await internet.attach(nat);
-    await site.setLoss(loss);
-    const child = site.client.spawn(program, args, { stdio: 'inherit' });
+    await place.setLoss(loss);
+    const child = place.client.spawn(program, args, { stdio: 'inherit' });
     // Typed at the terminal they reach the command by themselves; sent to us alone, they are passed on.
     // The lab is taken down once the command has ended.
     const passOn = (signal: NodeJS.Signals): boolean => child.kill(signal);
@@ -88,7 +79,40 @@ async function run(words: readonly string[]): Promise<number> {
     const code = await endOf(child);
     return code ?? 128 + constants.signals[child.signalCode ?? 'SIGTERM'];
   } finally {
+    await place.close();
+  }
+}
+
+/** Where a command runs: a client somewhere behind a NAT, with a server to ask. */
+interface Place {
+  readonly client: Namespace;
+  setLoss(percent: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How to make the place of that name, and what is missing for it. */
+function openerOf(name: string): { open(): Promise<Place>; missing(): string | undefined } | undefined {
+  const nat = findLabNat(name);
+  if (nat) return { open: () => openPlace(nat), missing: labMissing };
+  const home = LAB_HOMES.find((each) => each.name === name);
+  return home && { open: () => openHomeNetwork(home.setting), missing: portMapperLabMissing };
+}
+
+async function openPlace(nat: LabNat): Promise<Place> {
+  const internet = await openInternet();
+  try {
+    await startNatprobed(internet.server);
+    const site = await internet.attach(nat);
+    if (site.clientAddress.ipv4 === FIRST_INSIDE)
+      await site.client.script(`ip address add ${SECOND_INSIDE}/24 dev net`);
+    return {
+      client: site.client,
+      setLoss: (percent) => site.setLoss(percent),
+      close: () => internet.close(),
+    };
+  } catch (error) {
     await internet.close();
+    throw error;
   }
 }
 

@@ -4,7 +4,12 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { describeIf } from '../support/requirements.ts';
+import { listExpectations } from './every-nat.ts';
+import { LAB_HOMES } from './homes.ts';
 import { collectOutput, endOf, labMissing, namespaceMaker } from './namespaces.ts';
+import { LAB_NATS } from './nats.ts';
+import { portMapperLabMissing } from './port-mapper-network.ts';
+import { describeVerdict } from './table.ts';
 
 const LAB = fileURLToPath(new URL('main.ts', import.meta.url));
 /** Prints its process id and its namespace, and then stays. */
@@ -33,13 +38,37 @@ describeIf(labMissing())('a namespace', () => {
   });
 });
 
-describeIf(labMissing())('npm run lab', () => {
+describeIf(portMapperLabMissing())('npm run lab', () => {
   it('runs a command behind a NAT and ends as it does', async () => {
     const lab = startLab('run', 'restricted-cone', '--', 'sh', '-c', 'ip -brief -4 address show net; exit 7');
     const output = collectOutput(lab);
     expect(await endOf(lab)).toBe(7);
     expect(output.stdout).toMatch(/^net@\S+\s+UP\s+192\.168\.1\.2\/24/);
     expect(output.stderr).toBe('');
+  });
+
+  it('runs it also behind the NATs made for one axis, and in homes with a port mapper', async () => {
+    const inside = { 'pool-paired': '192.168.1.2/24 192.168.1.3/24', home: '192.168.1.2/24' };
+    for (const [name, addresses] of Object.entries(inside)) {
+      const lab = startLab('run', name, '--loss', '5', '--', 'ip', '-brief', '-4', 'address');
+      const output = collectOutput(lab);
+      expect([await endOf(lab), output.stderr]).toEqual([0, '']);
+      expect(output.stdout.replaceAll(/ +/g, ' '), name).toContain(` UP ${addresses}`);
+    }
+  });
+
+  it('lists every NAT with what it is and what is expected of its axes', async () => {
+    const lab = startLab('--list');
+    const output = collectOutput(lab);
+    expect([await endOf(lab), output.stderr]).toEqual([0, '']);
+    for (const nat of LAB_NATS)
+      expect(output.stdout).toContain(`${nat.name.padEnd(20)}  ${describeVerdict(nat.truth.ipv4)}`);
+    for (const { nat, axes } of listExpectations()) {
+      expect(output.stdout).toMatch(new RegExp(`^${nat.name} .*${axes[0]!.split(' ')[0]!}`, 'm'));
+      for (const axis of axes) expect(output.stdout).toContain(axis);
+    }
+    for (const { name, layers } of LAB_HOMES)
+      expect(output.stdout).toMatch(new RegExp(`^${name} +layers ${layers} `, 'm'));
   });
 
   for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
