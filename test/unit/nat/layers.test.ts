@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../../shared/endpoint.ts';
-import type {
-  EndpointsEvidence,
-  Evidence,
-  InterfaceEvidence,
-  PortMapperEvidence,
+import {
+  type EndpointsEvidence,
+  type Evidence,
+  INTERFACE_KINDS,
+  type InterfaceEvidence,
+  PORT_MAPPER_ERRORS,
+  type PortMapperEvidence,
 } from '../../../shared/nat/evidence.ts';
 import { assessLayers, describeLayers, endpointsOf } from '../../../shared/nat/layers.ts';
 
@@ -170,6 +172,55 @@ describe('describeLayers', () => {
         'NAT-PMP (13 ms, has no public address), UPnP (61 ms)',
     ]);
   });
+});
+
+describe('each thing that can be wrong with a port mapper', () => {
+  it.each(PORT_MAPPER_ERRORS)('%s: has words, and no say on the layers by itself but two', (error) => {
+    const axis = assessLayers([endpoints(LOCAL, [OUTSIDE]), lan(), mapper({ error })]);
+    const tells = error === 'no-external-address' || error === 'address-mismatch';
+    expect(axis.value).toBe(tells ? 'double-nat' : 'unknown');
+    expect(describeLayers(axis).at(-1)).toMatch(
+      /^the router maps ports on request: NAT-PMP \(5 ms, [^)]+\)$/,
+    );
+    // An outer address tells more than what failed beside it.
+    const told = mapper({ protocol: 'pcp', error, externalAddress: OUTSIDE });
+    expect(assessLayers([endpoints(LOCAL, [OUTSIDE]), lan(), told]).value).toBe('one-nat');
+  });
+});
+
+describe('each kind of interface', () => {
+  it.each(INTERFACE_KINDS)('%s on the way: a tunnel’s NAT is at its other end, no other’s', (kind) => {
+    const axis = assessLayers([
+      endpoints(LOCAL, [OUTSIDE]),
+      lan({ interfaceKind: kind }),
+      mapper({ externalAddress: OUTSIDE }),
+    ]);
+    const leadsElsewhere = kind === 'vpn' || kind === 'tunnel';
+    expect(axis.value).toBe(leadsElsewhere ? 'unknown' : 'one-nat');
+    expect(describeLayers(axis)[0]!.startsWith('this goes through the ')).toBe(leadsElsewhere);
+  });
+
+  it.each(INTERFACE_KINDS)('%s beside the way: named if it explains surprises', (kind) => {
+    const axis = assessLayers([
+      endpoints(LOCAL, [OUTSIDE]),
+      lan(),
+      lan({ name: 'x0', interfaceKind: kind, address: '172.17.0.1', onPath: false }),
+      // A further address of the interface on the way is none beside it.
+      lan({ interfaceKind: kind, address: '192.168.1.3', onPath: false }),
+    ]);
+    const isNamed = ['vpn', 'tunnel', 'container', 'virtual-machine'].includes(kind);
+    expect(axis.otherInterfaces).toEqual(isNamed ? [{ name: 'x0', kind }] : []);
+  });
+});
+
+it('takes the first outer address where several public ones are told', () => {
+  const axis = assessLayers([
+    endpoints(LOCAL, [OUTSIDE]),
+    lan(),
+    mapper({ protocol: 'pcp', externalAddress: OUTSIDE }),
+    mapper({ protocol: 'upnp-igd', externalAddress: '25.0.0.9' }),
+  ]);
+  expect(axis.value).toBe('one-nat');
 });
 
 describe('endpointsOf', () => {
