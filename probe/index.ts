@@ -124,11 +124,12 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
     ...(socket && { socket }),
     ...(signal && { signal }),
     ...(onProgress && { onProgress: (family, verdict) => onProgress({ family, verdict }) }),
-    createMachine: (family, endpoints, alternateEndpoint) =>
+    createMachine: (family, endpoints, alternateEndpoint, nat64) =>
       createClassifier({
         family,
         servers: endpoints,
         ...(alternateEndpoint && { alternate: alternateEndpoint }),
+        ...(nat64 && { nat64 }),
         ...(localPort !== undefined && { localPort }),
         timeoutMs,
         paceMs,

@@ -8,6 +8,7 @@ import type { ClassifierAction, ClassifierEvent, ClassifierInput, ClassifierResu
 import { planClassification } from './plan.ts';
 import { Prober, type ProberOptions } from './prober.ts';
 import { filteringSocketName, mappingSocketName } from './socket-names.ts';
+import { throughNat64 } from './through-nat64.ts';
 
 /** The first server that has another address serves the filtering tests. */
 export interface ClassifierOptions extends ProberOptions {
@@ -18,7 +19,7 @@ export interface ClassifierOptions extends ProberOptions {
 export function createClassifier(
   options: ClassifierOptions,
 ): Machine<ClassifierInput, ClassifierAction, ClassifierEvent> {
-  return new Prober<ClassifierEvent>(options, {
+  const prober = new Prober<ClassifierEvent>(options, {
     sockets: [mappingSocketName(0), filteringSocketName(0)],
     plan: (observations, failedSockets) =>
       planClassification(observations, { alternate: options.alternate, failedSockets }),
@@ -31,6 +32,7 @@ export function createClassifier(
       result: conclude(observations, socketError, enclosures),
     }),
   });
+  return throughNat64(prober, options.nat64);
 }
 
 function conclude(

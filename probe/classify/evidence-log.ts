@@ -5,12 +5,14 @@ import type {
   BindingReply,
   BindingSend,
   Evidence,
+  Nat64Evidence,
   RefusalEvidence,
   RunEvidence,
   SocketEvidence,
   Stray,
   TcpEvidence,
 } from '../../shared/nat/evidence.ts';
+import { formatNat64Prefix, type Nat64Prefix } from '../../shared/nat64.ts';
 import { asksForReceipt, type Request, requestKey } from './request.ts';
 
 interface GrowingSeries extends BindingEvidence {
@@ -33,16 +35,32 @@ export class EvidenceLog {
   readonly #transactions = new Map<string, { series: GrowingSeries; send: number }>();
   readonly #tcp: TcpEvidence[] = [];
   readonly #refusals: RefusalEvidence[] = [];
+  readonly #nat64: readonly Nat64Evidence[];
 
-  constructor(run: { family: Family; servers: readonly Endpoint[]; timeoutMs: number; paceMs: number }) {
-    const { family, servers, timeoutMs, paceMs } = run;
+  constructor(run: {
+    family: Family;
+    servers: readonly Endpoint[];
+    timeoutMs: number;
+    paceMs: number;
+    nat64?: Nat64Prefix;
+  }) {
+    const { family, servers, timeoutMs, paceMs, nat64 } = run;
+    this.#nat64 =
+      nat64 === undefined ? [] : [{ kind: 'nat64', prefix: formatNat64Prefix(nat64), used: true }];
     this.#run = { kind: 'run', family, servers, untilMs: 0, timeoutMs, paceMs };
   }
 
   /** The evidence as of `nowMs`; valid until the next change. */
   snapshot(nowMs: number): readonly Evidence[] {
     this.#run.untilMs = nowMs;
-    return [this.#run, ...this.#sockets, ...this.#series.values(), ...this.#tcp, ...this.#refusals];
+    return [
+      this.#run,
+      ...this.#nat64,
+      ...this.#sockets,
+      ...this.#series.values(),
+      ...this.#tcp,
+      ...this.#refusals,
+    ];
   }
 
   get sockets(): readonly SocketEvidence[] {

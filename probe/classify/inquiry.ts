@@ -6,6 +6,7 @@ import type { Enclosures } from './enclosures.ts';
 import type { ClassifierAction, ClassifierInput, InquiryEvent } from './io.ts';
 import { type Inquiry, Prober, type ProberOptions } from './prober.ts';
 import type { Plan } from './request.ts';
+import { throughNat64 } from './through-nat64.ts';
 
 export interface InquiryResult {
   readonly evidence: readonly Evidence[];
@@ -28,7 +29,7 @@ export interface InquiryPlan {
 export type InquiryMachine = Machine<ClassifierInput, ClassifierAction, InquiryEvent<number, InquiryResult>>;
 
 export function createInquiry(options: ProberOptions, inquiry: InquiryPlan): InquiryMachine {
-  return new Prober<InquiryEvent<number, InquiryResult>>(options, {
+  const prober = new Prober<InquiryEvent<number, InquiryResult>>(options, {
     sockets: inquiry.sockets,
     plan: inquiry.plan,
     ...(inquiry.bindingOf === undefined ? {} : { bindingOf: inquiry.bindingOf }),
@@ -42,4 +43,5 @@ export function createInquiry(options: ProberOptions, inquiry: InquiryPlan): Inq
       },
     }),
   });
+  return throughNat64(prober, options.nat64);
 }

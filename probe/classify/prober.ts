@@ -9,6 +9,7 @@ import {
 } from '../../shared/nat/evidence.ts';
 import { type Observations, observe } from '../../shared/nat/observations.ts';
 import type { AttributeValue } from '../../shared/stun/attributes/attribute.ts';
+import type { Nat64Prefix } from '../../shared/nat64.ts';
 import { type TransactionId, transactionIdOf } from '../../shared/stun/message.ts';
 import {
   EnclosureLog,
@@ -26,6 +27,8 @@ export interface ProberOptions {
   readonly family: Family;
   /** Primary endpoints of the servers, at least one. */
   readonly servers: readonly Endpoint[];
+  /** The servers are IPv4 ones, and this machine has no way to IPv4 but through the NAT64 at this prefix. */
+  readonly nat64?: Nat64Prefix;
   /** For the first socket; all others use fresh ports. */
   readonly localPort?: number;
   /** The time budget of the whole run. */

@@ -17,7 +17,8 @@ export type Evidence =
   | EndpointsEvidence
   | InterfaceEvidence
   | PortMapperEvidence
-  | IceCheckEvidence;
+  | IceCheckEvidence
+  | Nat64Evidence;
 
 /** The run itself: until when it watched. Silence is judged against `untilMs`. */
 export interface RunEvidence {
@@ -286,3 +287,15 @@ export const PORT_MAPPER_ERRORS = [
   /** It said no, for another reason. */
   'refused',
 ] as const;
+
+/** A prefix under which the network leads from IPv6 to IPv4 (RFC 6052), as its DNS shows or the server's address does. */
+export interface Nat64Evidence {
+  readonly kind: 'nat64';
+  /** `64:ff9b::/96`. */
+  readonly prefix: string;
+  /**
+   * Whether this evidence was collected through it: then the servers' endpoints are the IPv4 ones that are
+   * meant, and local ones are IPv6.
+   */
+  readonly used: boolean;
+}

@@ -36,7 +36,10 @@ export function judgeObservations(observations: Observations): Judgement {
   const answered = observations.run.servers.find((server) => roundTripTo(observations, server) !== undefined);
   const rtt = answered === undefined ? undefined : roundTripTo(observations, answered);
   return {
-    verdict: concludeVerdict(mapping, bestFiltering(observations), manglingReasons(observations)),
+    verdict: concludeVerdict(mapping, bestFiltering(observations), [
+      ...manglingReasons(observations),
+      ...nat64Reasons(observations),
+    ]),
     endpoints,
     reach,
     ...(rtt === undefined ? {} : { rttMs: rtt.meanMs }),
@@ -145,4 +148,12 @@ function manglingReasons(observations: Observations): Reason[] {
       text: 'MAPPED-ADDRESS arrived changed: a gateway (an ALG) rewrites addresses inside packets',
     },
   ];
+}
+
+function nat64Reasons({ evidence }: Observations): Reason[] {
+  return evidence.flatMap((item) =>
+    item.kind === 'nat64' && item.used
+      ? [{ code: 'through-nat64', text: `IPv4 was reached over IPv6, through the NAT64 at ${item.prefix}` }]
+      : [],
+  );
 }

@@ -45,6 +45,8 @@ export interface FamilyReport extends Partial<Survey> {
 export interface ReportedEndpoints {
   readonly local?: string;
   readonly mapped?: string;
+  /** The prefix of the NAT64 through which IPv4 was reached, where this machine has no other way: `local` is IPv6 then. */
+  readonly nat64?: string;
 }
 
 export interface ReportedServer {
@@ -133,11 +135,13 @@ export function isClassified(family: FamilyReport | SkippedFamily): family is Fa
 function reportFamily(outcome: FamilyOutcome, run: RunSummary): FamilyReport | SkippedFamily {
   if (outcome.kind === 'skipped') return { skipped: outcome.skip };
   const { local, mapped } = outcome.endpoints;
+  const nat64 = outcome.evidence.find((item) => item.kind === 'nat64' && item.used);
   return {
     verdict: outcome.verdict,
     endpoints: {
       ...(local && { local: formatEndpoint(local) }),
       ...(mapped && { mapped: formatEndpoint(mapped) }),
+      ...(nat64?.kind === 'nat64' && { nat64: nat64.prefix }),
     },
     server: reportServer(outcome.servers, run, outcome.evidence),
     timing: roundTimes(outcome.timing),

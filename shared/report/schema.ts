@@ -10,6 +10,7 @@ import {
   type Evidence,
   INTERFACE_KINDS,
   type InterfaceEvidence,
+  type Nat64Evidence,
   PORT_MAPPER_ERRORS,
   PORT_MAPPER_PROTOCOLS,
   type PortMapperEvidence,
@@ -36,6 +37,7 @@ const EndpointText = Type.String({
   pattern: '^(\\[[0-9a-f:.]+\\]|[0-9.]+):[0-9]{1,5}$',
   description: '192.0.2.1:3478, [2001:db8::1]:3478',
 });
+const Nat64PrefixText = Type.String({ pattern: '^[0-9a-f:.]+/[0-9]+$', description: '64:ff9b::/96' });
 export const EndpointSchema = Type.Object({
   address: Type.String({ pattern: '^[0-9a-f:.]+$' }),
   port: Type.Integer({ minimum: 0, maximum: 65535 }),
@@ -203,6 +205,12 @@ export const PortMapperEvidenceSchema = Type.Object({
   error: Type.Optional(Type.Enum([...PORT_MAPPER_ERRORS])),
 });
 
+export const Nat64EvidenceSchema = Type.Object({
+  kind: Type.Literal('nat64'),
+  prefix: Nat64PrefixText,
+  used: Type.Boolean(),
+});
+
 /** The kinds that this version knows; fields that they do not name are nobody’s. */
 export const KNOWN_EVIDENCE = [
   RunEvidenceSchema,
@@ -216,6 +224,7 @@ export const KNOWN_EVIDENCE = [
   InterfaceEvidenceSchema,
   PortMapperEvidenceSchema,
   IceCheckEvidenceSchema,
+  Nat64EvidenceSchema,
 ];
 
 /** Readers ignore other kinds. */
@@ -272,7 +281,11 @@ export const VerdictSchema = Type.Object({
 
 const familyReport = {
   verdict: VerdictSchema,
-  endpoints: Type.Object({ local: Type.Optional(EndpointText), mapped: Type.Optional(EndpointText) }),
+  endpoints: Type.Object({
+    local: Type.Optional(EndpointText),
+    mapped: Type.Optional(EndpointText),
+    nat64: Type.Optional(Nat64PrefixText),
+  }),
   server: Type.Object({
     asked: ListOf(Type.String()),
     unresolved: Type.Optional(ListOf(Type.String())),
@@ -342,4 +355,5 @@ export const SCHEMA_AGREES: readonly [
   Agree<Static<typeof InterfaceEvidenceSchema>, InterfaceEvidence>,
   Agree<Static<typeof PortMapperEvidenceSchema>, PortMapperEvidence>,
   Agree<Static<typeof IceCheckEvidenceSchema>, IceCheckEvidence>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true];
+  Agree<Static<typeof Nat64EvidenceSchema>, Nat64Evidence>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true];

@@ -7,9 +7,11 @@
 import type { Endpoint, Family } from '../../../shared/endpoint.ts';
 import type { Machine } from '../../../shared/machine.ts';
 import { observeTcp } from '../../../shared/nat/tcp-dials.ts';
+import type { Nat64Prefix } from '../../../shared/nat64.ts';
 import { DIAL_BACK } from '../../../shared/stun/attributes/dial-back.ts';
 import { encodeMessage, transactionIdOf } from '../../../shared/stun/message.ts';
 import { chooseFreshPort, PORT_TRIES } from '../fresh-ports.ts';
+import { tcpThroughNat64 } from '../through-nat64.ts';
 import type { InquiryResult } from '../inquiry.ts';
 import type { InquiryEvent } from '../io.ts';
 import { connectionName, TcpLog } from './tcp-log.ts';
@@ -45,6 +47,8 @@ export interface TcpInquiryOptions {
   readonly server: Endpoint;
   /** Its other address and port, if known: saves a round trip. */
   readonly other?: Endpoint;
+  /** Those are IPv4 endpoints, reached through the NAT64 at this prefix alone. */
+  readonly nat64?: Nat64Prefix;
   /** The time budget. */
   readonly timeoutMs: number;
   /** The least time between two SYNs. */
@@ -59,7 +63,7 @@ export const TCP_INQUIRY_TIMEOUT_MS = 8000;
 const PROGRESS_INTERVAL_MS = 200;
 
 export function createTcpInquiry(options: TcpInquiryOptions): TcpInquiryMachine {
-  return new TcpInquiry(options);
+  return tcpThroughNat64(new TcpInquiry(options), options.nat64);
 }
 
 class TcpInquiry implements TcpInquiryMachine {
