@@ -6,7 +6,6 @@ import {
   extractAddress,
   formatNat64Prefix,
   prefixesBetween,
-  synthesizeEndpoint,
   WELL_KNOWN_NAT64_PREFIX,
   type Nat64Prefix,
 } from '../../shared/nat64.ts';
@@ -14,7 +13,7 @@ import { allWithGrace } from './grace.ts';
 import { discoverNat64Prefixes } from './nat64.ts';
 import type { Addresses } from './resolve.ts';
 import { runProbe, type ClassifierMachine } from './run-probe.ts';
-import { localAddressTowards, NO_ROUTE_CODES, systemErrorCode } from './udp.ts';
+import { findNoRoute } from './udp.ts';
 
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 
@@ -153,26 +152,11 @@ async function findWayThroughNat64(
   { servers, findNat64 }: Run,
 ): Promise<Nat64Prefix | undefined> {
   if (familyOf(server.address) !== 'ipv4') return undefined;
-  // Without IPv6 there is no use in asking.
-  if ((await findNoRoute(synthesizeEndpoint(WELL_KNOWN_NAT64_PREFIX, server))) !== undefined)
-    return undefined;
   const [found] = await findNat64();
   const isShown = servers.some(
     ({ ipv6 }) => ipv6 && extractAddress(WELL_KNOWN_NAT64_PREFIX, ipv6.address) !== undefined,
   );
   return found ?? (isShown ? WELL_KNOWN_NAT64_PREFIX : undefined);
-}
-
-/** The system's word for "no route", or undefined if there is one. */
-async function findNoRoute(to: Endpoint): Promise<string | undefined> {
-  try {
-    await localAddressTowards(to);
-    return undefined;
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (NO_ROUTE_CODES.has(code)) return code;
-    throw error;
-  }
 }
 
 export function socketFamily(socket: Socket): Family {

@@ -5,6 +5,12 @@ import { assessAxes, type AxisEvidence } from '../../shared/nat/axes.ts';
 import type { Evidence } from '../../shared/nat/evidence.ts';
 import { endpointsOf } from '../../shared/nat/layers.ts';
 import { type Observations, observe, otherAddressOf, roundTripTo } from '../../shared/nat/observations.ts';
+import {
+  formatNat64Prefix,
+  type Nat64Prefix,
+  parseNat64Prefix,
+  synthesizeEndpoint,
+} from '../../shared/nat64.ts';
 import type { FamilyOutcome } from '../../shared/report/report.ts';
 import { planCollisions } from '../classify/inquiries/collisions.ts';
 import { planFragments } from '../classify/inquiries/fragments.ts';
@@ -14,6 +20,7 @@ import { createTcpInquiry, TCP_INQUIRY_TIMEOUT_MS } from '../classify/inquiries/
 import { planUnsolicited } from '../classify/inquiries/unsolicited.ts';
 import { createInquiry, type InquiryPlan } from '../classify/inquiry.ts';
 import { gatherLayers } from './layers.ts';
+import { discoverNat64Prefixes } from './nat64.ts';
 import { runProbe } from './run-probe.ts';
 import { runTcpInquiry } from './tcp-inquiry.ts';
 
@@ -58,45 +65,52 @@ interface Subject {
   readonly isNatprobed: boolean;
   /** The first one's other address and port. */
   readonly other?: Endpoint;
+  /** Those are IPv4 endpoints, reached through the NAT64 at this prefix alone. */
+  readonly nat64?: Nat64Prefix;
 }
 
 function chooseServers(observations: Observations): Omit<Subject, 'family'> | undefined {
-  const { run, receiptServers } = observations;
+  const { run, receiptServers, evidence } = observations;
   const isNatprobed = (endpoint: Endpoint): boolean => receiptServers.has(formatEndpoint(endpoint));
   const answered = run.servers.filter((endpoint) => roundTripTo(observations, endpoint) !== undefined);
   const server = answered.find(isNatprobed) ?? answered[0];
   if (server === undefined) return undefined;
   const other = otherAddressOf(observations, server);
+  const way = evidence.find((item) => item.kind === 'nat64' && item.used);
+  const nat64 = way?.kind === 'nat64' ? parseNat64Prefix(way.prefix) : undefined;
   return {
     servers: [server, ...answered.filter((endpoint) => endpoint !== server)],
     isNatprobed: isNatprobed(server),
     ...(other !== undefined && { other }),
+    ...(nat64 !== undefined && { nat64 }),
   };
 }
 
 /**
  * First what ports are handed out, which other packets would change for a NAT that counts; then the
- * rest beside each other. The router is asked meanwhile.
+ * rest beside each other. The router is asked meanwhile, and the network's DNS for NAT64 prefixes.
  */
 async function surveyFamily(
   subject: Subject,
   classification: readonly Evidence[],
   { paceMs, hairpin = false, also, signal }: SurveyOptions,
 ): Promise<AxisEvidence> {
-  const { family, servers, isNatprobed, other } = subject;
+  const { family, servers, isNatprobed, other, nat64 } = subject;
   const [server] = servers;
   const context = { server, ...(other !== undefined && { other }) };
   const stop = signal === undefined ? {} : { signal };
+  const way = { family, ...(nat64 !== undefined && { nat64 }) };
   const inquire = async (plan: InquiryPlan): Promise<readonly Evidence[]> => {
-    const options = { family, servers, timeoutMs: INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
+    const options = { ...way, servers, timeoutMs: INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
     return (await runProbe(createInquiry(options, plan), stop)).evidence;
   };
   const inquireTcp = async (): Promise<readonly Evidence[]> => {
-    const options = { family, ...context, timeoutMs: TCP_INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
+    const options = { ...way, ...context, timeoutMs: TCP_INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
     return (await runTcpInquiry(createTcpInquiry(options), stop)).evidence;
   };
   const endpoints = endpointsOf(classification);
-  const layers = endpoints && gatherLayers({ server, endpoints, ...stop });
+  const sentTo = nat64 === undefined ? server : synthesizeEndpoint(nat64, server);
+  const layers = endpoints && gatherLayers({ server: sentTo, endpoints, ...stop });
   const portsThenRest = async (): Promise<AxisEvidence> => {
     const ports = await inquire(planPorts(context));
     const from = endpoints?.local.address;
@@ -110,8 +124,13 @@ async function surveyFamily(
         also !== undefined && from !== undefined && inquire(planCollisions({ ...context, from, also })),
     });
   };
-  const [rest, found] = await Promise.all([portsThenRest(), layers]);
-  return { ...rest, ...(found !== undefined && { layers: found }) };
+  const [rest, found, prefixes] = await Promise.all([portsThenRest(), layers, discoverNat64Prefixes()]);
+  const translation = prefixes.map((prefix): Evidence => ({
+    kind: 'nat64',
+    prefix: formatNat64Prefix(prefix),
+    used: false,
+  }));
+  return { ...rest, ...(found !== undefined && { layers: found }), translation };
 }
 
 type Gathering = Partial<

@@ -73,6 +73,18 @@ export async function localAddressTowards(to: Endpoint): Promise<string> {
   return withoutZone(address);
 }
 
+/** The system's word for "no route", or undefined if there is one. */
+export async function findNoRoute(to: Endpoint): Promise<string | undefined> {
+  try {
+    await localAddressTowards(to);
+    return undefined;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (NO_ROUTE_CODES.has(code)) return code;
+    throw error;
+  }
+}
+
 /** System errors of a send or a connect that mean "no way to there from here". */
 export const NO_ROUTE_CODES: ReadonlySet<string> = new Set([
   'ENETUNREACH',

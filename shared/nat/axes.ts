@@ -10,6 +10,7 @@ import { assessNextPort, describeNextPort, type NextPort } from './next-port.ts'
 import { assessPooling, describePooling, type PoolingAxis } from './pooling.ts';
 import { assessPorts, describePorts, type PortsAxis } from './ports.ts';
 import { assessTcp, describeTcp, type TcpAxis } from './tcp.ts';
+import { assessTranslation, describeTranslation, type TranslationAxis } from './translation.ts';
 import { assessUnsolicited, describeUnsolicited, type UnsolicitedAxis } from './unsolicited.ts';
 
 export interface Axes {
@@ -24,6 +25,7 @@ export interface Axes {
   readonly fragments?: FragmentsAxis;
   readonly tcp?: TcpAxis;
   readonly layers?: LayersAxis;
+  readonly translation?: TranslationAxis;
 }
 
 /** What inquiries of their own collected, by the inquiry. */
@@ -35,6 +37,8 @@ export interface AxisEvidence {
   readonly fragments?: readonly Evidence[];
   readonly tcp?: readonly Evidence[];
   readonly layers?: readonly Evidence[];
+  /** The NAT64 prefixes that the network's DNS shows. */
+  readonly translation?: readonly Evidence[];
 }
 
 /**
@@ -42,7 +46,7 @@ export interface AxisEvidence {
  * the same in the probe and in the server. Throws TypeError if an inquiry's evidence lacks its `run`.
  */
 export function assessAxes(evidence: AxisEvidence, classification: readonly Evidence[]): Axes {
-  const { ports, collisions, unsolicited, hairpin, fragments, tcp, layers } = evidence;
+  const { ports, collisions, unsolicited, hairpin, fragments, tcp, layers, translation } = evidence;
   return {
     ...(ports !== undefined && assessPortAxes(ports, collisions)),
     ...(unsolicited !== undefined && { unsolicited: assessUnsolicited(unsolicited) }),
@@ -51,6 +55,7 @@ export function assessAxes(evidence: AxisEvidence, classification: readonly Evid
     ...(fragments !== undefined && { fragments: assessFragments(fragments) }),
     ...(tcp !== undefined && { tcp: assessTcp(tcp) }),
     ...(layers !== undefined && { layers: assessLayers(layers) }),
+    translation: assessTranslation(classification, translation),
   };
 }
 
@@ -75,8 +80,19 @@ export interface AxisRow {
 
 /** In the order in which people are told. */
 export function describeAxes(axes: Axes): AxisRow[] {
-  const { ports, nextPort, pooling, collisions, unsolicited, hairpin, mangling, fragments, tcp, layers } =
-    axes;
+  const {
+    ports,
+    nextPort,
+    pooling,
+    collisions,
+    unsolicited,
+    hairpin,
+    mangling,
+    fragments,
+    tcp,
+    layers,
+    translation,
+  } = axes;
   const isTranslated = layers?.value !== 'none';
   return [
     ...row(
@@ -94,6 +110,7 @@ export function describeAxes(axes: Axes): AxisRow[] {
     ...row('Payload', mangling && [sayAxis(mangling, describeMangling(mangling))]),
     ...row('Fragments', fragments && [sayAxis(fragments, describeFragments(fragments))]),
     ...row('TCP', tcp && describeTcp(tcp)),
+    ...row('Translation', translation && describeTranslation(translation)),
     ...row('Layers', layers && describeLayers(layers)),
   ];
 }

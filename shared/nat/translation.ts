@@ -51,17 +51,21 @@ export function assessTranslation(
   return { ...judged, ...(prefixes.length === 0 ? {} : { nat64Prefixes: [...new Set(prefixes)] }) };
 }
 
-/** In plain words: what translates, and a NAT64 beside it. */
-export function describeTranslation({ value, reasons, nat64Prefixes = [] }: TranslationAxis): string[] {
-  const sentences = [value === 'unknown' ? `unknown: ${reasons[0]!.text}` : NAMES[value]];
+/** In plain words: what translates, and a NAT64 beside it. Undefined where there is neither: the mapping says so. */
+export function describeTranslation({
+  value,
+  reasons,
+  nat64Prefixes = [],
+}: TranslationAxis): string[] | undefined {
+  const sentences =
+    value === 'none' ? [] : [value === 'unknown' ? `unknown: ${reasons[0]!.text}` : NAMES[value]];
   if (nat64Prefixes.length > 0) {
-    sentences.push(`the network leads from IPv6 to IPv4 by a NAT64 at ${nat64Prefixes.join(', ')}`);
+    sentences.push(`a NAT64 leads from IPv6 to IPv4, under ${nat64Prefixes.join(', ')}`);
   }
-  return sentences;
+  return sentences.length === 0 ? undefined : sentences;
 }
 
-const NAMES: Readonly<Record<Translation, string>> = {
-  none: 'none: this machine is seen under its own address and port',
+const NAMES: Readonly<Record<Exclude<Translation, 'none'>, string>> = {
   nat44: 'NAT44: IPv4 to IPv4',
   nat66: 'NAT66: IPv6 to IPv6, under an address of the translator’s choice',
   nptv6: 'NPTv6: only the prefix of the IPv6 address is another one outside',
