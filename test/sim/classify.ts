@@ -13,6 +13,7 @@ export function classifyIn(world: World, options: Partial<ClassifierOptions> = {
   const machine = createClassifier({
     family: world.family,
     servers: [world.server.primary],
+    ...(world.nat64 && { nat64: world.nat64 }),
     timeoutMs: DEFAULT_TIMEOUT_MS,
     paceMs: DEFAULT_PACE_MS,
     random: (length) => random.bytes(length),

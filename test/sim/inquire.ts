@@ -16,6 +16,7 @@ export function inquireIn(
     {
       family: world.family,
       servers: [world.server.primary],
+      ...(world.nat64 && { nat64: world.nat64 }),
       timeoutMs: DEFAULT_TIMEOUT_MS,
       paceMs: DEFAULT_PACE_MS,
       random: (length) => random.bytes(length),

@@ -1,11 +1,14 @@
 import type { Family } from '../../shared/endpoint.ts';
 import type { Filtering, Mapping, NatType } from '../../shared/nat/behaviour.ts';
+import type { Nat64Prefix } from '../../shared/nat64.ts';
 import { FragmentFilter, StatefulFirewall, StatelessRouter, UdpBlock } from './firewall.ts';
 import { Host } from './host.ts';
 import type { DirectionOptions, LinkOptions } from './link.ts';
 import { LinuxRouter, type LinuxRouterOptions } from './linux-router.ts';
 import { Nat, type Dependence, type NatBehaviour } from './nat.ts';
+import { Nat64 } from './nat64.ts';
 import { Network } from './network.ts';
+import { PrefixTranslator, type PrefixPair } from './nptv6.ts';
 import type { Middlebox, Realm } from './realm.ts';
 import { SimulatedServer, type SimulatedServerOptions } from './server.ts';
 import { TwoUplinks, type Balance } from './uplinks.ts';
@@ -26,7 +29,11 @@ export type Layer =
       readonly kind: 'fragment-filter';
       readonly blocked: 'outbound' | 'inbound' | 'both';
       readonly mtuBytes: number;
-    };
+    }
+  /** Of the client's IPv6 prefix, of this many bits. */
+  | { readonly kind: 'nptv6'; readonly length: 48 | 64 }
+  /** The outermost box of a scenario in IPv4; the client has IPv6 alone. */
+  | { readonly kind: 'nat64'; readonly behaviour: NatBehaviour; readonly prefix: Nat64Prefix };
 
 /** What is in front of a client, and what a probe there should find. */
 export interface Scenario {
@@ -65,6 +72,8 @@ export interface World {
   /** The client's own realm. */
   readonly lan: Realm;
   readonly server: SimulatedServer;
+  /** Through which the client reaches the server, if that takes a NAT64. */
+  readonly nat64: Nat64Prefix | undefined;
 }
 
 /** Addresses from the documentation ranges (RFC 5737, RFC 3849); an inner NAT's are shared or private ones. */
@@ -108,13 +117,15 @@ export function buildWorld(scenario: Scenario, conditions: Conditions): World {
   }
   const access = conditions.access && { up: conditions.access, down: conditions.access };
   const ownLink = scenario.layers.length === 0 ? wan : access;
-  const client = new Host(lan, [isTranslated ? plan.privateClient : plan.publicClient], ownLink);
+  const nat64 = scenario.layers.find((layer) => layer.kind === 'nat64')?.prefix;
+  const { privateClient, publicClient } = nat64 === undefined ? plan : ADDRESS_PLAN.ipv6;
+  const client = new Host(lan, [isTranslated ? privateClient : publicClient], ownLink);
   const [primary, alternate] = plan.servers;
   const server = new SimulatedServer(network, {
     ...conditions.server,
     addresses: conditions.oneAddress === true ? [primary] : [primary, alternate],
   });
-  return { family: scenario.family, network, client, lan, server };
+  return { family: scenario.family, network, client, lan, server, nat64 };
 }
 
 function poolOf(layer: Layer, addressAt: (index: number) => string): string[] {
@@ -142,5 +153,13 @@ function createBox(network: Network, layer: Layer, addresses: readonly string[])
       return new UdpBlock(layer.blocked, layer.rejects);
     case 'fragment-filter':
       return new FragmentFilter(layer.blocked, layer.mtuBytes);
+    case 'nptv6':
+      return new PrefixTranslator([ADDRESS_PLAN.ipv6.privateClient], prefixesOf(layer.length));
+    case 'nat64':
+      return new Nat64(new Nat(network, addresses, layer.behaviour), layer.prefix);
   }
+}
+
+function prefixesOf(length: 48 | 64): PrefixPair {
+  return { inner: { address: 'fd00::', length }, outer: { address: '2001:db8:ff::', length } };
 }

@@ -24,9 +24,10 @@ describe('the axes', () => {
 
   it('that were not measured are left out, of the report and for people', () => {
     const axes = assessAxes({}, CLASSIFICATION);
-    expect(Object.keys(axes)).toEqual(['mangling']);
+    expect(Object.keys(axes)).toEqual(['mangling', 'translation']);
     expect(describeAxes(axes)).toEqual([
       { label: 'Payload', sentences: ['addresses inside packets arrive as they were sent'] },
+      { label: 'Translation', sentences: ['NAT44: IPv4 to IPv4'] },
     ]);
   });
 

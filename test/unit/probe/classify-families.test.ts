@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { classifyFamilies, FAMILY_GRACE_MS } from '../../../probe/drive/classify-families.ts';
 import type { Endpoint, Family } from '../../../shared/endpoint.ts';
 import { describeIf } from '../../support/requirements.ts';
+import type { Addresses } from '../../../probe/drive/resolve.ts';
+import { parseNat64Prefix } from '../../../shared/nat64.ts';
 import { RESULT, ScriptedMachine } from './scripted-machine.ts';
 
 const SERVER = { ipv4: { address: '127.0.0.1', port: 9 }, ipv6: { address: '::1', port: 9 } };
@@ -76,6 +78,51 @@ describe('which families are classified', () => {
       },
     });
     expect(given).toEqual([[SERVER.ipv4, second], { address: '127.0.0.2', port: 10 }]);
+  });
+
+  it('takes what a DNS64 made of a server’s IPv4 address for that address', async () => {
+    const given: unknown[] = [];
+    const classify = async (server: Addresses, prefixes: readonly string[] = []) => {
+      const { ipv4, ipv6 } = await classifyFamilies({
+        families: ['ipv4', 'ipv6'],
+        servers: [server],
+        findNat64: () => Promise.resolve(prefixes.map((text) => parseNat64Prefix(text)!)),
+        createMachine: (family, servers, _alternate, nat64) => {
+          given.push([family, ...servers, nat64]);
+          return answeringMachine(family);
+        },
+      });
+      expect(ipv4.kind).toBe('classified');
+      return ipv6;
+    };
+    const skipped = (prefix: string): unknown => ({
+      kind: 'skipped',
+      skip: {
+        code: 'no-address',
+        text: `the server has no IPv6 address; its IPv4 one can be reached under ${prefix}`,
+      },
+    });
+    const wellKnown = { address: '64:ff9b::7f00:1', port: 9 };
+    expect(await classify({ ...SERVER, ipv6: wellKnown })).toEqual(skipped('64:ff9b::/96'));
+    expect(await classify({ ipv6: wellKnown })).toEqual(skipped('64:ff9b::/96'));
+    const specific = { address: '2001:db8:64::7f00:1', port: 9 };
+    const shown = ['2001:db8:65::/96', '2001:db8:64::/96'];
+    expect(await classify({ ...SERVER, ipv6: specific }, shown)).toEqual(skipped('2001:db8:64::/96'));
+    expect(given).toEqual(Array(3).fill(['ipv4', SERVER.ipv4, undefined]));
+  });
+
+  it('asks for NAT64 prefixes only where an address looks like it', async () => {
+    let asked = 0;
+    await classifyFamilies({
+      families: ['ipv4', 'ipv6'],
+      servers: [SERVER],
+      findNat64: () => {
+        asked += 1;
+        return Promise.resolve([]);
+      },
+      createMachine: answeringMachine,
+    });
+    expect(asked).toBe(0);
   });
 
   it('says why no server can be reached', async () => {

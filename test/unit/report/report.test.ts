@@ -78,6 +78,15 @@ function build(ipv4: FamilyOutcome, ipv6: FamilyOutcome): Report | undefined {
 }
 
 describe('buildReport', () => {
+  it('says through which NAT64 IPv4 was reached, and nothing of one that was not used', () => {
+    const nat64 = { kind: 'nat64', prefix: '64:ff9b::/96', used: true } as const;
+    const report = build(classified(VERDICT, [...EVIDENCE, nat64]), NOT_ASKED)!;
+    expect(report.endpoints.nat64).toBe('64:ff9b::/96');
+    expect(Compile(ReportSchema).Check(report)).toBe(true);
+    const beside = build(classified(VERDICT, [...EVIDENCE, { ...nat64, used: false }]), NOT_ASKED)!;
+    expect('nat64' in beside.endpoints).toBe(false);
+  });
+
   it('writes what was found, endpoints as text', () => {
     const family = {
       verdict: VERDICT,
