@@ -8,6 +8,7 @@ import {
   chanceOfOpening,
   chanceOver,
   DEFAULT_BUDGET,
+  type Guessing,
   labelOf,
   labelsOf,
   PLAIN_COST,
@@ -17,12 +18,6 @@ import {
 
 /** Time between two guesses, as measured (MEASURING.md §7). */
 const GUESS_PACE_MS = 1;
-
-/** What guessing takes: how many sockets the guessed side opens, how many ports the other tries. */
-interface Guessing {
-  readonly sockets: number;
-  readonly probes: number;
-}
 
 type Odds = Readonly<Record<Side, PortOdds>>;
 
@@ -41,6 +36,7 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
     probability: chanceOver(a, b, chanceBy(reckon(odds, prediction, meeting))),
     packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meeting) + PLAIN_COST.packets,
     timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meeting) * GUESS_PACE_MS + PLAIN_COST.timeMs,
+    guessing: prediction,
     reasons: [{ code: 'port-prediction', text: describePrediction(moving, prediction, meeting) }, ...reasons],
   };
   const drawn: Strategy = {
@@ -48,6 +44,7 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
     probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, 0))),
     packets: birthday.sockets + birthday.probes + PLAIN_COST.packets,
     timeMs: Math.max(birthday.sockets, birthday.probes) * GUESS_PACE_MS + PLAIN_COST.timeMs,
+    guessing: birthday,
     reasons: [
       {
         code: 'birthday',

@@ -58,7 +58,7 @@ export const LOW_PORT_ODDS: PortOdds = {
 
 export function portOddsOf(axis: PortsAxis): PortOdds {
   const laws = axis.model.newEndpoint;
-  const guesses = likeliestFirst(massesOf(laws, SITUATION));
+  const guesses = guessPorts(axis, SITUATION, MAX_GUESSES);
   return {
     text: describePorts(axis),
     value: axis.value,
@@ -70,6 +70,16 @@ export function portOddsOf(axis: PortsAxis): PortOdds {
       return { weight, drawn: law.kind === 'uniform' || law.kind === 'spread', within };
     }),
   };
+}
+
+/** The ports in the order in which they are best tried, at most `count`: the likeliest first, of those alike the lowest. */
+export function guessPorts({ model }: PortsAxis, situation: Situation, count: number): number[] {
+  const masses = massesOf(model.newEndpoint, situation);
+  const threshold = masses.slice().sort().at(-count)!;
+  const ports: number[] = [];
+  for (let port = FIRST_PORT; port <= LAST_PORT; port++)
+    if (masses[port]! > 0 && masses[port]! >= threshold) ports.push(port);
+  return ports.sort((a, b) => masses[b]! - masses[a]!).slice(0, count);
 }
 
 /**
@@ -122,13 +132,4 @@ function chanceOfMissing(mass: number, probes: number, sockets: number): number 
 
 function uniform(ports: number): Float64Array {
   return Float64Array.from({ length: Math.min(ports, MAX_GUESSES) }, (_, index) => (index + 1) / ports);
-}
-
-/** The MAX_GUESSES likeliest ports, of those alike the lowest. */
-function likeliestFirst(masses: Float64Array): number[] {
-  const threshold = masses.slice().sort().at(-MAX_GUESSES)!;
-  const ports: number[] = [];
-  for (let port = FIRST_PORT; port <= LAST_PORT; port++)
-    if (masses[port]! > 0 && masses[port]! >= threshold) ports.push(port);
-  return ports.sort((a, b) => masses[b]! - masses[a]!).slice(0, MAX_GUESSES);
 }

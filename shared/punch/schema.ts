@@ -33,6 +33,7 @@ const StrategySchema = Type.Object({
   probability: Probability,
   packets: Count,
   timeMs: Count,
+  guessing: Type.Optional(Type.Object({ sockets: Count, probes: Count })),
   reasons: ReasonsSchema,
 });
 

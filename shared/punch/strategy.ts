@@ -31,7 +31,15 @@ export interface Strategy extends Budget {
   readonly name: StrategyName;
   /** That it opens a hole within its packets and time, 0 to 1. */
   readonly probability: number;
+  /** Where ports are guessed. */
+  readonly guessing?: Guessing;
   readonly reasons: readonly Reason[];
+}
+
+/** How many sockets the guessed side opens, and how many ports the other tries. */
+export interface Guessing {
+  readonly sockets: number;
+  readonly probes: number;
 }
 
 /** A side with all that it may be. */

@@ -1,10 +1,13 @@
 /** What is predicted of plain punching, held against the simulator's NATs: for every pair there is. */
 import { describe, expect, it } from 'vitest';
-import { behaviourOf } from '../../shared/punch/behaviour.ts';
+import { natTypeOf } from '../../shared/nat/behaviour.ts';
+import { behaviourOf, type PunchBehaviour } from '../../shared/punch/behaviour.ts';
 import type { Behaviour } from '../../shared/punch/plain.ts';
 import { predict } from '../../shared/punch/predict.ts';
+import { classifyIn, verdictOf } from './classify.ts';
 import { punchInSimulation } from './plain-punch.ts';
 import type { PortAllocation } from './ports.ts';
+import { buildWorld, type Layer } from './scenario.ts';
 
 const MAPPINGS = ['none', 'endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const;
 const FILTERINGS = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const;
@@ -23,6 +26,20 @@ const ALLOCATIONS: readonly PortAllocation[] = [
 
 function nameOf({ mapping, filtering }: Behaviour): string {
   return behaviourOf({ mapping, filtering }).name;
+}
+
+/** As a probe behind it would report it. */
+function measure({ mapping, filtering }: Behaviour, index: number): PunchBehaviour {
+  const layers: Layer[] =
+    mapping === 'none'
+      ? filtering === 'endpoint-independent'
+        ? []
+        : [{ kind: 'firewall', filtering }]
+      : [{ kind: 'nat', behaviour: { mapping, filtering, ports: { kind: 'random' } } }];
+  const truth = { type: natTypeOf(mapping, filtering), mapping, filtering };
+  const world = buildWorld({ name: 'measured', family: 'ipv4', layers, truth }, { seed: index, rttMs: 40 });
+  const verdict = verdictOf(classifyIn(world))!;
+  return { ...behaviourOf(verdict), confidence: verdict.confidence };
 }
 
 describe('a plain punch', () => {
@@ -44,6 +61,18 @@ describe('a plain punch', () => {
       expect(wrong).toEqual([]);
     },
   );
+
+  it('is predicted alike from what the classifier measures of both', () => {
+    const measured = BEHAVIOURS.map((behaviour, index) => measure(behaviour, index));
+    const wrong = BEHAVIOURS.flatMap((a, row) =>
+      BEHAVIOURS.flatMap((b, column) => {
+        const { plain } = predict(measured[row]!, measured[column]!);
+        const heard = punchInSimulation(a, b, { kind: 'random' }, 1);
+        return plain === (heard.a && heard.b) ? [] : [`${nameOf(a)} x ${nameOf(b)}`];
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
 
   it('works in some pairs, and not in others', () => {
     const works = PAIRS.filter(([a, b]) => predict(behaviourOf(a), behaviourOf(b)).plain).length;
