@@ -16,10 +16,13 @@ const log = createLog(
   () => new Date(),
 );
 try {
-  const flags = parseCommandLine(args);
-  if (flags !== undefined) {
+  const line = parseCommandLine(args);
+  if (line?.command === 'serve') {
     const { serve } = await import('./serve.ts');
-    await serve(flags, json, log);
+    await serve(line.flags, json, log);
+  } else if (line?.command === 'export') {
+    const { exportReports } = await import('./export.ts');
+    await exportReports(line.flags, process.stdout);
   }
 } catch (error) {
   // All that is foreseen is in the catalogue; the rest is a bug, and shows its stack.

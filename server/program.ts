@@ -2,7 +2,11 @@
 import { Command, CommanderError, Option } from 'commander';
 import { NatprobeError } from '../shared/errors.ts';
 import { VERSION } from '../shared/version.ts';
+import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../shared/nat/behaviour.ts';
 import type { ServerFlags } from './config.ts';
+import type { ExportFlags } from './export.ts';
+import { EXPORT_FORMATS } from './reports/render-export.ts';
+import { REPORT_SOURCES } from './reports/report-store.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
 import { DEFAULT_ADDRESSES, DEFAULT_KEEP } from './reports/defaults.ts';
@@ -11,9 +15,15 @@ export interface ProgramFlags extends ServerFlags {
   readonly json?: boolean;
 }
 
-/** The flags, or undefined where help or version was all that was wanted. Throws ERR_USAGE. */
-export function parseCommandLine(args: readonly string[]): ProgramFlags | undefined {
-  const program = createProgram();
+/** What is to be done, with which flags. */
+export type CommandLine =
+  | { readonly command: 'serve'; readonly flags: ProgramFlags }
+  | { readonly command: 'export'; readonly flags: ExportFlags };
+
+/** Undefined where help or version was all that was wanted. Throws ERR_USAGE. */
+export function parseCommandLine(args: readonly string[]): CommandLine | undefined {
+  let parsed: CommandLine | undefined;
+  const program = createProgram((command) => (parsed = command));
   try {
     program.parse(args, { from: 'user' });
   } catch (error) {
@@ -22,9 +32,7 @@ export function parseCommandLine(args: readonly string[]): ProgramFlags | undefi
     const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
     throw new NatprobeError('ERR_USAGE', 'command line', message);
   }
-  // commander has http true where the option was not named, and false for --no-http.
-  const { http, ...flags } = program.opts<Omit<ProgramFlags, 'http'> & { http: string | boolean }>();
-  return { ...flags, ...(http !== true && { http }) };
+  return parsed;
 }
 
 const HELP_END = `
@@ -45,54 +53,86 @@ Examples:
   natprobed --ip 10.0.0.4 --alt-ip 10.0.0.5 \\
             --advertise 10.0.0.4=192.0.2.1 --advertise 10.0.0.5=192.0.2.2
   natprobed --ip 127.0.0.1 --alt-ip 127.0.0.2   (this machine alone, Linux)
+  natprobed export --data /var/lib/natprobed --format csv > reports.csv
 
 Exit codes:
   0  stopped by a signal
-  1  a socket or the self-test failed
-  2  a wrong option, address or port
+  1  a socket, the self-test or the store failed
+  2  a wrong option, address, port or directory
 `;
 
-function createProgram(): Command {
+function createProgram(parsed: (command: CommandLine) => void): Command {
   const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
-  return (
-    new Command('natprobed')
-      .description('STUN server (RFC 8489, 5780 and 3489) that shows clients which NAT is in front of them.')
-      .usage('[options]')
-      .addOption(new Option('--ip <address>', 'primary address, once a family').argParser(collect))
-      .addOption(new Option('--alt-ip <address>', 'second address of the same family').argParser(collect))
-      .option('--port <port>', `primary port (default: ${DEFAULT_PORT})`)
-      .option('--alt-port <port>', `second port (default: ${DEFAULT_ALTERNATE_PORT})`)
-      .addOption(
-        new Option(
-          '--advertise <private=public>',
-          'behind 1:1 NAT: the public address that stands for a private one (repeatable)',
-        ).argParser(collect),
-      )
-      .option(
-        '--http <host:port>',
-        `where HTTP listens (default: ${DEFAULT_HTTP_HOST}:${DEFAULT_HTTP_PORT}, if free)`,
-      )
-      .option('--no-http', 'no HTTP')
-      .option('--public-url <url>', 'where clients reach the HTTP API, if not at the STUN address')
-      .option(
-        '--witness-key-file <file>',
-        'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
-      )
-      .option('--data <dir>', 'where reports are kept (default: in memory, until it stops)')
-      .option('--keep <duration>', `how long reports are kept: 12h, 90d (default: ${DEFAULT_KEEP})`)
-      .option(
-        '--addresses <how-much>',
-        `what reports keep of client addresses: full, prefix (/24 and /48) or none (default: ${DEFAULT_ADDRESSES})`,
-      )
-      .option('--no-self-test', 'start although the server might not answer itself')
-      .option('--json', 'log as NDJSON')
-      .version(VERSION, '-v, --version', 'print the version')
-      .helpOption('-h, --help', 'print this help')
-      .addHelpText('after', HELP_END)
-      .allowExcessArguments(false)
-      .exitOverride()
-      // Errors are printed in one place, with their remedy.
-      .configureOutput({ outputError: () => undefined })
-      .configureHelp({ helpWidth: 80 })
-  );
+  const program = commonSettings(new Command('natprobed'));
+  program
+
+    .description('STUN server (RFC 8489, 5780 and 3489) that shows clients which NAT is in front of them.')
+    .usage('[options]')
+    .addOption(new Option('--ip <address>', 'primary address, once a family').argParser(collect))
+    .addOption(new Option('--alt-ip <address>', 'second address of the same family').argParser(collect))
+    .option('--port <port>', `primary port (default: ${DEFAULT_PORT})`)
+    .option('--alt-port <port>', `second port (default: ${DEFAULT_ALTERNATE_PORT})`)
+    .addOption(
+      new Option(
+        '--advertise <private=public>',
+        'behind 1:1 NAT: the public address that stands for a private one (repeatable)',
+      ).argParser(collect),
+    )
+    .option(
+      '--http <host:port>',
+      `where HTTP listens (default: ${DEFAULT_HTTP_HOST}:${DEFAULT_HTTP_PORT}, if free)`,
+    )
+    .option('--no-http', 'no HTTP')
+    .option('--public-url <url>', 'where clients reach the HTTP API, if not at the STUN address')
+    .option(
+      '--witness-key-file <file>',
+      'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
+    )
+    .option('--data <dir>', 'where reports are kept (default: in memory, until it stops)')
+    .option('--keep <duration>', `how long reports are kept: 12h, 90d (default: ${DEFAULT_KEEP})`)
+    .option(
+      '--addresses <how-much>',
+      `what reports keep of client addresses: full, prefix (/24 and /48) or none (default: ${DEFAULT_ADDRESSES})`,
+    )
+    .option('--no-self-test', 'start although the server might not answer itself')
+    .option('--json', 'log as NDJSON')
+    .version(VERSION, '-v, --version', 'print the version')
+    .addHelpText('after', HELP_END)
+    .action(() => {
+      // commander has http true where the option was not named, and false for --no-http.
+      const { http, ...flags } = program.opts<Omit<ProgramFlags, 'http'> & { http: string | boolean }>();
+      parsed({ command: 'serve', flags: { ...flags, ...(http !== true && { http }) } });
+    });
+  // So that `export` has options of its own with the same names.
+  program.enablePositionalOptions();
+  program.addCommand(createExportCommand((flags) => parsed({ command: 'export', flags })));
+  return program;
+}
+
+function createExportCommand(parsed: (flags: ExportFlags) => void): Command {
+  const choice = (flags: string, description: string, choices: readonly string[]): Option =>
+    new Option(flags, description).choices(choices);
+  const command = commonSettings(new Command('export'));
+  return command
+    .description('Writes the reports of a directory to standard output, the oldest first.')
+    .option('--data <dir>', 'the directory, as the server has it; it may be running')
+    .addOption(choice('--format <format>', 'JSON, a report a line, or CSV', EXPORT_FORMATS).default('ndjson'))
+    .addOption(choice('--type <type>', 'only reports of this type', NAT_TYPES))
+    .addOption(choice('--mapping <mapping>', 'of this mapping', MAPPINGS))
+    .addOption(choice('--filtering <filtering>', 'of this filtering', FILTERINGS))
+    .addOption(choice('--family <family>', 'of this address family', ['ipv4', 'ipv6']))
+    .addOption(choice('--source <source>', 'made by the probe or by the page', REPORT_SOURCES))
+    .option('--since <time>', 'received then or later: 2026-01-31, 2026-01-31T12:00:00Z')
+    .option('--until <time>', 'received before then')
+    .action(() => parsed(command.opts<ExportFlags>()));
+}
+
+/** What both have: errors are printed in one place, with their remedy. */
+function commonSettings(command: Command): Command {
+  return command
+    .helpOption('-h, --help', 'print this help')
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .configureHelp({ helpWidth: 80 });
 }

@@ -89,8 +89,9 @@ export const ERROR_CATALOGUE = {
   },
   ERR_DATA: {
     exitCode: 2,
-    problem: 'reports cannot be kept there',
-    remedy: 'name a directory that natprobed may write to, or leave --data out to keep reports in memory',
+    problem: 'that directory cannot be used for reports',
+    remedy:
+      'name one of natprobed’s own, which this user may write to; a server without --data keeps reports in memory',
   },
   ERR_DURATION: {
     exitCode: 2,

@@ -2,7 +2,13 @@
 import Type, { type Static } from 'typebox';
 import { FamilySchema, ReportSchema, VerdictSchema } from '../../shared/report/schema.ts';
 import { PunchabilitySchema } from './punchability.ts';
-import type { ReportFilter, ReportPage, ReportStatistics, StoredReport } from '../reports/report-store.ts';
+import {
+  REPORT_SOURCES,
+  type ReportFilter,
+  type ReportPage,
+  type ReportStatistics,
+  type StoredReport,
+} from '../reports/report-store.ts';
 
 export const EndpointsWitnessedSchema = Type.Union(
   [Type.Literal(true), Type.Literal('partly'), Type.Literal(false)],
@@ -13,7 +19,7 @@ export const EndpointsWitnessedSchema = Type.Union(
 );
 
 const { type: NatTypeSchema, mapping: MappingSchema, filtering: FilteringSchema } = VerdictSchema.properties;
-const SourceSchema = Type.Enum(['probe', 'browser'], { description: 'Who measured' });
+const SourceSchema = Type.Enum([...REPORT_SOURCES], { description: 'Who measured' });
 const Timestamp = Type.String({ format: 'date-time' });
 const CountSchema = Type.Integer({ minimum: 0 });
 const ListOf = <Item extends Type.TSchema>(item: Item) => Type.Immutable(Type.Array(item));

@@ -220,6 +220,14 @@ function serversOf(evidence: readonly Evidence[]): Set<string> {
       case 'refusal':
         note(further, item.to);
         break;
+      case 'ice-check':
+        for (const server of item.offered) note(asked, server);
+        for (const { from } of item.received) note(own, from);
+        for (const { from, to } of item.checks) {
+          note(further, from);
+          note(own, to);
+        }
+        break;
       case 'endpoints':
         note(own, item.local);
         for (const mapped of item.mapped) note(own, mapped);

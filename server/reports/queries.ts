@@ -7,6 +7,7 @@ import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { ReportFilter, ReportPage, StoredReport } from './report-store.ts';
 import { reportOf, SUMMARY_COLUMNS, summaryOf } from './rows.ts';
+import { orStoreError } from './store-error.ts';
 import type { ReportDatabase } from './tables.ts';
 
 type Database = Kysely<ReportDatabase>;
@@ -136,7 +137,7 @@ const EXPORT_BATCH = 100;
 /** The oldest first. What comes or goes meanwhile may be among them or not. */
 export async function* readAll(database: Database, filter: ReportFilter): AsyncGenerator<StoredReport> {
   const { since, until } = periodOf(filter);
-  const kinds = await kindsOf(database, filter);
+  const kinds = await orStoreError(() => kindsOf(database, filter));
   let after: Place = { seq: 0, received_at: since };
   for (;;) {
     const { seq, received_at: time } = after;
@@ -150,7 +151,7 @@ export async function* readAll(database: Database, filter: ReportFilter): AsyncG
       .orderBy('seq')
       .limit(EXPORT_BATCH);
     if (kinds !== undefined) query = query.where('kind', 'in', kinds);
-    const rows = await query.execute();
+    const rows = await orStoreError(() => query.execute());
     for (const row of rows) yield reportOf(row);
     const last = rows.at(-1);
     if (last === undefined || rows.length < EXPORT_BATCH) return;

@@ -5,7 +5,8 @@ import type { Verdict } from '../../shared/nat/verdict.ts';
 import type { Report } from '../../shared/report/report.ts';
 
 /** Who measured: the command or library, or the page. */
-export type ReportSource = 'probe' | 'browser';
+export type ReportSource = (typeof REPORT_SOURCES)[number];
+export const REPORT_SOURCES = ['probe', 'browser'] as const;
 
 /** Whether the server's own witnesses cover the public endpoints that the evidence rests on; it means no more. */
 export type EndpointsWitnessed = true | 'partly' | false;

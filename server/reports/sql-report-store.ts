@@ -12,6 +12,7 @@ import type {
   ReportStore,
   StoredReport,
 } from './report-store.ts';
+import { orStoreError } from './store-error.ts';
 import { summariseReports } from './statistics.ts';
 import type { ReportDatabase } from './tables.ts';
 
@@ -39,7 +40,7 @@ export class SqlReportStore implements ReportStore {
     this.#database = database;
     this.#options = options;
     this.#arrivals = new Batches(MOST_ADDED_AT_ONCE, (arrivals) =>
-      this.#try(() => addReports(database, arrivals)),
+      orStoreError(() => addReports(database, arrivals)),
     );
   }
 
@@ -54,15 +55,15 @@ export class SqlReportStore implements ReportStore {
   }
 
   find(id: string): Promise<StoredReport | undefined> {
-    return this.#try(() => findReport(this.#database, id));
+    return orStoreError(() => findReport(this.#database, id));
   }
 
   list(filter: ReportFilter, page: { readonly limit: number; readonly after?: string }): Promise<ReportPage> {
-    return this.#try(() => readPage(this.#database, filter, page));
+    return orStoreError(() => readPage(this.#database, filter, page));
   }
 
   summarise(filter: ReportFilter): Promise<ReportStatistics> {
-    return this.#try(() => summariseReports(this.#database, filter));
+    return orStoreError(() => summariseReports(this.#database, filter));
   }
 
   export(filter: ReportFilter): AsyncIterable<StoredReport> {
@@ -73,7 +74,7 @@ export class SqlReportStore implements ReportStore {
     const timeMs = parseTime(time, 'removeBefore');
     let total = 0;
     for (;;) {
-      const removed = await this.#try(() => removeOldest(this.#database, timeMs, MOST_REMOVED_AT_ONCE));
+      const removed = await orStoreError(() => removeOldest(this.#database, timeMs, MOST_REMOVED_AT_ONCE));
       total += removed;
       if (removed < MOST_REMOVED_AT_ONCE || this.#isClosed) return total;
       // Whoever waits is served before the next few.
@@ -82,7 +83,7 @@ export class SqlReportStore implements ReportStore {
   }
 
   async check(): Promise<void> {
-    await this.#try(() => this.#database.selectFrom('kinds').select('id').limit(1).execute());
+    await orStoreError(() => this.#database.selectFrom('kinds').select('id').limit(1).execute());
   }
 
   async close(): Promise<void> {
@@ -91,16 +92,5 @@ export class SqlReportStore implements ReportStore {
     // Whatever is still under way has the connection before this does.
     await this.#database.connection().execute(() => Promise.resolve());
     await this.#database.destroy();
-  }
-
-  /** What the database throws becomes ERR_STORE. */
-  async #try<Result>(query: () => Promise<Result>): Promise<Result> {
-    try {
-      return await query();
-    } catch (error) {
-      if (error instanceof NatprobeError) throw error;
-      const detail = error instanceof Error ? error.message : String(error);
-      throw new NatprobeError('ERR_STORE', 'reports', detail, { cause: error });
-    }
   }
 }

@@ -20,6 +20,8 @@ const TYPES: ColumnTypes = {
   serial: (column) => column.primaryKey().autoIncrement(),
 };
 
+const NOT_CURRENT = 'an older natprobed has written it: start this one with it once';
+
 /** How long another process may hold the database before a query fails. */
 const BUSY_TIMEOUT_MS = 5000;
 const CACHE_KIB = 32 * 1024;
@@ -52,8 +54,9 @@ async function openFile(file: string, { readOnly = false }: SqliteOptions): Prom
     const database = new Kysely<ReportDatabase>({
       dialect: new SqliteDialect({ database: new NodeSqlite(native) }),
     });
-    await checkVersion(database, '--data');
+    const isCurrent = await checkVersion(database, '--data');
     if (!readOnly) await migrateTables(database, TYPES);
+    else if (!isCurrent) throw new NatprobeError('ERR_DATA', '--data', NOT_CURRENT);
     return database;
   } catch (error) {
     native.close();

@@ -55,15 +55,15 @@ export interface ColumnTypes {
   readonly serialType: 'integer' | 'bigserial';
 }
 
-/** Throws ERR_DATA, naming `place`, if a newer natprobed has been here. */
-export async function checkVersion(database: Kysely<ReportDatabase>, place: string): Promise<void> {
+/** Whether the tables are up to date. Throws ERR_DATA, naming `place`, if a newer natprobed has been here. */
+export async function checkVersion(database: Kysely<ReportDatabase>, place: string): Promise<boolean> {
   const tables = await database.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some(({ name }) => name === DEFAULT_MIGRATION_TABLE)) return;
+  if (!tables.some(({ name }) => name === DEFAULT_MIGRATION_TABLE)) return false;
   const done = await sql<{ name: string }>`select name from ${sql.table(DEFAULT_MIGRATION_TABLE)}`.execute(
     database,
   );
   const unknown = done.rows.find(({ name }) => !(name in MIGRATIONS));
-  if (unknown === undefined) return;
+  if (unknown === undefined) return done.rows.length === Object.keys(MIGRATIONS).length;
   throw new NatprobeError('ERR_DATA', place, `a newer natprobed has written it: step ${unknown.name}`);
 }
 

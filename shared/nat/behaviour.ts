@@ -1,17 +1,24 @@
 /** The axes of RFC 4787 and the names that natprobe uses for their values. */
 
 /** RFC 4787 §4.1; `none` is no translation, `dependent` where ADM and APDM cannot be told apart. */
-export type Mapping =
-  | 'none'
-  | 'endpoint-independent'
-  | 'address-dependent'
-  | 'address-and-port-dependent'
-  | 'dependent'
-  | 'unknown';
+export type Mapping = (typeof MAPPINGS)[number];
+export const MAPPINGS = [
+  'none',
+  'endpoint-independent',
+  'address-dependent',
+  'address-and-port-dependent',
+  'dependent',
+  'unknown',
+] as const;
 
 /** RFC 4787 §5. */
-export type Filtering =
-  'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent' | 'unknown';
+export type Filtering = (typeof FILTERINGS)[number];
+export const FILTERINGS = [
+  'endpoint-independent',
+  'address-dependent',
+  'address-and-port-dependent',
+  'unknown',
+] as const;
 
 /** The short forms of RFC 4787's terms; `fw` is a firewall that translates nothing. */
 export const MAPPING_SHORT: Readonly<Record<Mapping, string>> = {
@@ -31,16 +38,18 @@ export const FILTERING_SHORT: Readonly<Record<Filtering, string>> = {
 };
 
 /** The classic names (RFC 3489 §5), and what natprobe adds to them. */
-export type NatType =
-  | 'open'
-  | 'symmetric-firewall'
-  | 'full-cone'
-  | 'restricted-cone'
-  | 'port-restricted-cone'
-  | 'symmetric'
-  | 'cone'
-  | 'udp-blocked'
-  | 'inconclusive';
+export type NatType = (typeof NAT_TYPES)[number];
+export const NAT_TYPES = [
+  'open',
+  'symmetric-firewall',
+  'full-cone',
+  'restricted-cone',
+  'port-restricted-cone',
+  'symmetric',
+  'cone',
+  'udp-blocked',
+  'inconclusive',
+] as const;
 
 /** The classic name of a mapping and a filtering (MEASURING.md §2). */
 export function natTypeOf(mapping: Mapping, filtering: Filtering): NatType {

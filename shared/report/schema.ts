@@ -24,6 +24,7 @@ import {
 } from '../nat/evidence.ts';
 import { CANDIDATE_TYPES } from '../ice/candidate.ts';
 import type { IceCheckEvidence } from '../nat/ice-evidence.ts';
+import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../nat/behaviour.ts';
 import { DIAL_ORIGINS, DIAL_OUTCOMES } from '../stun/attributes/dial-back.ts';
 import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import type { PortMappingReport } from './port-mapping.ts';
@@ -250,31 +251,9 @@ export const EvidenceSchema = Type.Unsafe<Evidence>({
 });
 
 export const VerdictSchema = Type.Object({
-  type: Type.Enum([
-    'open',
-    'symmetric-firewall',
-    'full-cone',
-    'restricted-cone',
-    'port-restricted-cone',
-    'symmetric',
-    'cone',
-    'udp-blocked',
-    'inconclusive',
-  ]),
-  mapping: Type.Enum([
-    'none',
-    'endpoint-independent',
-    'address-dependent',
-    'address-and-port-dependent',
-    'dependent',
-    'unknown',
-  ]),
-  filtering: Type.Enum([
-    'endpoint-independent',
-    'address-dependent',
-    'address-and-port-dependent',
-    'unknown',
-  ]),
+  type: Type.Enum([...NAT_TYPES]),
+  mapping: Type.Enum([...MAPPINGS]),
+  filtering: Type.Enum([...FILTERINGS]),
   confidence: Type.Number({ minimum: 0, maximum: 1 }),
   reasons: ListOf(Type.Object({ code: Type.String(), text: Type.String() })),
 });

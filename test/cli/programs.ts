@@ -10,7 +10,7 @@ import { findFreePorts } from '../unit/server/loopback.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const NATPROBE = `${ROOT}probe/cli/main.ts`;
-const NATPROBED = `${ROOT}server/main.ts`;
+export const NATPROBED = `${ROOT}server/main.ts`;
 
 export const PRIMARY = '127.0.0.1';
 export const ALTERNATE = '127.0.0.2';

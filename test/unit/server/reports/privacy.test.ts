@@ -5,7 +5,7 @@ import type { NewReport } from '../../../../server/reports/report-store.ts';
 import { assessAxes } from '../../../../shared/nat/axes.ts';
 import type { Evidence } from '../../../../shared/nat/evidence.ts';
 import { isClassified } from '../../../../shared/report/report.ts';
-import { LOCAL, MAPPED } from '../../../support/evidence.ts';
+import { AA, LOCAL, MAPPED, PP } from '../../../support/evidence.ts';
 import { newReport } from './reports.ts';
 
 const LAYERS: readonly Evidence[] = [
@@ -118,6 +118,34 @@ it('a report concealed to prefix shows /24 of its addresses, with hosts counted 
   expect(report.axes!.layers!.path!.gateway).toBe('10.0.0.2');
   expect(report.axes!.layers!.portMappers[0]!.externalAddress).toBe('100.64.9.1');
   expect(report.verdict.reasons[0]!.text).toContain('the same public endpoint, 203.0.113.1:40000');
+});
+
+it('evidence of a browser keeps the server’s endpoints, and none of the browser’s', () => {
+  const browser = { ...MAPPED, port: 50_000 };
+  const evidence: Evidence[] = [
+    ...newReport().report.evidence.slice(0, 1),
+    {
+      kind: 'ice-check',
+      connection: 'filtering',
+      purpose: 'filtering',
+      offered: [PP],
+      received: [{ atMs: 1, at: PP, from: browser, priority: 1, count: 1 }],
+      checks: [
+        { from: AA, to: browser, transactionId: '00ff', sentMs: [2], answers: [{ atMs: 3, from: browser }] },
+      ],
+    },
+  ];
+  const judged = newReport();
+  const { evidence: concealed } = concealAddresses(
+    { ...judged, report: { ...judged.report, evidence } },
+    'prefix',
+  ).report;
+  const [server, host] = [PP.address, '203.0.113.1'];
+  expect(concealed[1]).toMatchObject({
+    offered: [{ address: server }],
+    received: [{ at: { address: server }, from: { address: host, port: 50_000 } }],
+    checks: [{ from: AA, to: { address: host }, answers: [{ from: { address: host } }] }],
+  });
 });
 
 it('a report is left alone with full', () => {

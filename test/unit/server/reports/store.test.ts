@@ -292,7 +292,7 @@ describe('a directory that will not do', () => {
     const file = join(directory, 'file');
     writeFileSync(file, '');
     expect(await reasonOf(openSqlite(file))).toContain(
-      `--data: reports cannot be kept there (${file}: it is not a directory)`,
+      `--data: that directory cannot be used for reports (${file}: it is not a directory)`,
     );
     expect(await reasonOf(openSqlite(join(file, 'in')))).toContain('part of the path is not a directory');
   });

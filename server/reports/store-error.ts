@@ -1,0 +1,12 @@
+import { NatprobeError } from '../../shared/errors.ts';
+
+/** What `query` gives; what the database throws becomes ERR_STORE. */
+export async function orStoreError<Result>(query: () => Promise<Result>): Promise<Result> {
+  try {
+    return await query();
+  } catch (error) {
+    if (error instanceof NatprobeError) throw error;
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new NatprobeError('ERR_STORE', 'reports', detail, { cause: error });
+  }
+}
