@@ -9,16 +9,20 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:dgram';
 import { familyOf, parseHostPort, type Family, type HostPort } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
+import { parseHttpUrl } from '../shared/http-url.ts';
 import type { Verdict } from '../shared/nat/verdict.ts';
 import type { PortMappingReport } from '../shared/report/port-mapping.ts';
 import { buildReport, type FamilyOutcome, type Report } from '../shared/report/report.ts';
+import { REPORT_NONCE_BYTES } from '../shared/report/witnesses.ts';
 import { createClassifier } from './classify/classifier.ts';
 import { classifyFamilies, socketFamily } from './drive/classify-families.ts';
 import { checkOwnAddress } from './drive/own-addresses.ts';
-import { resolveAlternate, resolveServers } from './drive/resolve.ts';
+import { namedAddresses, resolveAlternate, resolveServers } from './drive/resolve.ts';
+import { deliverReport } from './send-report.ts';
 
 export type { Endpoint, Family } from '../shared/endpoint.ts';
 export { ERROR_CATALOGUE, NatprobeError, type ErrorCode } from '../shared/errors.ts';
+export { sendReport, type SendReportOptions } from './send-report.ts';
 export { measureLifetime, type LifetimeOptions, type LifetimeReport } from './lifetime.ts';
 export {
   predict,
@@ -40,8 +44,11 @@ export type { PortMappingReport } from '../shared/report/port-mapping.ts';
 export type { Reason, Verdict } from '../shared/nat/verdict.ts';
 export {
   isClassified,
+  isSent,
   type FamilyReport,
   type Report,
+  type ReportDelivery,
+  type SentReport,
   type Skip,
   type SkippedFamily,
 } from '../shared/report/report.ts';
@@ -80,9 +87,18 @@ export interface ClassifyOptions {
   readonly mapPort?: number;
   /** Leave that mapping in the router, for two hours or as the router has it; else it is removed after the try. */
   readonly keepMapping?: boolean;
+  /** Hand the report to the server, with witnesses of its public endpoints; `report` in it says what became of that. */
+  readonly report?: boolean | ReportOptions;
   readonly signal?: AbortSignal;
   /** Called with what is known so far, whenever that changes. */
   readonly onProgress?: (progress: ClassifyProgress) => void;
+}
+
+export interface ReportOptions {
+  /** The address of the HTTP API, if not the one that the server names. */
+  readonly api?: string;
+  /** Whether this report is to be handed over; if not given, it is. */
+  readonly when?: (report: Report) => boolean;
 }
 
 export interface ClassifyProgress {
@@ -95,7 +111,7 @@ export interface ClassifyProgress {
  *
  * Resolves with a report also when the verdict is `inconclusive` or `udp-blocked`. Rejects with a
  * NatprobeError: ERR_NO_SERVER, ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_FLAGS for options that can't
- * be used, ERR_ADDRESS_NOT_LOCAL for an `also` that this machine doesn't have, ERR_RESOLVE, ERR_UNREACHABLE if no server answers over UDP or TCP, ERR_LOCAL_PORT,
+ * be used, ERR_URL, ERR_ADDRESS_NOT_LOCAL for an `also` that this machine doesn't have, ERR_RESOLVE, ERR_UNREACHABLE if no server answers over UDP or TCP, ERR_LOCAL_PORT,
  * ERR_ABORTED.
  */
 export async function classify(options: ClassifyOptions): Promise<Report> {
@@ -110,6 +126,10 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
   const alternateHost =
     options.alternate === undefined ? undefined : parseHostPort(options.alternate, 'alternate');
   const families = options.families ?? (socket === undefined ? ['ipv4', 'ipv6'] : [socketFamily(socket)]);
+
+  const reporting = options.report === true ? {} : options.report || undefined;
+  if (reporting?.api !== undefined) parseHttpUrl(reporting.api, 'api');
+  const witnessNonce = randomBytes(REPORT_NONCE_BYTES);
 
   const startedAt = new Date();
   const [servers, alternate] = await Promise.all([
@@ -134,6 +154,7 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
         timeoutMs,
         paceMs,
         random: randomBytes,
+        ...(reporting && { enclosures: { witnessNonce, service: true } }),
       }),
   });
   const isSurveyed = options.full === true || options.hairpin === true || also !== undefined;
@@ -142,8 +163,22 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
   if (report === undefined) {
     throw new NatprobeError('ERR_UNREACHABLE', asked.join(', '), whyUnreachable(outcomes));
   }
-  if (mappedPort === undefined) return report;
-  return { ...report, portMapping: await askRouter(hosts[0]!, mappedPort, options) };
+  const whole =
+    mappedPort === undefined
+      ? report
+      : { ...report, portMapping: await askRouter(hosts[0]!, mappedPort, options) };
+  if (reporting === undefined || reporting.when?.(whole) === false) return whole;
+  const run = {
+    servers: namedAddresses(hosts, servers),
+    nonce: witnessNonce,
+    enclosures: [classified.ipv4, classified.ipv6].flatMap(({ enclosures }) => enclosures ?? []),
+  };
+  const { api } = reporting;
+  const delivery = await deliverReport(whole, run, {
+    ...(api !== undefined && { api }),
+    ...(signal && { signal }),
+  });
+  return { ...whole, report: delivery };
 }
 
 /** The verdict stands, whatever becomes of the mapping. Rejects only with ERR_ABORTED. */

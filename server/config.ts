@@ -11,6 +11,7 @@ import {
   parsePort,
 } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
+import { parseHttpUrl } from '../shared/http-url.ts';
 import type { ServerRole } from '../shared/role.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
 import type { RoleEndpoints } from './answer/role-endpoints.ts';
@@ -253,11 +254,8 @@ function readService(
 }
 
 function serviceOfUrl(text: string): ServerConfig['service'] {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const scheme = url?.protocol.slice(0, -1);
-  if (url === undefined || (scheme !== 'http' && scheme !== 'https')) {
-    throw new NatprobeError('ERR_URL', '--public-url', `got ${JSON.stringify(text)}`);
-  }
+  const url = parseHttpUrl(text, '--public-url');
+  const scheme = url.protocol === 'https:' ? 'https' : 'http';
   return { scheme, port: url.port === '' ? (scheme === 'http' ? 80 : 443) : Number(url.port) };
 }
 

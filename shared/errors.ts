@@ -81,6 +81,27 @@ export const ERROR_CATALOGUE = {
     problem: 'the router does not map the port',
     remedy: 'try another port, or see the router’s settings',
   },
+  ERR_NO_API: {
+    exitCode: 3,
+    problem: 'the server names no HTTP API that is reached at its address',
+    remedy:
+      'start natprobed with --http on an address of its --ip, or with --public-url; or say where the API is (--api URL)',
+  },
+  ERR_API_UNREACHABLE: {
+    exitCode: 3,
+    problem: 'the HTTP API cannot be reached',
+    remedy: 'check that its port is open towards here, or give another --api URL',
+  },
+  ERR_API_ANSWER: {
+    exitCode: 3,
+    problem: 'what answers there is no natprobed',
+    remedy: 'check --api, and what else serves HTTP on that host',
+  },
+  ERR_API_REFUSED: {
+    exitCode: 1,
+    problem: 'the server refused',
+    remedy: 'see what it says, or ask its operator',
+  },
   ERR_WITNESS_KEYS: {
     exitCode: 2,
     problem: 'the file of witness keys cannot be used',

@@ -12,8 +12,8 @@ export const EXIT = {
 /** For --help, in order. */
 export const EXIT_CODE_LINES: readonly (readonly [code: number, meaning: string])[] = [
   [EXIT.verdict, 'a verdict (also "UDP blocked"), any prediction, or go'],
-  [EXIT.inconclusive, 'inconclusive within the time, a socket failed, or --map-port did not work'],
+  [EXIT.inconclusive, 'inconclusive within the time; or a socket, --map-port or --report failed'],
   [EXIT.usage, 'usage: an option, the configuration file or the local port cannot be used'],
-  [EXIT.unreachable, 'no server could be reached over UDP or TCP, or its name does not resolve'],
+  [EXIT.unreachable, 'no server reached, no such name, or no HTTP API for --report'],
   [EXIT.noGo, 'preflight: no-go, it takes a relay'],
 ];

@@ -26,6 +26,7 @@ export const REPORT_LINES: readonly (readonly [label: string, sentence: string])
   ['TCP', 'mapping, filtering, unsolicited SYNs and simultaneous open over TCP (--full)'],
   ['Layers', 'how many NATs there are at least, VPNs, port mappers (--full)'],
   ['Port map', 'what the router maps a port to, and whether that works from outside (--map-port)'],
+  ['Report', 'where the server keeps the report, for a browser (--report)'],
   ['IPv4, IPv6', 'the family that the lines above are not about, or why it was not classified'],
 ];
 
@@ -55,6 +56,7 @@ Examples:
   natprobe -s 192.0.2.1 --json | jq -r .verdict.type
   natprobe -s 192.0.2.1 --local-port 51820    from the port a tunnel will use
   natprobe -s 192.0.2.1 --full                also ports, TCP, layers, ...
+  natprobe -s 192.0.2.1 --report              hand the report to the server
   natprobe watch -s 192.0.2.1 --every 30      say when the NAT changes
   natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives
   natprobe predict symmetric EIM/APDF         would a punch between them work?

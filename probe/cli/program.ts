@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { parseHostPort, parsePort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
+import { parseHttpUrl } from '../../shared/http-url.ts';
 import { VERSION } from '../../shared/version.ts';
 import { EXIT } from './exit-codes.ts';
 import { helpDetails } from './help-details.ts';
@@ -37,6 +38,8 @@ export function createProgram(): Command {
       'Names the NAT in front of this machine: how it maps, what it lets in, and what\nthat means for peers.',
     )
     .usage('[options] [command]')
+    .option('--report', 'hand the report to the server, and print its address')
+    .option('--api <url>', 'where its HTTP API is, if not where the server says', checkApi)
     .option('--full', 'also measure what else the NAT does: ports, TCP, layers, ...')
     .option('--hairpin', 'as --full, and whether inside hosts meet by public endpoints')
     .option(
@@ -56,6 +59,8 @@ export function createProgram(): Command {
     });
   addProbeOptions(program.command('watch'))
     .description('Classifies again and again, and on a change of network; says what changed.')
+    .option('--report', 'hand each changed verdict to the server')
+    .option('--api <url>', 'where its HTTP API is, if not where the server says', checkApi)
     .option('--every <seconds>', 'from one run to the next (default: 60)', secondsOf('--every'))
     .option('--count <runs>', 'stop after so many runs (default: until Ctrl-C)', checkCount)
     .action(async (_own: unknown, command: Command) => {
@@ -134,6 +139,11 @@ function collectServer(text: string, earlier: readonly string[] = []): readonly 
 
 function checkHost(text: string): string {
   parseHostPort(text, '--alt');
+  return text;
+}
+
+function checkApi(text: string): string {
+  parseHttpUrl(text, '--api');
   return text;
 }
 

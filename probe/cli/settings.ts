@@ -21,6 +21,8 @@ export interface Flags extends OutputFlags {
   readonly also?: string;
   readonly mapPort?: number;
   readonly keep?: boolean;
+  readonly report?: boolean;
+  readonly api?: string;
   readonly verbose?: boolean;
   readonly config?: string;
 }
@@ -51,6 +53,9 @@ export interface Settings {
   readonly also?: string;
   readonly mapPort?: number;
   readonly keepMapping: boolean;
+  readonly report: boolean;
+  /** The address of the HTTP API, if not the one that the server names. */
+  readonly api?: string;
   readonly json: boolean;
   readonly verbose: boolean;
   /** False if a flag or the file says no; else the terminal decides. */
@@ -75,6 +80,13 @@ export function settle(
   if (flags.keep === true && flags.mapPort === undefined) {
     throw new NatprobeError('ERR_FLAGS', '--keep', 'it keeps the mapping of --map-port, and none is given');
   }
+  if (flags.api !== undefined && flags.report !== true) {
+    throw new NatprobeError(
+      'ERR_FLAGS',
+      '--api',
+      'it is where --report sends the report, and that is not given',
+    );
+  }
   const chosen = chooseServers(flags, env, file, defaultServers);
   const alternate = flags.alt ?? (chosen.serversFrom === 'file' ? file.alt : undefined);
   if (flags.alt !== undefined && chosen.serversFrom === 'default list') {
@@ -94,6 +106,8 @@ export function settle(
     ...(flags.also !== undefined && { also: flags.also }),
     ...(flags.mapPort !== undefined && { mapPort: flags.mapPort }),
     keepMapping: flags.keep ?? false,
+    report: flags.report ?? false,
+    ...(flags.api !== undefined && { api: flags.api }),
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
     color: flags.color && (file.color ?? true),

@@ -9,6 +9,7 @@ import {
   WELL_KNOWN_NAT64_PREFIX,
   type Nat64Prefix,
 } from '../../shared/nat64.ts';
+import type { Enclosures } from '../classify/enclosures.ts';
 import { allWithGrace } from './grace.ts';
 import { discoverNat64Prefixes } from './nat64.ts';
 import type { Addresses } from './resolve.ts';
@@ -24,6 +25,9 @@ const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 export const FAMILY_GRACE_MS = 500;
 /** And as a multiple of what the first one took: the two paths may be unlike. */
 export const FAMILY_GRACE_FACTOR = 2;
+
+/** An outcome, and what came along with it that is no part of a report. */
+export type ProbedFamily = FamilyOutcome & { readonly enclosures?: Enclosures };
 
 export interface FamiliesRun {
   readonly families: readonly Family[];
@@ -49,7 +53,7 @@ export interface FamiliesRun {
  * is skipped with the reason, and so is one that is far slower than the other.
  * Rejects with ERR_LOCAL_PORT, or with ERR_ABORTED if the signal says so.
  */
-export async function classifyFamilies(run: FamiliesRun): Promise<Readonly<Record<Family, FamilyOutcome>>> {
+export async function classifyFamilies(run: FamiliesRun): Promise<Readonly<Record<Family, ProbedFamily>>> {
   const over = new AbortController();
   const signal = run.signal === undefined ? over.signal : AbortSignal.any([run.signal, over.signal]);
   const startedAt = performance.now();
@@ -71,7 +75,7 @@ export async function classifyFamilies(run: FamiliesRun): Promise<Readonly<Recor
 
 type Run = FamiliesRun & Required<Pick<FamiliesRun, 'findNat64'>>;
 
-async function classifyFamily(family: Family, run: Run): Promise<FamilyOutcome> {
+async function classifyFamily(family: Family, run: Run): Promise<ProbedFamily> {
   const label = FAMILY_NAMES[family];
   if (!run.families.includes(family)) return skipped('not-asked', `${label} was not asked for`);
   const synthesized = family === 'ipv6' ? await findSynthesized(run) : [];
@@ -109,6 +113,7 @@ async function classifyFamily(family: Family, run: Run): Promise<FamilyOutcome> 
     servers,
     timing: result.timing,
     evidence: result.evidence,
+    ...(result.enclosures && { enclosures: result.enclosures }),
   };
 }
 

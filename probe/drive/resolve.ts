@@ -49,6 +49,16 @@ export async function resolveServers(
   return { addresses, unresolved };
 }
 
+/** The servers that resolved, each with its addresses. */
+export function namedAddresses(
+  servers: readonly HostPort[],
+  { addresses, unresolved }: ResolvedServers,
+): { readonly host: HostPort; readonly addresses: Addresses }[] {
+  return servers
+    .filter(({ host }) => !unresolved.includes(host))
+    .map((host, index) => ({ host, addresses: addresses[index]! }));
+}
+
 /** The addresses of `--alt`, whose port is 3479 if not given. Rejects with ERR_RESOLVE. */
 export async function resolveAlternate(alternate: HostPort, timeoutMs: number): Promise<Addresses> {
   const result = await resolveOne(alternate, DEFAULT_ALTERNATE_PORT, timeoutMs);

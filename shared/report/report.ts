@@ -1,4 +1,5 @@
 import { formatEndpoint, sameEndpoint, type Endpoint, type Family } from '../endpoint.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import type { BindingReply, Evidence } from '../nat/evidence.ts';
 import type { PortMappingReport } from './port-mapping.ts';
@@ -24,6 +25,26 @@ export interface Report extends FamilyReport {
   readonly judgeVersion: number;
   /** If the router was asked to map a port. */
   readonly portMapping?: PortMappingReport;
+  /** If it was to be handed to a server. */
+  readonly report?: ReportDelivery;
+}
+
+/** What became of handing a report to a server; that it failed changes nothing in the report. */
+export type ReportDelivery =
+  SentReport | { readonly failed: { readonly code: ErrorCode; readonly text: string } };
+
+/** Where a server keeps a report, and what it says of it. */
+export interface SentReport {
+  readonly url: string;
+  readonly id: string;
+  /** Whether the server itself saw the public endpoints that the mapping rests on: all of them, some, none. */
+  readonly endpointsWitnessed: true | 'partly' | false;
+  /** Whether the server, judging the evidence itself, came to what the report says. */
+  readonly claimsFollow: boolean;
+}
+
+export function isSent(delivery: ReportDelivery): delivery is SentReport {
+  return 'url' in delivery;
 }
 
 /** What else was asked for and measured; each axis is judged from its own evidence. */

@@ -28,7 +28,7 @@ import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../nat/behaviour.ts';
 import { DIAL_ORIGINS, DIAL_OUTCOMES } from '../stun/attributes/dial-back.ts';
 import type { Axes, AxisEvidence } from '../nat/axes.ts';
 import type { PortMappingReport } from './port-mapping.ts';
-import { REPORT_SCHEMA, type Report } from './report.ts';
+import { REPORT_SCHEMA, type Report, type ReportDelivery } from './report.ts';
 
 const ListOf = <Item extends TSchema>(item: Item) => Type.Immutable(Type.Array(item));
 const Milliseconds = Type.Number({ minimum: 0 });
@@ -296,6 +296,18 @@ export const SkippedFamilySchema = Type.Object({
 
 const EitherFamily = Type.Union([FamilyReportSchema, SkippedFamilySchema]);
 
+const DeliverySchema = Type.Unsafe<ReportDelivery>(
+  Type.Union([
+    Type.Object({
+      url: Type.String(),
+      id: Type.String(),
+      endpointsWitnessed: Type.Union([Type.Boolean(), Type.Literal('partly')]),
+      claimsFollow: Type.Boolean(),
+    }),
+    Type.Object({ failed: Type.Object({ code: Type.String(), text: Type.String() }) }),
+  ]),
+);
+
 /** `natprobe/report@1`. */
 export const ReportSchema = Type.Object(
   {
@@ -314,6 +326,8 @@ export const ReportSchema = Type.Object(
         properties: { outcome: { enum: ['mapped', 'failed'] } },
       }),
     ),
+    /** Where it was handed to before. */
+    report: Type.Optional(DeliverySchema),
   },
   { title: 'Report', description: 'What natprobe measured of a NAT, and how it was judged' },
 );

@@ -7,7 +7,7 @@ import { renderDetails } from '../render/details.ts';
 import { showProgress } from '../render/progress.ts';
 import { decideStyle } from '../render/style.ts';
 import type { Flags, Settings } from '../settings.ts';
-import { optionsOf, prepareSettings } from './prepare.ts';
+import { exitCodeOfDelivery, optionsOf, prepareSettings, reportOptionsOf } from './prepare.ts';
 
 /** After Ctrl-C. A resolver that doesn't answer can't be called off. */
 const INTERRUPTED_WITHIN_MS = 3000;
@@ -32,6 +32,7 @@ export async function classifyCommand(flags: Flags): Promise<number> {
       ...(settings.also !== undefined && { also: settings.also }),
       ...(settings.mapPort !== undefined && { mapPort: settings.mapPort }),
       keepMapping: settings.keepMapping,
+      report: settings.report && reportOptionsOf(settings),
       signal: interrupt.signal,
       onProgress: ({ family, verdict }) => progress.update(family, verdict),
     });
@@ -44,7 +45,8 @@ export async function classifyCommand(flags: Flags): Promise<number> {
   process.stdout.write(
     settings.json ? `${JSON.stringify(report, undefined, 2)}\n` : await render(report, settings),
   );
-  return isAnswered(report) ? EXIT.verdict : EXIT.inconclusive;
+  const exitCode = isAnswered(report) ? EXIT.verdict : EXIT.inconclusive;
+  return report.report === undefined ? exitCode : exitCodeOfDelivery(report.report, exitCode);
 }
 
 /** Whether all that was asked has come to a good end; that the NAT is a hard one is no bad end. */

@@ -1,5 +1,7 @@
 import publicServers from '../../drive/public-servers.json' with { type: 'json' };
-import type { ClassifyOptions } from '../../index.ts';
+import { ERROR_CATALOGUE } from '../../../shared/errors.ts';
+import { isSent, type ReportDelivery } from '../../../shared/report/report.ts';
+import type { ClassifyOptions, ReportOptions } from '../../index.ts';
 import { readConfigFile } from '../config-file.ts';
 import { settle, type Flags, type Settings } from '../settings.ts';
 
@@ -23,6 +25,19 @@ export function optionsOf(settings: Settings): ClassifyOptions {
     ...(localPort !== undefined && { localPort }),
     ...(timeoutMs !== undefined && { timeoutMs }),
   };
+}
+
+/** How --report has the report handed over. */
+export function reportOptionsOf({ api }: Settings): ReportOptions {
+  return api === undefined ? {} : { api };
+}
+
+/** Tells on stderr that a report was not taken, and with which exit code that ends; else it is `exitCode`. */
+export function exitCodeOfDelivery(delivery: ReportDelivery, exitCode: number): number {
+  if (isSent(delivery)) return exitCode;
+  const { code, text } = delivery.failed;
+  process.stderr.write(`natprobe: error: the report was not sent: ${text}\n`);
+  return ERROR_CATALOGUE[code].exitCode;
 }
 
 function warnOfPublicServers(servers: readonly string[]): void {

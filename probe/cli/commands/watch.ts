@@ -1,12 +1,12 @@
 import { NatprobeError } from '../../../shared/errors.ts';
 import { compareReports, type ReportChange } from '../../../shared/report/changes.ts';
-import { FAMILY_NAMES, type Report } from '../../../shared/report/report.ts';
+import { FAMILY_NAMES, isSent, type Report } from '../../../shared/report/report.ts';
 import { waitForNetworkChange } from '../../drive/network-changes.ts';
 import { classify } from '../../index.ts';
 import { EXIT } from '../exit-codes.ts';
 import { nameVerdict } from '../render/names.ts';
 import type { WatchFlags } from '../settings.ts';
-import { optionsOf, prepareSettings } from './prepare.ts';
+import { exitCodeOfDelivery, optionsOf, prepareSettings, reportOptionsOf } from './prepare.ts';
 
 const DEFAULT_EVERY_S = 60;
 
@@ -29,16 +29,27 @@ export async function watchCommand(flags: WatchFlags): Promise<number> {
   const { every = DEFAULT_EVERY_S, count = Infinity } = flags;
   process.once('SIGINT', () => process.exit(EXIT.interrupted));
   let last: Report | undefined;
+  let wasInconclusive = false;
   let exitCode: number = EXIT.verdict;
   for (let run = 1; run <= count; run++) {
     try {
-      const report = await classify(optionsOf(settings));
-      const event = eventOf(last, report, exitCode === EXIT.inconclusive);
+      const before = last;
+      const report = await classify({
+        ...optionsOf(settings),
+        report: settings.report && {
+          ...reportOptionsOf(settings),
+          when: (measured) => !isInconclusive(measured) && eventOf(before, measured, false) !== undefined,
+        },
+      });
+      const event = eventOf(last, report, wasInconclusive);
       if (event !== undefined) print({ ...stamp(), ...event }, settings.json);
-      exitCode = isInconclusive(report) ? EXIT.inconclusive : EXIT.verdict;
+      wasInconclusive = isInconclusive(report);
+      exitCode = wasInconclusive ? EXIT.inconclusive : EXIT.verdict;
+      if (report.report !== undefined) exitCode = exitCodeOfDelivery(report.report, exitCode);
       if (last === undefined || !isInconclusive(report)) last = report;
     } catch (error) {
       if (!(error instanceof NatprobeError) || last === undefined) throw error;
+      wasInconclusive = false;
       exitCode = error.exitCode;
       print({ ...stamp(), event: 'failed', code: error.code, message: error.message }, settings.json);
     }
@@ -84,6 +95,7 @@ export function renderEvent(event: WatchEvent): string[] {
         ...(event.event === 'first'
           ? []
           : event.report.verdict.reasons.map(({ text }) => `          ${text}`)),
+        ...renderDelivery(event.report),
       ];
     case 'changed':
       return [
@@ -91,8 +103,13 @@ export function renderEvent(event: WatchEvent): string[] {
         ...event.changes.map(
           ({ family, what, from, to }) => `          ${FAMILY_NAMES[family]} ${what}: ${from} -> ${to}`,
         ),
+        ...renderDelivery(event.report),
       ];
     case 'failed':
       return [`${time}  failed: ${event.message}`];
   }
+}
+
+function renderDelivery({ report }: Report): string[] {
+  return report !== undefined && isSent(report) ? [`          report: ${report.url}`] : [];
 }

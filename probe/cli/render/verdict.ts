@@ -1,7 +1,13 @@
 import type { Family } from '../../../shared/endpoint.ts';
 import type { AxisRow } from '../../../shared/nat/axes.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
-import { FAMILY_NAMES, isClassified, type FamilyReport, type Report } from '../../../shared/report/report.ts';
+import {
+  FAMILY_NAMES,
+  isClassified,
+  isSent,
+  type FamilyReport,
+  type Report,
+} from '../../../shared/report/report.ts';
 import { formatConfidence, formatMs, layoutRow, listWords } from './layout.ts';
 import { describeFiltering, describeMapping, nameVerdict } from './names.ts';
 import { describePunching, describeReach } from './peers.ts';
@@ -23,6 +29,7 @@ export function renderReport(report: Report, style: Style, extras: Extras = {}):
     ...describeFamily(report, extras.survey?.[report.family] ?? []),
     ...(extras.portMapping ? [{ label: 'Port map', text: extras.portMapping.join('\n') }] : []),
     ...describeOthers(report),
+    ...describeDelivery(report),
   ]) {
     lines.push(...layoutRow(label, text, style.dim));
   }
@@ -86,6 +93,13 @@ function describeOthers(report: Report): Row[] {
     const mapped = other.endpoints.mapped === undefined ? '' : `; public endpoint ${other.endpoints.mapped}`;
     return [{ label, text: `${nameVerdict(other.verdict)}${mapped}` }];
   });
+}
+
+/** Where the report is. That it was not taken is told with the errors. */
+function describeDelivery({ report }: Report): Row[] {
+  if (report === undefined || !isSent(report)) return [];
+  const doubt = report.claimsFollow ? '' : '\nits server judges the evidence otherwise: see there';
+  return [{ label: 'Report', text: `${report.url}${doubt}` }];
 }
 
 function describePublic(mapped: string, local: string | undefined): string {

@@ -78,6 +78,7 @@ describe('the other settings', () => {
       full: false,
       hairpin: false,
       keepMapping: false,
+      report: false,
       json: false,
       verbose: false,
       color: true,

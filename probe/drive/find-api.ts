@@ -1,0 +1,69 @@
+/** Where a server's HTTP API is, as it says over STUN (SERVICE). */
+import { randomBytes } from 'node:crypto';
+import { familyOf, type Endpoint, type HostPort } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import type { GivenService } from '../classify/enclosures.ts';
+import { createInquiry } from '../classify/inquiry.ts';
+import { planService, SERVICE_TIMEOUT_MS } from '../classify/inquiries/service.ts';
+import { type Addresses, namedAddresses, resolveServers } from './resolve.ts';
+import { runProbe } from './run-probe.ts';
+
+const PACE_MS = 5;
+
+/**
+ * Asks the servers in turn, and resolves with the address of the first API that is named. Rejects with
+ * ERR_NO_API if none is, ERR_RESOLVE, ERR_ABORTED.
+ */
+export async function findApi(servers: readonly HostPort[], signal?: AbortSignal): Promise<URL> {
+  const resolved = await resolveServers(servers, SERVICE_TIMEOUT_MS);
+  for (const { host, addresses } of namedAddresses(servers, resolved)) {
+    const endpoint = addresses.ipv4 ?? addresses.ipv6;
+    if (endpoint === undefined) continue;
+    const service = await askForService(endpoint, signal);
+    if (service !== undefined) return apiUrlOf(host, service);
+  }
+  throw noApi(servers);
+}
+
+/** The first API that one of the named servers has told of in passing. Throws ERR_NO_API. */
+export function chooseApi(
+  named: readonly { readonly host: HostPort; readonly addresses: Addresses }[],
+  services: readonly GivenService[],
+): URL {
+  for (const { host, addresses } of named) {
+    const service = services.find(({ server: { address } }) =>
+      [addresses.ipv4?.address, addresses.ipv6?.address].includes(address),
+    );
+    if (service !== undefined) return apiUrlOf(host, service);
+  }
+  const [only, ...others] = named;
+  const [first] = services;
+  // Said from the server's other address; of several servers it could be any one's.
+  if (only !== undefined && others.length === 0 && first !== undefined) return apiUrlOf(only.host, first);
+  throw noApi(named.map(({ host }) => host));
+}
+
+/** The API on the host as it was named: a host taken from unauthenticated UDP would be a trap. */
+function apiUrlOf({ host }: HostPort, { scheme, port }: Omit<GivenService, 'server'>): URL {
+  return new URL(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/`);
+}
+
+function noApi(servers: readonly HostPort[]): NatprobeError {
+  return new NatprobeError('ERR_NO_API', servers.map(({ host }) => host).join(', '));
+}
+
+async function askForService(server: Endpoint, signal?: AbortSignal): Promise<GivenService | undefined> {
+  const machine = createInquiry(
+    {
+      family: familyOf(server.address),
+      servers: [server],
+      timeoutMs: SERVICE_TIMEOUT_MS,
+      paceMs: PACE_MS,
+      random: randomBytes,
+      enclosures: { service: true },
+    },
+    planService(),
+  );
+  const { enclosures } = await runProbe(machine, signal === undefined ? {} : { signal });
+  return enclosures?.services[0];
+}
