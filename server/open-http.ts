@@ -6,6 +6,7 @@ import { VERSION } from '../shared/version.ts';
 import { bindError } from './bind-error.ts';
 import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
+import type { BrowserMeasuring } from './http/routes/browser.ts';
 import type { FamilyStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readReportSettings } from './reports/settings.ts';
@@ -19,6 +20,7 @@ export interface ServerParts {
   /** Of the families whose sockets are open. */
   readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
   readonly witnessKeys: WitnessKeys;
+  readonly browsers: BrowserMeasuring;
   readonly log: Log;
 }
 
@@ -32,7 +34,7 @@ export interface OpenHttp {
 export async function openHttp(
   { host, port, required }: HttpConfig,
   { families, publicUrl, reports: settings = readReportSettings({}) }: ServerConfig,
-  { isReady, counts, witnessKeys, log }: ServerParts,
+  { isReady, counts, witnessKeys, browsers, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { openReports }] = await Promise.all([
@@ -61,6 +63,7 @@ export async function openHttp(
       checkWitnesses: (witnesses, evidence) => checkWitnesses(witnesses, evidence, witnessKeys, Date.now()),
       ...(publicUrl !== undefined && { publicUrl }),
     },
+    browsers,
     onError: (error) => log('error', `HTTP: ${error.stack ?? error.message}`),
   });
   const close = async (): Promise<void> => {

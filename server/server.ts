@@ -14,6 +14,7 @@ import {
 } from './tcp/connection-limits.ts';
 import { DEFAULT_DIAL_LIMITS, type DialLimits } from './tcp/dial-back.ts';
 import { openTcpLane } from './tcp/tcp-lane.ts';
+import { BrowserClassifier } from './udp/browser-classifier.ts';
 import { openUdpLane } from './udp/udp-lane.ts';
 import { openWitnessKeys } from './witness-key-source.ts';
 
@@ -59,15 +60,19 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     await Promise.all(open.map((part) => part.close()));
   };
   try {
+    const browserFamily = familyForBrowsers(config.families);
     const witnessKeys = openWitnessKeys(config.witnessKeyFile, log);
     open.push(witnessKeys);
     const witness = new WitnessMaker(witnessKeys.keys, Date.now);
+    const browsers = new BrowserClassifier(browserFamily);
+    open.push(browsers);
     const http =
       config.http &&
       (await openHttp(config.http, config, {
         isReady: () => isReady,
         counts: () => counters.map((count, index) => [config.families[index]!.family, count()]),
         witnessKeys: witnessKeys.keys,
+        browsers,
         log,
       }));
     if (http !== undefined) open.push(http);
@@ -76,7 +81,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     for (const family of config.families) {
       const udpCore = createCore(family, { service, witness });
       const tcpCore = createCore(family, { service, witness });
-      const udp = await openUdpLane(family, udpCore);
+      const udp = await openUdpLane(family, udpCore, family === browserFamily ? browsers : undefined);
       open.push(udp);
       const tcp = await openTcpLane(family, tcpCore, tcpLimits);
       open.push(tcp);
@@ -97,6 +102,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     await stop();
     throw error;
   }
+}
+
+/** Pages are measured over one family: one with two addresses, which tells all, and rather IPv4. */
+function familyForBrowsers(families: readonly FamilyConfig[]): FamilyConfig {
+  return families.find(({ bound }) => bound[2] !== undefined) ?? families[0]!;
 }
 
 function createCore(

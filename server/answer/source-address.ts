@@ -22,3 +22,8 @@ export class SourceAddress {
     return parseIpv6Into(zone < 0 ? address : address.slice(0, zone), this.bytes, 0);
   }
 }
+
+/** Whom limits go by: the whole IPv4 address, or the first 64 bits of an IPv6 one, which is what one customer gets. */
+export function customerKey({ family, bytes }: SourceAddress): string {
+  return bytes.subarray(0, family === 4 ? 4 : 8).join('.');
+}

@@ -6,8 +6,10 @@ import { describeByOpenApi } from './plugins/openapi.ts';
 import { answerClientError, answerFrameworkError, answerWithProblems } from './plugins/problems.ts';
 import { createReaderCheck } from './plugins/readers.ts';
 import { validateBySchema } from './plugins/validation.ts';
+import { type BrowserMeasuring, browserRoutes } from './routes/browser.ts';
 import { type HealthOptions, healthRoutes } from './routes/health.ts';
 import { metricsRoute } from './routes/metrics.ts';
+import { pageRoutes } from './routes/page.ts';
 import { postReportRoute, type PostReportOptions } from './routes/post-report.ts';
 import { preflightRoute, type PreflightOptions } from './routes/preflight.ts';
 import { predictRoute } from './routes/predict.ts';
@@ -17,6 +19,8 @@ import { statisticsRoute } from './routes/statistics.ts';
 export interface AppOptions extends HealthOptions {
   readonly laneCounts: () => LaneCounts;
   readonly reports: ReportOptions;
+  /** Measures browsers; without it there is no page that does. */
+  readonly browsers?: BrowserMeasuring;
   /** Told of errors that are not the client's. */
   readonly onError?: (error: Error) => void;
 }
@@ -50,6 +54,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     metricsRoute(routes, metrics);
     predictRoute(routes);
     postReportRoute(routes, { ...options.reports, countReport: metrics.countReport });
+    if (options.browsers !== undefined) {
+      const { browsers, reports } = options;
+      browserRoutes(routes, { ...reports, browsers, countReport: metrics.countReport });
+      pageRoutes(routes);
+    }
     readReportsRoutes(routes, options.reports.store, createReaderCheck(options.reports));
     preflightRoute(routes, options.reports);
     statisticsRoute(routes, options.reports.store);

@@ -4,7 +4,7 @@ import { type Server, type Socket, createServer } from 'node:net';
 import { formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
-import { SourceAddress } from '../answer/source-address.ts';
+import { customerKey, SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
 import { answerMessage } from './answer-message.ts';
@@ -52,7 +52,7 @@ export async function openTcpLane(
       socket.destroy();
       return;
     }
-    const key = sourceKey(source);
+    const key = customerKey(source);
     if (!connections.admit(key)) {
       counts.refused++;
       socket.resetAndDestroy();
@@ -114,9 +114,4 @@ async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
       endpoint: `TCP ${formatEndpoint(endpoint)}`,
     });
   }
-}
-
-/** The whole IPv4 address, or the first 64 bits of an IPv6 one. */
-function sourceKey({ family, bytes }: SourceAddress): string {
-  return bytes.subarray(0, family === 4 ? 4 : 8).join('.');
 }

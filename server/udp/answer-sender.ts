@@ -1,3 +1,4 @@
+import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore, OutgoingDatagram } from '../answer/answer-core.ts';
 
 /** What of a dgram socket it takes to send. */
@@ -18,6 +19,8 @@ export interface SendingSocket {
 export interface SendCounts {
   responses: number;
   receipts: number;
+  /** Connectivity checks, and answers to them, where browsers are measured. */
+  ice: number;
   /** Sends that the system refused: an unreachable network, a firewall. */
   errors: number;
   /** Receipts that were not sent, since their response could not be. */
@@ -31,7 +34,14 @@ export interface SendCounts {
  * only after the send of its response has succeeded: it is the server's word that it did.
  */
 export class AnswerSender {
-  readonly counts: SendCounts = { responses: 0, receipts: 0, errors: 0, withheldReceipts: 0, queueFull: 0 };
+  readonly counts: SendCounts = {
+    responses: 0,
+    receipts: 0,
+    ice: 0,
+    errors: 0,
+    withheldReceipts: 0,
+    queueFull: 0,
+  };
 
   private readonly core: AnswerCore;
   private readonly sockets: readonly (SendingSocket | undefined)[];
@@ -57,6 +67,16 @@ export class AnswerSender {
     socket.send(buffer, 0, length, port, address, onSent);
     // Still being sent: the core must not write the next answer into that buffer.
     if (socket.getSendQueueCount() > 0) this.core.releaseResponseBuffer();
+  }
+
+  /** Sends a datagram that is no answer of the core's, and is in nobody else's hands. */
+  sendOwn(role: ServerRole, address: string, port: number, bytes: Uint8Array): void {
+    const socket = this.sockets[role];
+    if (socket === undefined || this.closed) return;
+    socket.send(bytes, 0, bytes.length, port, address, (error) => {
+      if (error === null) this.counts.ice++;
+      else this.counts.errors++;
+    });
   }
 
   /** Sends nothing more; call it before the sockets are closed. */

@@ -1,7 +1,7 @@
 /** Answers over UDP: one socket for each of a family's endpoints, all fed to one answer core. */
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { formatEndpoint } from '../../shared/endpoint.ts';
+import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
 import { SourceAddress } from '../answer/source-address.ts';
@@ -11,6 +11,16 @@ import { AnswerSender, type SendCounts } from './answer-sender.ts';
 
 /** Asked of the kernel, which gives what net.core.rmem_max and wmem_max allow. */
 const SOCKET_BUFFER_BYTES = 4 << 20;
+
+/** Sees each datagram before the answer core does. */
+export interface DatagramTap {
+  /** Nobody's datagrams are awaited: it need not be asked. */
+  readonly isIdle: boolean;
+  /** Whether it has taken the datagram. */
+  handleDatagram(role: ServerRole, bytes: Uint8Array, source: Endpoint): boolean;
+  /** Gives it the lane's sockets to send from. */
+  attach(send: (role: ServerRole, to: Endpoint, bytes: Uint8Array) => void): void;
+}
 
 export interface UdpLane {
   readonly counts: SendCounts;
@@ -22,7 +32,11 @@ export interface UdpLane {
  * Binds the sockets of `config` and answers what comes in. Rejects with ERR_PORT_IN_USE,
  * ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL or ERR_SOCKET, with all sockets closed again.
  */
-export async function openUdpLane(config: FamilyConfig, core: AnswerCore): Promise<UdpLane> {
+export async function openUdpLane(
+  config: FamilyConfig,
+  core: AnswerCore,
+  tap?: DatagramTap,
+): Promise<UdpLane> {
   const sockets: (Socket | undefined)[] = [];
   try {
     for (const [role, endpoint] of config.bound.entries()) {
@@ -37,6 +51,8 @@ export async function openUdpLane(config: FamilyConfig, core: AnswerCore): Promi
   for (const [role, socket] of sockets.entries()) {
     socket?.on('message', (bytes, { address, port }) => {
       if (!source.set(address, port)) return;
+      if (tap?.isIdle === false && tap.handleDatagram(role as ServerRole, bytes, endpointOf(address, port)))
+        return;
       const count = core.answer(bytes, 0, bytes.length, source, role as ServerRole);
       if (count !== 0) sender.send(count, address);
     });
@@ -45,6 +61,7 @@ export async function openUdpLane(config: FamilyConfig, core: AnswerCore): Promi
       sender.counts.errors++;
     });
   }
+  tap?.attach((role, { address, port }, bytes) => sender.sendOwn(role, address, port, bytes));
   return {
     counts: sender.counts,
     close: () => {
@@ -52,6 +69,11 @@ export async function openUdpLane(config: FamilyConfig, core: AnswerCore): Promi
       return closeAll(sockets);
     },
   };
+}
+
+/** As Node prints it: an IPv6 zone such as `%eth0` is left out. */
+function endpointOf(address: string, port: number): Endpoint {
+  return { address: address.split('%')[0]!, port };
 }
 
 async function bindSocket(config: FamilyConfig, role: ServerRole): Promise<Socket> {

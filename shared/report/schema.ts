@@ -113,6 +113,13 @@ export const TcpEvidenceSchema = Type.Object({
   answerMs: Type.Optional(Milliseconds),
 });
 
+export const IceBrowserStatsSchema = Type.Object({
+  localCandidates: Count,
+  pairs: Count,
+  checksSent: Type.Optional(Count),
+  localType: Type.Optional(Type.Enum([...CANDIDATE_TYPES])),
+});
+
 export const IceCheckEvidenceSchema = Type.Object({
   kind: Type.Literal('ice-check'),
   connection: Type.String(),
@@ -138,14 +145,7 @@ export const IceCheckEvidenceSchema = Type.Object({
       ),
     }),
   ),
-  browser: Type.Optional(
-    Type.Object({
-      localCandidates: Count,
-      pairs: Count,
-      checksSent: Type.Optional(Count),
-      localType: Type.Optional(Type.Enum([...CANDIDATE_TYPES])),
-    }),
-  ),
+  browser: Type.Optional(IceBrowserStatsSchema),
 });
 
 export const RefusalEvidenceSchema = Type.Object({

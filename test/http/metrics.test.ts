@@ -8,7 +8,7 @@ const counters = new AnswerCounters();
 const counts = (): FamilyCounts => ({
   udp: {
     ...counters.snapshot(),
-    sends: { responses: 3, receipts: 0, errors: 0, withheldReceipts: 0, queueFull: 2 },
+    sends: { responses: 3, receipts: 0, ice: 0, errors: 0, withheldReceipts: 0, queueFull: 2 },
   },
   tcp: {
     ...new AnswerCounters().snapshot(),

@@ -32,6 +32,8 @@ export interface Namespace {
   readonly name: string;
   /** The process that holds it: what `ip link set DEVICE netns PID` wants. */
   readonly holder: number;
+  /** A command line that begins so runs in it. */
+  readonly enter: readonly string[];
   /** Starts a program in it. */
   spawn(command: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   /** Runs a program in it to its end, whatever its exit status. Rejects if it can't start or takes too long. */
@@ -132,6 +134,7 @@ async function openNamespace(
   return {
     name,
     holder,
+    enter: prefix,
     spawn: spawnInside,
     run,
     async script(lines) {

@@ -34,8 +34,12 @@ export function startNatprobed(namespace: Namespace): Promise<RunningServer> {
 }
 
 /** Starts natprobed with these address flags. */
-export function startNatprobedOn(namespace: Namespace, addresses: readonly string[]): Promise<RunningServer> {
-  const child = namespace.spawn(process.execPath, [SERVER, ...addresses, '--no-http'], {
+export function startNatprobedOn(
+  namespace: Namespace,
+  addresses: readonly string[],
+  http: readonly string[] = ['--no-http'],
+): Promise<RunningServer> {
+  const child = namespace.spawn(process.execPath, [SERVER, ...addresses, ...http], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return serverOf(child, 'natprobed', (log) => log.includes(READY));

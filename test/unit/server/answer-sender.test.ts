@@ -52,6 +52,7 @@ describe('a receipt', () => {
     expect(sender.counts).toEqual({
       responses: 1,
       receipts: 1,
+      ice: 0,
       errors: 0,
       withheldReceipts: 0,
       queueFull: 0,
@@ -67,6 +68,7 @@ describe('a receipt', () => {
     expect(sender.counts).toEqual({
       responses: 0,
       receipts: 0,
+      ice: 0,
       errors: 1,
       withheldReceipts: 1,
       queueFull: 0,
@@ -91,6 +93,7 @@ describe('a receipt', () => {
     expect(sender.counts).toEqual({
       responses: 1,
       receipts: 0,
+      ice: 0,
       errors: 1,
       withheldReceipts: 0,
       queueFull: 0,
