@@ -219,12 +219,29 @@ function merged(parts: readonly { probability: number; laws: readonly WeightedLa
   return kept.map(({ weight, law }) => ({ weight: weight / total, law })).sort((a, b) => b.weight - a.weight);
 }
 
-/** The value with the most probability, and the best of its hypotheses. */
+/**
+ * The value with the most probability, and the best of its hypotheses. Blocks of one size that are
+ * counted from different origins may be the same block, for which both speak.
+ */
 function bestHypothesis(models: readonly JudgedModel[]): { probability: number; hypothesis: Hypothesis } {
-  const sums = new Map<PortsValue, number>();
-  for (const { value, probability } of models) sums.set(value, (sums.get(value) ?? 0) + probability);
-  const [value, probability] = [...sums].reduce((a, b) => (b[1] > a[1] ? b : a));
-  return { probability, hypothesis: models.find((model) => model.value === value)! };
+  const [ofValue, probability] = likeliest(models, ({ value }) => value);
+  const [alike] = likeliest(ofValue, ({ block }) =>
+    block === undefined ? '' : `${block.first} ${block.size}`,
+  );
+  return { probability, hypothesis: alike[0]! };
+}
+
+/** Of the models in groups, the group with the most probability, and how much that is. */
+function likeliest(
+  models: readonly JudgedModel[],
+  groupOf: (model: JudgedModel) => string,
+): [readonly JudgedModel[], number] {
+  return [...Map.groupBy(models, groupOf).values()]
+    .map((group): [JudgedModel[], number] => [
+      group,
+      group.reduce((sum, { probability }) => sum + probability, 0),
+    ])
+    .reduce((a, b) => (b[1] > a[1] ? b : a));
 }
 
 function detailsOf(

@@ -128,6 +128,15 @@ describe('the ports axis', () => {
     );
   });
 
+  it('names the block that is one from either origin, where a dozen ports fit others too', () => {
+    const ports = { kind: 'block', base: 1024, size: 1024, within: 'random' } as const;
+    const sizes = Array.from({ length: 20 }, (_, index) => {
+      const { axis } = measure([natWith('endpoint-independent', ports)], { seed: index + 1, rttMs: 50 });
+      return axis.block?.size;
+    });
+    expect(sizes, 'seeds 1 to 20').toEqual(Array(20).fill(1024));
+  });
+
   it('says preserved where nothing is translated, and of a Linux router', () => {
     const expected = 'preserved, keeps yes, parity yes, contiguous yes';
     expect(saidBy(measure([], { seed: 1, rttMs: 50 }).axis)).toBe(expected);
