@@ -27,9 +27,9 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   if (moving.length === 0) return [];
   const odds: Odds = { a: oddsOf(a.behaviour), b: oddsOf(b.behaviour) };
   const sides = moving.map(({ side }) => odds[side]);
-  const prediction = largest(sides.map(planPrediction));
+  const prediction = largest(sides.map((side) => planGuesses(side).prediction));
   const meeting = moving.length === 2 ? planMeeting(odds) : 0;
-  const birthday = largest(sides.map(planBirthday));
+  const birthday = largest(sides.map((side) => planGuesses(side).birthday));
   const reasons = reasonsOfGuessing(a, b, moving, odds);
   const predicted: Strategy = {
     name: 'port-prediction',
@@ -125,6 +125,20 @@ function oddsOf({ ports, lowPorts }: PunchBehaviour): PortOdds {
 const ENOUGH = 0.99;
 /** More guesses than this are no prediction: 20 are enough beside ten other flows (MEASURING.md §7). */
 const MOST_PREDICTED = 128;
+
+interface GuessPlans {
+  readonly prediction: Guessing;
+  readonly birthday: Guessing;
+}
+
+/** They depend on nothing else, and a report is held against many peers. */
+const PLANS = new WeakMap<PortOdds, GuessPlans>();
+
+function planGuesses(odds: PortOdds): GuessPlans {
+  const plans = PLANS.get(odds) ?? { prediction: planPrediction(odds), birthday: planBirthday(odds) };
+  PLANS.set(odds, plans);
+  return plans;
+}
 
 /** One socket, and as few guesses as bring nearly all that many would. */
 function planPrediction(odds: PortOdds): Guessing {

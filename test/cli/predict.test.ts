@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Compile } from 'typebox/compile';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import type { Axes } from '../../shared/nat/axes.ts';
 import type { Preflight } from '../../shared/punch/preflight.ts';
 import type { Prediction } from '../../shared/punch/predict.ts';
 import { PredictionSchema, PreflightSchema } from '../../shared/punch/schema.ts';
@@ -69,6 +70,15 @@ describe('natprobe predict', () => {
       ['predict', fileWith('{"schema":"natprobe/report@1"}', 'empty.json'), 'open'],
       'ERR_REPORT_FILE',
       'no report',
+    ],
+    [
+      [
+        'predict',
+        fileWith(JSON.stringify(reportOf('APDM/APDF', { axes: { ports: {} } as Axes })), 'axes.json'),
+        'open',
+      ],
+      'ERR_REPORT_FILE',
+      'its axes are not as natprobe writes them',
     ],
     [['predict', folder, 'open'], 'ERR_REPORT_FILE', 'EISDIR'],
   ])('%j is refused with %s', async (args, errorCode, text) => {

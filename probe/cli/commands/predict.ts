@@ -1,7 +1,7 @@
 import { NatprobeError } from '../../../shared/errors.ts';
-import { predict } from '../../punch.ts';
+import { predict } from '../../../shared/punch/predict.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readSubject } from '../read-subject.ts';
+import { readSide } from '../read-side.ts';
 import { renderPrediction } from '../render/prediction.ts';
 import { decideStyle } from '../render/style.ts';
 import type { OutputFlags } from '../settings.ts';
@@ -10,7 +10,7 @@ import type { OutputFlags } from '../settings.ts';
 export async function predictCommand(a: string, b: string, { json, color }: OutputFlags): Promise<number> {
   if (a === '-' && b === '-')
     throw new NatprobeError('ERR_FLAGS', 'A and B', 'only one of them can come from standard input');
-  const prediction = predict(await readSubject(a, 'A'), await readSubject(b, 'B'));
+  const prediction = predict(await readSide(a, 'A'), await readSide(b, 'B'));
   const style = decideStyle(color, process.env, process.stdout.isTTY);
   process.stdout.write(
     json === true ? `${JSON.stringify(prediction, undefined, 2)}\n` : renderPrediction(prediction, style),

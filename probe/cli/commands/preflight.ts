@@ -1,8 +1,10 @@
+import { behaviourOfReport } from '../../../shared/punch/behaviour.ts';
+import { predict } from '../../../shared/punch/predict.ts';
+import { preflight } from '../../../shared/punch/preflight.ts';
 import type { Report } from '../../../shared/report/report.ts';
 import { classify } from '../../index.ts';
-import { predict, preflight } from '../../punch.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readSubject } from '../read-subject.ts';
+import { readSide } from '../read-side.ts';
 import { renderPreflight } from '../render/prediction.ts';
 import { showProgress } from '../render/progress.ts';
 import { decideStyle } from '../render/style.ts';
@@ -14,15 +16,16 @@ import { optionsOf, prepareSettings } from './prepare.ts';
  * and returns the exit code. Rejects with a NatprobeError.
  */
 export async function preflightCommand(peer: string, flags: Flags): Promise<number> {
-  const subject = await readSubject(peer, 'PEER');
+  const there = await readSide(peer, 'PEER');
   const settings = prepareSettings(flags);
   const report = await classifyHere(settings);
-  const decision = preflight(report, subject);
+  const here = behaviourOfReport(report);
+  const decision = preflight(here, there);
   const style = decideStyle(settings.color, process.env, process.stdout.isTTY);
   process.stdout.write(
     settings.json
       ? `${JSON.stringify(decision, undefined, 2)}\n`
-      : renderPreflight(decision, predict(report, subject), style),
+      : renderPreflight(decision, predict(here, there), style),
   );
   if (report.verdict.type === 'inconclusive') return EXIT.inconclusive;
   return decision.decision === 'no-go' ? EXIT.noGo : EXIT.verdict;

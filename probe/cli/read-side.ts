@@ -2,21 +2,18 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { NatprobeError } from '../../shared/errors.ts';
-import { parseBehaviour } from '../../shared/punch/behaviour.ts';
-import type { PunchSubject } from '../../shared/punch/subject.ts';
+import { parseBehaviour, type PunchBehaviour } from '../../shared/punch/behaviour.ts';
+import { behaviourOfSubject } from '../../shared/punch/subject.ts';
 
 /**
  * One side of a punch as it was typed: a type name or short form, a file with a report, or `-` for a
  * report on standard input. Rejects with ERR_BEHAVIOUR where it is neither, ERR_REPORT_FILE where the
  * file has no report.
  */
-export async function readSubject(text: string, place: string): Promise<PunchSubject> {
-  if (text === '-') return checkReport(await readAll(process.stdin), 'standard input');
+export async function readSide(text: string, place: string): Promise<PunchBehaviour> {
+  if (text === '-') return readReport(await readAll(process.stdin), 'standard input');
   // A name is no file, unless written as ./name.
-  if (!existsSync(text) || isBehaviour(text)) {
-    parseBehaviour(text, place);
-    return text;
-  }
+  if (!existsSync(text) || isBehaviour(text)) return parseBehaviour(text, place);
   let content: string;
   try {
     content = await readFile(text, 'utf8');
@@ -24,7 +21,7 @@ export async function readSubject(text: string, place: string): Promise<PunchSub
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw new NatprobeError('ERR_REPORT_FILE', text, code, { cause: error });
   }
-  return checkReport(content, text);
+  return readReport(content, text);
 }
 
 function isBehaviour(text: string): boolean {
@@ -37,7 +34,7 @@ function isBehaviour(text: string): boolean {
 }
 
 /** A report, or a mapping and a filtering. */
-export async function checkReport(content: string, place: string): Promise<PunchSubject> {
+async function readReport(content: string, place: string): Promise<PunchBehaviour> {
   let value: unknown;
   try {
     value = JSON.parse(content) as unknown;
@@ -50,5 +47,12 @@ export async function checkReport(content: string, place: string): Promise<Punch
   ]);
   if (typeof value === 'string' || !Check(PunchSubjectSchema, value))
     throw new NatprobeError('ERR_REPORT_FILE', place, 'it is JSON, but no report');
-  return value;
+  try {
+    return behaviourOfSubject(value, place);
+  } catch (error) {
+    // The schema leaves the axes to the judge, and this file is nobody's judgement.
+    throw new NatprobeError('ERR_REPORT_FILE', place, 'its axes are not as natprobe writes them', {
+      cause: error,
+    });
+  }
 }
