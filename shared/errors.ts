@@ -19,6 +19,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       'write open, fw/ADF, fw/APDF, one of EIM, ADM, APDM and of EIF, ADF, APDF as in EIM/APDF, or full-cone, restricted-cone, port-restricted-cone, cone, symmetric, symmetric-firewall, udp-blocked or inconclusive',
   },
+  ERR_REPORT_ID: {
+    exitCode: 2,
+    problem: 'not the id of a report',
+    remedy: 'give the id, or the address that `natprobe --report` printed',
+  },
   ERR_REPORT_FILE: {
     exitCode: 2,
     problem: 'no report can be read there',

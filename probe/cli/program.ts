@@ -85,9 +85,11 @@ export function createProgram(): Command {
     });
   addProbeOptions(program.command('preflight'))
     .description('Classifies this machine, and decides whether to punch to a peer.')
-    .argument('<PEER>', 'a type (port-restricted-cone, EIM/APDF), a file with a report, or -')
+    .argument('[PEER]', 'a type (port-restricted-cone, EIM/APDF), a file with a report, or -')
+    .option('--peer-report <id>', 'in its place, a report that the server keeps; or its address')
+    .option('--api <url>', 'where the HTTP API is, if not where the server says', checkApi)
     .option('--full', 'also measure ports and unsolicited packets, for a better strategy')
-    .action(async (peer: string, _own: unknown, command: Command) => {
+    .action(async (peer: string | undefined, _own: unknown, command: Command) => {
       const { preflightCommand } = await import('./commands/preflight.ts');
       process.exitCode = await preflightCommand(peer, command.optsWithGlobals<Flags>());
     });

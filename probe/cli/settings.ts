@@ -8,6 +8,7 @@ export interface OutputFlags {
   readonly color: boolean;
 }
 
+/** Those of the commands that ask servers. */
 export interface Flags extends OutputFlags {
   readonly server?: readonly string[];
   readonly alt?: string;
@@ -23,6 +24,7 @@ export interface Flags extends OutputFlags {
   readonly keep?: boolean;
   readonly report?: boolean;
   readonly api?: string;
+  readonly peerReport?: string;
   readonly verbose?: boolean;
   readonly config?: string;
 }
@@ -80,7 +82,7 @@ export function settle(
   if (flags.keep === true && flags.mapPort === undefined) {
     throw new NatprobeError('ERR_FLAGS', '--keep', 'it keeps the mapping of --map-port, and none is given');
   }
-  if (flags.api !== undefined && flags.report !== true) {
+  if (flags.api !== undefined && flags.report !== true && flags.peerReport === undefined) {
     throw new NatprobeError(
       'ERR_FLAGS',
       '--api',

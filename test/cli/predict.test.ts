@@ -8,8 +8,10 @@ import type { Axes } from '../../shared/nat/axes.ts';
 import type { Preflight } from '../../shared/punch/preflight.ts';
 import type { Prediction } from '../../shared/punch/predict.ts';
 import { PredictionSchema, PreflightSchema } from '../../shared/punch/schema.ts';
+import { findFreePorts } from '../unit/server/loopback.ts';
 import { reportOf } from '../unit/punch/reports.ts';
 import {
+  ALTERNATE,
   finish,
   type LocalServer,
   NATPROBE,
@@ -119,6 +121,34 @@ describe('natprobe preflight', () => {
     expect(stdout).toMatch(/^Pre-flight: inconclusive; by what is known, go \(simultaneous sending\)/);
     expect(stdout).toContain('the filtering of A is not known');
     expect(code).toBe(1);
+  });
+
+  it('takes a report that the server keeps, by its id and by its address', async () => {
+    const [port] = await findFreePorts(PRIMARY);
+    server = await startNatprobed([PRIMARY, ALTERNATE], ['--http', `${PRIMARY}:${port}`]);
+    const kept = await natprobe(['-s', server.name, '--report', '--json']);
+    const { report } = JSON.parse(kept.stdout) as { report: { id: string; url: string } };
+    for (const which of [[report.id], [report.url], [report.id, '--api', `http://${PRIMARY}:${port}`]]) {
+      const args = ['preflight', '-s', server.name, '--peer-report', ...which, '--json'];
+      const { stdout, stderr, code } = await natprobe(args);
+      expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+      expect(JSON.parse(stdout)).toMatchObject({ decision: 'go', strategy: 'direct' });
+    }
+    const missing = await natprobe(['preflight', '-s', server.name, '--peer-report', 'nobodys', '--json']);
+    expect(JSON.parse(missing.stdout)).toMatchObject({ code: 'ERR_NO_REPORT' });
+    expect(missing.code).toBe(1);
+  });
+
+  it.each([
+    [[], 'give either PEER or --peer-report'],
+    [['open', '--peer-report', 'abc'], 'give either PEER or --peer-report'],
+    [['--peer-report', '../stats'], 'not the id of a report (got "../stats")'],
+    [['--peer-report', 'https://nat.example.org/stats'], 'not the id of a report'],
+    [['open', '--api', 'http://192.0.2.1'], '--api: these options do not go together'],
+  ])('refuses %j', async (args, text) => {
+    const { stderr, code } = await natprobe(['preflight', ...args, '-s', '127.0.0.9:9']);
+    expect(stderr).toContain(text);
+    expect(code).toBe(2);
   });
 
   it('ends in 3 where the server cannot be reached, and in 2 for a peer that is none', async () => {
