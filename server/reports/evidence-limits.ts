@@ -1,16 +1,16 @@
-/** What evidence from strangers may be: of addresses that are some, and no more than a run could leave. */
+/** What evidence from strangers may be: addresses that are some, replies to what was sent, no more than a run could leave. */
 import { canonicalAddress } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import type { Evidence } from '../../shared/nat/evidence.ts';
+import type { BindingEvidence, Evidence } from '../../shared/nat/evidence.ts';
 
 /** Within one list; judging compares some of these with each other, so that they bound its time. */
 export const EVIDENCE_LIMITS = {
   /** Sockets, series, connections, interfaces: everything with a kind. */
   items: 1000,
   /** A run of ten seconds at a pace of 5 ms has 2000. */
-  sends: 4000,
+  sends: 2500,
   /** A response and a receipt for each. */
-  replies: 8000,
+  replies: 5000,
   strays: 2000,
   servers: 32,
 } as const;
@@ -26,19 +26,32 @@ export function checkEvidence(evidence: readonly Evidence[], place: string): voi
       counts.sends += item.sends.length;
       counts.replies += item.replies.length;
       counts.strays += item.strays?.length ?? 0;
+      checkReplies(item, place);
     } else if (item.kind === 'ice-check') {
       counts.replies += item.received.length;
       for (const { sentMs, answers } of item.checks) {
         counts.sends += sentMs.length;
         counts.replies += answers.length;
       }
-    } else if (item.kind === 'run') counts.servers += item.servers.length;
+    } else if (item.kind === 'run') {
+      counts.servers += item.servers.length;
+      if (item.servers.length === 0)
+        throw new NatprobeError('ERR_EVIDENCE', place, 'its run asked no server');
+    }
     checkAddresses(item, place, known);
   }
   for (const name of Object.keys(EVIDENCE_LIMITS) as EvidenceLimit[]) {
     if (counts[name] <= EVIDENCE_LIMITS[name]) continue;
     const detail = `${counts[name]} ${name}, and at most ${EVIDENCE_LIMITS[name]} are taken`;
     throw new NatprobeError('ERR_EVIDENCE', place, detail);
+  }
+}
+
+function checkReplies({ sends, replies, strays = [] }: BindingEvidence, place: string): void {
+  for (const { send } of [...replies, ...strays]) {
+    if (send >= sends.length) {
+      throw new NatprobeError('ERR_EVIDENCE', place, `a reply to request ${send} of ${sends.length}`);
+    }
   }
 }
 

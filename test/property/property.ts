@@ -7,3 +7,8 @@ export const SEED = Number(process.env['NATPROBE_SEED'] ?? 20260101);
 export function checkProperty<T>(property: fc.IProperty<T>, runs: number): void {
   fc.assert(property, { seed: SEED, numRuns: runs });
 }
+
+/** As checkProperty, for a property that takes its time. */
+export async function checkAsyncProperty<T>(property: fc.IAsyncProperty<T>, runs: number): Promise<void> {
+  await fc.assert(property, { seed: SEED, numRuns: runs });
+}
