@@ -3,7 +3,7 @@ import type { Kysely, Transaction } from 'kysely';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Settled } from './batches.ts';
 import type { NewReport, StoredReport } from './report-store.ts';
-import { kindOf, rowOf } from './rows.ts';
+import { type Kind, kindOf, rowOf } from './rows.ts';
 import { dayOf } from './statistics.ts';
 import type { ReportDatabase } from './tables.ts';
 
@@ -76,10 +76,7 @@ async function idsOfKinds(
   return names.map((name) => ids.get(name)!);
 }
 
-async function idOfKind(
-  transaction: Transaction<ReportDatabase>,
-  kind: ReturnType<typeof kindOf>,
-): Promise<number> {
+async function idOfKind(transaction: Transaction<ReportDatabase>, kind: Kind): Promise<number> {
   const { type, mapping, filtering, family, source } = kind;
   const found = await transaction
     .selectFrom('kinds')

@@ -179,6 +179,8 @@ function evidenceOf({ families, ...top }: Report): Evidence[] {
     ]);
 }
 
+const WELL_KNOWN_NAT64 = '64:ff9b::/96';
+
 /** The servers' addresses: those asked, and what they named or sent from, unless it is the client's own. */
 function serversOf(evidence: readonly Evidence[]): Set<string> {
   const asked = new Set<string>();
@@ -247,6 +249,10 @@ function serversOf(evidence: readonly Evidence[]): Set<string> {
       case 'port-mapper':
         own.add(item.gateway);
         if (item.externalAddress !== undefined) own.add(item.externalAddress);
+        break;
+      case 'nat64':
+        // The well-known one (RFC 6052) is everybody's; another one belongs to the client's network.
+        if (item.prefix === WELL_KNOWN_NAT64) asked.add('64:ff9b::');
         break;
     }
   }

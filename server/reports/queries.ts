@@ -105,14 +105,17 @@ async function newestPlaces(
       .selectFrom('reports')
       .select(['seq', 'received_at'])
       .where('received_at', '>=', since)
-      .where('received_at', '<', until)
       .orderBy('received_at', 'desc')
       .orderBy('seq', 'desc')
       .limit(limit);
     if (kind !== undefined) query = query.where('kind', '=', kind);
-    if (after !== undefined) {
+    if (after === undefined) query = query.where('received_at', '<', until);
+    else {
       const { seq, received_at: time } = after;
-      query = query.where((eb) => eb(eb.refTuple('received_at', 'seq'), '<', eb.tuple(time, seq)));
+      // In place of the other bound, which is later: with both, SQLite starts from the wrong one.
+      query = query
+        .where('received_at', '<=', time)
+        .where((eb) => eb.or([eb('received_at', '<', time), eb('seq', '<', seq)]));
     }
     return query;
   };
@@ -145,7 +148,8 @@ export async function* readAll(database: Database, filter: ReportFilter): AsyncG
       .selectFrom('reports')
       .innerJoin('kinds', 'kinds.id', 'reports.kind')
       .select([...SUMMARY_COLUMNS, 'document'])
-      .where((eb) => eb(eb.refTuple('received_at', 'seq'), '>', eb.tuple(time, seq)))
+      .where('received_at', '>=', time)
+      .where((eb) => eb.or([eb('received_at', '>', time), eb('seq', '>', seq)]))
       .where('received_at', '<', until)
       .orderBy('received_at')
       .orderBy('seq')

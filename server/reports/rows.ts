@@ -4,7 +4,8 @@ import { decodeDocument, encodeDocument } from './document.ts';
 import type { EndpointsWitnessed, NewReport, ReportSummary, StoredReport } from './report-store.ts';
 import type { ReportDatabase } from './tables.ts';
 
-type Kind = Omit<Selectable<ReportDatabase['kinds']>, 'id'>;
+/** What reports are filtered by, and counted. */
+export type Kind = Omit<Selectable<ReportDatabase['kinds']>, 'id'>;
 
 /** A row of `reports` without its document, and its kind. */
 export type SummaryRow = Omit<Selectable<ReportDatabase['reports']>, 'kind' | 'nonce' | 'document'> & Kind;

@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely';
 import { kindsOf, type Period, periodOf } from './queries.ts';
 import type { ReportFilter, ReportStatistics } from './report-store.ts';
+import type { Kind } from './rows.ts';
 import type { ReportDatabase } from './tables.ts';
 
 type Database = Kysely<ReportDatabase>;
@@ -13,54 +14,63 @@ export function dayOf(timeMs: number): string {
   return new Date(timeMs).toISOString().slice(0, 10);
 }
 
-interface KindCount {
-  readonly day: string;
-  readonly kind: number;
-  readonly count: number;
-}
-
 /** Throws ERR_TIME. */
 export async function summariseReports(database: Database, filter: ReportFilter): Promise<ReportStatistics> {
-  const wanted = await kindsOf(database, filter);
-  const kinds = await database
-    .selectFrom('kinds')
-    .selectAll()
-    .$if(wanted !== undefined, (query) => query.where('id', 'in', wanted!))
+  const { since, until } = periodOf(filter);
+  const wholeFrom = Math.ceil(since / DAY_MS) * DAY_MS;
+  const wholeTo = Math.max(wholeFrom, Math.floor(until / DAY_MS) * DAY_MS);
+  const kinds = await kindsById(database, filter);
+  const parts = [
+    ...(await countPart(database, kinds, { since, until: Math.min(wholeFrom, until) })),
+    ...(await countPart(database, kinds, { since: wholeTo, until })),
+  ];
+  const whole = countsOfDays(database, [...kinds.keys()], { since: wholeFrom, until: wholeTo });
+  const byKind = await whole.select('kind').groupBy('kind').execute();
+  const byDay = await whole
+    .innerJoin('kinds', 'kinds.id', 'kind')
+    .select(['day', 'type'])
+    .groupBy(['day', 'type'])
     .execute();
-  const byId = new Map(kinds.map((kind) => [kind.id, kind]));
-  const counts = (await countPeriod(database, periodOf(filter))).flatMap(({ day, kind, count }) => {
-    const described = byId.get(kind);
-    return described === undefined ? [] : [{ ...described, day, count }];
-  });
+  const counts = [...parts, ...byKind.map(({ kind, count }) => ({ ...kinds.get(kind)!, count }))];
   return {
     reports: counts.reduce((sum, { count }) => sum + count, 0),
     types: byCount(tally(counts, ({ type }) => ({ type }))),
     cells: byCount(tally(counts, ({ mapping, filtering }) => ({ mapping, filtering }))),
     families: byCount(tally(counts, ({ family }) => ({ family }))),
     sources: byCount(tally(counts, ({ source }) => ({ source }))),
-    days: tally(counts, ({ day, type }) => ({ day, type })).sort(
-      (a, b) => compare(a.day, b.day) || b.count - a.count || compare(a.type, b.type),
+    days: byCount(tally([...parts, ...byDay], ({ day, type }) => ({ day, type }))).sort((a, b) =>
+      compare(a.day, b.day),
     ),
   };
 }
 
-async function countPeriod(database: Database, { since, until }: Period): Promise<KindCount[]> {
-  const wholeFrom = Math.ceil(since / DAY_MS) * DAY_MS;
-  const wholeTo = Math.max(wholeFrom, Math.floor(until / DAY_MS) * DAY_MS);
-  const whole = database
-    .selectFrom('report_counts')
-    .select(['day', 'kind', 'count'])
-    .where('day', '>=', dayOf(wholeFrom))
-    .where('day', '<', dayOf(wholeTo));
-  return [
-    ...(await countPart(database, since, Math.min(wholeFrom, until))),
-    ...(await whole.execute()),
-    ...(await countPart(database, wholeTo, until)),
-  ];
+/** The kinds that a filter lets through. */
+async function kindsById(database: Database, filter: ReportFilter): Promise<ReadonlyMap<number, Kind>> {
+  const wanted = await kindsOf(database, filter);
+  const rows = await database
+    .selectFrom('kinds')
+    .selectAll()
+    .$if(wanted !== undefined, (query) => query.where('id', 'in', wanted!))
+    .execute();
+  return new Map(rows.map(({ id, ...kind }) => [id, kind]));
 }
 
-/** Both times are of one day. */
-async function countPart(database: Database, since: number, until: number): Promise<KindCount[]> {
+/** Of whole days. */
+function countsOfDays(database: Database, kinds: readonly number[], { since, until }: Period) {
+  return database
+    .selectFrom('report_counts')
+    .select((eb) => eb.cast<number>(eb.fn.sum('count'), 'bigint').as('count'))
+    .where('kind', 'in', kinds)
+    .where('day', '>=', dayOf(since))
+    .where('day', '<', dayOf(until));
+}
+
+/** The reports of a part of a day. */
+async function countPart(
+  database: Database,
+  kinds: ReadonlyMap<number, Kind>,
+  { since, until }: Period,
+): Promise<(Kind & { readonly day: string; readonly count: number })[]> {
   if (since >= until) return [];
   const rows = await database
     .selectFrom('reports')
@@ -69,7 +79,10 @@ async function countPart(database: Database, since: number, until: number): Prom
     .where('received_at', '<', until)
     .groupBy('kind')
     .execute();
-  return rows.map(({ kind, count }) => ({ day: dayOf(since), kind, count }));
+  return rows.flatMap(({ kind, count }) => {
+    const described = kinds.get(kind);
+    return described === undefined ? [] : [{ ...described, day: dayOf(since), count }];
+  });
 }
 
 /** Sums the counts of what `keyOf` makes the same. */
