@@ -13,7 +13,12 @@ import { behaviourOfSubject } from '../../shared/punch/subject.ts';
 export async function readSide(text: string, place: string): Promise<PunchBehaviour> {
   if (text === '-') return readReport(await readAll(process.stdin), 'standard input');
   // A name is no file, unless written as ./name.
-  if (!existsSync(text) || isBehaviour(text)) return parseBehaviour(text, place);
+  const named = tryName(text);
+  if (named !== undefined) return named;
+  if (!existsSync(text)) {
+    const shown = JSON.stringify(text.slice(0, SHOWN));
+    throw new NatprobeError('ERR_BEHAVIOUR', place, `got ${shown}, which is no file either`);
+  }
   let content: string;
   try {
     content = await readFile(text, 'utf8');
@@ -24,12 +29,14 @@ export async function readSide(text: string, place: string): Promise<PunchBehavi
   return readReport(content, text);
 }
 
-function isBehaviour(text: string): boolean {
+/** An error shows no more characters of what was typed. */
+const SHOWN = 80;
+
+function tryName(text: string): PunchBehaviour | undefined {
   try {
-    parseBehaviour(text);
-    return true;
+    return parseBehaviour(text);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -63,7 +63,11 @@ describe('natprobe predict', () => {
   });
 
   it.each([
-    [['predict', 'conical', 'open'], 'ERR_BEHAVIOUR', 'A: not a type of NAT (got "conical")'],
+    [
+      ['predict', 'conical', 'open'],
+      'ERR_BEHAVIOUR',
+      'A: not a type of NAT (got "conical", which is no file either)',
+    ],
     [['predict', 'open', 'no-such-file.json'], 'ERR_BEHAVIOUR', 'B: not a type of NAT'],
     [['predict', '-', '-'], 'ERR_FLAGS', 'only one of them can come from standard input'],
     [['predict', 'open'], 'ERR_USAGE', "missing required argument 'B'"],
