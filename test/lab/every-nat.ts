@@ -8,8 +8,10 @@ import {
   LAB_UNSOLICITED_NATS,
 } from './axis-nats.ts';
 import { LAB_NATS, type LabNat } from './nats.ts';
-import { shortTerm } from './table.ts';
+import { LAB_NAT64S } from './nat64-nats.ts';
+import { describeVerdict, shortTerm } from './table.ts';
 import { LAB_TCP_NATS } from './tcp-nats.ts';
+import { LAB_TRANSLATION_NATS } from './translation-nats.ts';
 
 /** What is measured behind a NAT, and what it should come to, in words. */
 export interface Expectations {
@@ -43,6 +45,8 @@ export function listExpectations(): readonly Expectations[] {
       nat,
       axis: `lifetime ${briefMs / 1000} s, of a stream ${streamMs / 1000} s`,
     })),
+    ...LAB_TRANSLATION_NATS.map(({ nat, translation }) => ({ nat, axis: `IPv6 translation ${translation}` })),
+    ...LAB_NAT64S.map(({ nat, truth }) => ({ nat, axis: `translation nat64: ${describeVerdict(truth)}` })),
     ...LAB_TCP_NATS.map(({ nat, tcp: { mapping, filtering, syn } }) => ({
       nat,
       axis: `TCP ${shortTerm(mapping)}/${shortTerm(filtering)}, SYN ${syn}`,

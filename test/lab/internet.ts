@@ -6,9 +6,10 @@
  *                        └── gateway ── gateway ── client  a site with two layers
  */
 import type { Family } from '../../shared/endpoint.ts';
+import { translatePrefix } from '../support/nptv6.ts';
 import { namespaceMaker, type Namespace } from './namespaces.ts';
 import type { Gateway, LabNat } from './nats.ts';
-import { rulesetOf } from './ruleset.ts';
+import { rulesetOf, type NetworkPrefixes } from './ruleset.ts';
 
 /** Both addresses of the server, in both families (documentation prefixes: RFC 5737, RFC 3849). */
 export const SERVER_ADDRESSES: Readonly<
@@ -139,11 +140,11 @@ async function attachSite(
     for (const [depth, { layer, gateway }] of outermostFirst.entries()) {
       await gateway.script(FORWARDING);
       await joinNetworks(gateway, 'wan', outer, depth === 0 ? device : 'lan', networks[depth]!);
-      await gateway.script(rulesScript(layer));
+      await gateway.script(rulesScript(layer, prefixesOf(networks[depth + 1]!, number)));
       outer = gateway;
     }
     await joinNetworks(client!, 'net', outer, 'lan', networks.at(-1)!);
-    await routeBack(router, outermostFirst, networks);
+    await routeBack(router, outermostFirst, networks, number);
   } catch (error) {
     await close();
     throw error;
@@ -156,8 +157,9 @@ async function attachSite(
     outerAddress: networks[0]!.inner,
     setLoss: (percent) => router.script(lossScript(device, percent)),
     async forget() {
-      for (const { layer, gateway } of outermostFirst) {
-        await gateway.script(`${rulesScript(layer)}\nconntrack --flush 2>/dev/null`);
+      for (const [depth, { layer, gateway }] of outermostFirst.entries()) {
+        const rules = rulesScript(layer, prefixesOf(networks[depth + 1]!, number));
+        await gateway.script(`${rules}\nconntrack --flush 2>/dev/null`);
       }
     },
     close,
@@ -188,11 +190,13 @@ async function joinNetworks(
   );
 }
 
-// Only a layer that does not translate shows its inner network outside.
+// Only a layer that does not translate shows its inner network outside; one that translates the prefix
+// shows another network in its stead.
 async function routeBack(
   router: Namespace,
   outermostFirst: readonly { layer: Gateway; gateway: Namespace }[],
   networks: readonly Network[],
+  number: number,
 ): Promise<void> {
   for (const family of FAMILIES) {
     let outsides: { namespace: Namespace; via: string }[] = [];
@@ -200,6 +204,9 @@ async function routeBack(
     for (const [depth, { layer, gateway }] of outermostFirst.entries()) {
       outsides.push({ namespace: outer, via: networks[depth]!.inner[family] });
       if (translates(layer, family)) outsides = [];
+      const own =
+        layer[family].kind === 'prefix' ? prefixesOf(networks[depth + 1]!, number).outer : undefined;
+      if (own !== undefined) await outer.script(`ip route add ${own} via ${networks[depth]!.inner[family]}`);
       for (const { namespace, via } of outsides) {
         await namespace.script(`ip route add ${networks[depth + 1]!.prefix[family]} via ${via}`);
       }
@@ -210,7 +217,8 @@ async function routeBack(
 
 function translates(layer: Gateway, family: Family): boolean {
   const behaviour = layer[family];
-  return behaviour.kind === 'nat' || (behaviour.kind === 'udp-blocked' && behaviour.translates);
+  const { kind } = behaviour;
+  return kind === 'nat' || kind === 'prefix' || (behaviour.kind === 'udp-blocked' && behaviour.translates);
 }
 
 function linkNetwork(number: number): Network {
@@ -234,19 +242,27 @@ function innerNetwork(layer: Gateway, number: number, depth: number, layers: num
   const prefix6 = translates(layer, 'ipv6') ? `fd00:${number}:${depth}` : `2001:db8:2${depth}:${number}`;
   return {
     outer: { ipv4: outer4, ipv6: `${prefix6}::1` },
-    inner: { ipv4: inner4, ipv6: `${prefix6}::2` },
+    // Unlike the gateway's outer suffix, by which a translation of prefixes is told from others.
+    inner: { ipv4: inner4, ipv6: `${prefix6}::1:2` },
     prefix: { ipv4: prefix4, ipv6: `${prefix6}::/64` },
   };
 }
 
-function rulesScript(layer: Gateway): string {
+/** What a translation of prefixes makes of a gateway's inner IPv6 network, by RFC 6296 in a site's own /48. */
+function prefixesOf({ prefix: { ipv6: inner } }: Network, number: number): NetworkPrefixes {
+  const [address, length] = inner.split('/') as [string, string];
+  const outside = { address: `2001:db8:3${String(number).padStart(2, '0')}::`, length: 48 };
+  return { inner, outer: `${translatePrefix(address, { address, length: 48 }, outside)}/${length}` };
+}
+
+function rulesScript(layer: Gateway, prefixes: NetworkPrefixes): string {
   const { primary, alternate } = SERVER_ADDRESSES.ipv4;
   const six = SERVER_ADDRESSES.ipv6;
   return [
     'nft -f - <<END',
     'flush ruleset',
-    rulesetOf(layer.ipv4, 'ipv4', [primary, alternate]),
-    rulesetOf(layer.ipv6, 'ipv6', [six.primary, six.alternate]),
+    rulesetOf(layer.ipv4, 'ipv4', [primary, alternate], prefixes),
+    rulesetOf(layer.ipv6, 'ipv6', [six.primary, six.alternate], prefixes),
     'END',
     layer.setup ?? '',
   ].join('\n');

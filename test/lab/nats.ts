@@ -34,6 +34,10 @@ export type Behaviour =
       /** Left out: TCP is masqueraded plainly, and what it gets unasked goes the way of the rest. */
       readonly tcp?: TcpTreatment;
     }
+  /**
+   * Translates the prefix alone (RFC 6296; IPv6 only), and lets in what anyone sends, or what answers.
+   */
+  | { readonly kind: 'prefix'; readonly filtering: Exclude<KnownFiltering, 'address-dependent'> }
   /** Lets TCP out alone; `refusal` is what a UDP packet draws. */
   | { readonly kind: 'udp-blocked'; readonly translates: boolean; readonly refusal: 'silence' | 'icmp' };
 
@@ -77,6 +81,7 @@ export interface Truth {
   readonly unsolicited?: Unsolicited;
 }
 
+const EIM = 'endpoint-independent';
 const EIF = 'endpoint-independent';
 const ADF = 'address-dependent';
 const APDF = 'address-and-port-dependent';
@@ -146,6 +151,8 @@ export const LAB_NATS: readonly LabNat[] = [
     ],
     truth: { ipv4: truthOf('preserving', APDF, 'dropped'), ipv6: truthOf('preserving', APDF, 'dropped') },
   },
+  prefixNat('nptv6', 'IPv6: snat and dnat of the prefix', EIF),
+  prefixNat('nptv6-firewall', 'IPv6: snat and dnat of the prefix; conntrack lets in what answers', APDF),
   {
     name: 'udp-blocked',
     madeOf: 'UDP dropped, TCP masqueraded',
@@ -214,6 +221,24 @@ function nat(
     madeOf,
     layers: [{ ipv4: { kind: 'nat', mapping, filtering, unsolicited }, ipv6: FIREWALL }],
     truth: { ipv4: truthOf(mapping, filtering, unsolicited), ipv6: FIREWALLED },
+  };
+}
+
+/** IPv4 goes through a port-restricted cone. */
+function prefixNat(
+  name: string,
+  madeOf: string,
+  filtering: Extract<Behaviour, { kind: 'prefix' }>['filtering'],
+): LabNat {
+  const ipv4 = { kind: 'nat', mapping: 'preserving', filtering: APDF, unsolicited: 'dropped' } as const;
+  return {
+    name,
+    madeOf,
+    layers: [{ ipv4, ipv6: { kind: 'prefix', filtering } }],
+    truth: {
+      ipv4: truthOf('preserving', APDF, 'dropped'),
+      ipv6: { type: CONES[filtering], mapping: EIM, filtering, unsolicited: 'dropped' },
+    },
   };
 }
 

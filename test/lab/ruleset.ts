@@ -24,11 +24,22 @@ const FIRST_SEQUENTIAL_PORT = 20_000;
 /** After so many destinations the first port is used again. */
 export const SEQUENTIAL_PORTS = 1000;
 
+/** In CIDR notation: the gateway's inner network, and what stands for it outside. */
+export interface NetworkPrefixes {
+  readonly inner: string;
+  readonly outer: string;
+}
+
 /**
  * The ruleset of one family. `serverAddresses` are the addresses that a mapping by address tells
- * apart. Empty for a plain router.
+ * apart, `prefixes` what a translation of prefixes exchanges. Empty for a plain router.
  */
-export function rulesetOf(behaviour: Behaviour, family: Family, serverAddresses: readonly string[]): string {
+export function rulesetOf(
+  behaviour: Behaviour,
+  family: Family,
+  serverAddresses: readonly string[],
+  { inner, outer }: NetworkPrefixes,
+): string {
   const ip = family === 'ipv4' ? 'ip' : 'ip6';
   switch (behaviour.kind) {
     case 'router':
@@ -48,6 +59,16 @@ export function rulesetOf(behaviour: Behaviour, family: Family, serverAddresses:
         chain('forward', 'filter hook forward priority filter', [
           `${FROM_OUTSIDE} ct state new ct status ! dnat drop`,
         ]),
+      ]);
+    case 'prefix':
+      return table(ip, [
+        chain('translate', 'nat hook postrouting priority srcnat', [
+          `${TO_OUTSIDE} snat ${ip} prefix to ${ip} saddr map { ${inner} : ${outer} }`,
+        ]),
+        chain('admit', 'nat hook prerouting priority dstnat', [
+          `${FROM_OUTSIDE} dnat ${ip} prefix to ${ip} daddr map { ${outer} : ${inner} }`,
+        ]),
+        ...(behaviour.filtering === 'endpoint-independent' ? [] : firewallRules(ip, behaviour.filtering)),
       ]);
     case 'udp-blocked':
       return table(ip, [
