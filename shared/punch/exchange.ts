@@ -4,10 +4,10 @@ import { opens, simulatePunch, STARTS } from './plain.ts';
 import { likeliestSide, type Prediction } from './predict.ts';
 import type { StrategyName } from './strategy.ts';
 
-/** Of the likeliest that both sides may be; undefined where one has no UDP. */
+/** Of the likeliest that both sides may be; undefined where one has no UDP, and where no NAT is between them. */
 export function simulatePrediction({ a, b, strategy }: Prediction): PunchSimulation | undefined {
   const [one, other] = [likeliestSide(a), likeliestSide(b)];
-  if (one === undefined || other === undefined) return undefined;
+  if (one === undefined || other === undefined || strategy === 'lan') return undefined;
   return simulatePunch(one, other, STARTS[startOf(strategy, one, other)]);
 }
 

@@ -60,10 +60,10 @@ function tryOneSided(caller: PunchSide, called: PunchSide): Strategy {
 
 function tryPlain(a: PunchSide, b: PunchSide): Strategy {
   const reasons = [{ code: 'plain', text: 'both send at once, to what the server saw of the other' }];
-  if ([a, b].some(({ behaviour }) => behaviour.unsolicited === 'tracked'))
+  if ([a, b].some(isTracking))
     reasons.push({
       code: 'plain-poisoned',
-      text: `it takes luck: a packet that comes before one has been sent there changes the next mapping of ${labelsOf([a, b].filter(mayTrack))}`,
+      text: `it takes luck: a packet that comes before one has been sent there changes the next mapping of ${labelsOf([a, b].filter(isTracking))}`,
     });
   return { name: 'plain', probability: chanceOver(a, b, chanceOfPlain), ...PLAIN_COST, reasons };
 }
@@ -74,7 +74,8 @@ function chanceOfPlain(a: CertainSide, b: CertainSide): number {
 }
 
 function tryLowTtl(a: PunchSide, b: PunchSide): Strategy {
-  const text = `as plain, but the first packets of each side die before the other's gateway, which would remember them (${labelsOf([a, b].filter(mayTrack))})`;
+  const known = [a, b].filter(isTracking);
+  const text = `as plain, but the first packets of each side die before the other's gateway, where a router may remember them${known.length === 0 ? '' : ` (that of ${labelsOf(known)} does)`}`;
   return {
     name: 'low-ttl',
     probability: chanceOver(a, b, (one, other) =>
@@ -85,6 +86,10 @@ function tryLowTtl(a: PunchSide, b: PunchSide): Strategy {
     timeMs: PLAIN_COST.timeMs + 150,
     reasons: [{ code: 'low-ttl', text }],
   };
+}
+
+function isTracking({ behaviour }: PunchSide): boolean {
+  return behaviour.unsolicited === 'tracked';
 }
 
 function mayTrack({ possibilities }: PunchSide): boolean {
