@@ -6,11 +6,17 @@ import { parseArgs } from 'node:util';
 import type { Family } from '../../shared/endpoint.ts';
 import { CHANGE_REQUEST, PADDING } from '../../shared/stun/attributes/behaviour.ts';
 import { rawAttribute } from '../../shared/stun/attributes/attribute.ts';
-import { RECEIPT_REQUEST } from '../../shared/stun/attributes/natprobe.ts';
+import { RECEIPT_REQUEST, WITNESS } from '../../shared/stun/attributes/natprobe.ts';
 import { SourceAddress } from '../../server/answer/source-address.ts';
-import { CLASSIC_ID, CLIENTS, createCore, request } from '../unit/answer/exchange.ts';
+import { CLASSIC_ID, CLIENTS, createCore, createWitnessMaker, request } from '../unit/answer/exchange.ts';
 
 const MILLION = 1_000_000;
+const WITNESS_ASKED = WITNESS.of({
+  kind: 'asked',
+  purpose: 'report',
+  nonce: new Uint8Array(16),
+  fillerLength: 72,
+});
 const CHANGE = CHANGE_REQUEST.of({ address: true, port: true });
 
 const cases: readonly [name: string, family: Family, request: Uint8Array][] = [
@@ -21,6 +27,7 @@ const cases: readonly [name: string, family: Family, request: Uint8Array][] = [
   ['CHANGE-REQUEST', 'ipv4', request([CHANGE])],
   ['receipt', 'ipv4', request([CHANGE, RECEIPT_REQUEST.of(84)])],
   ['receipt', 'ipv6', request([CHANGE, RECEIPT_REQUEST.of(156)])],
+  ['witness', 'ipv4', request([WITNESS_ASKED])],
   ['PADDING 1500', 'ipv4', request([PADDING.of(1500)])],
   ['420', 'ipv4', request([rawAttribute(0x7ffe, new Uint8Array(4))])],
   ['not STUN', 'ipv4', Buffer.from('ordinary bytes, no STUN at all')],
@@ -46,7 +53,7 @@ for (const [name, family, bytes] of cases) {
 }
 
 function measure(family: Family, bytes: Uint8Array): { perSecond: number; heapGrowth: number } {
-  const core = createCore(family);
+  const core = createCore(family, { witness: createWitnessMaker() });
   const source = new SourceAddress();
   const { address, port } = CLIENTS[family];
   const answerMillion = (): void => {

@@ -8,6 +8,7 @@ import { WITNESS } from '../../../shared/stun/attributes/natprobe.ts';
 import { readAttribute } from '../../../shared/stun/message.ts';
 import { SILENT_LOG } from '../../../server/log.ts';
 import { openWitnessKeys, readKeyFile } from '../../../server/witness-key-source.ts';
+import type { WitnessKey } from '../../../server/witness/witness-keys.ts';
 import { isWitnessMac } from '../../../server/witness/witness-mac.ts';
 import { ID, request } from '../answer/exchange.ts';
 import { UdpClient, startOnLoopback } from './loopback.ts';
@@ -18,8 +19,8 @@ const folder = mkdtempSync(join(tmpdir(), 'natprobe-keys-'));
 const file = join(folder, 'keys');
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function secretsIn(keys: readonly { secret: Uint8Array }[]): string[] {
-  return keys.map(({ secret }) => Buffer.from(secret).toString('hex'));
+function secretsIn(keys: readonly WitnessKey[]): string[] {
+  return keys.map(({ secret }) => secret.export().toString('hex'));
 }
 
 describe('a key file', () => {
