@@ -28,10 +28,14 @@ export function renderReport(report: Report, style: Style, extras: Extras = {}):
   for (const { label, text } of [
     ...describeFamily(report, extras.survey?.[report.family] ?? []),
     ...(extras.portMapping ? [{ label: 'Port map', text: extras.portMapping.join('\n') }] : []),
-    ...describeOthers(report),
+    ...describeSkipped(report),
     ...describeDelivery(report),
   ]) {
     lines.push(...layoutRow(label, text, style.dim));
+  }
+  for (const [heading, ...rows] of describeOther(report, extras)) {
+    lines.push('', ...layoutRow(heading!.label, heading!.text, style.bold));
+    for (const { label, text } of rows) lines.push(...layoutRow(label, text, style.dim));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -41,25 +45,16 @@ interface Row {
   readonly text: string;
 }
 
-function describeFamily(
-  { verdict, endpoints, server, timing, axes }: FamilyReport,
-  survey: readonly AxisRow[],
-): Row[] {
-  const rows: Row[] = [];
-  if (verdict.type !== 'udp-blocked') {
-    rows.push({ label: 'Mapping', text: describeMapping(verdict.mapping) });
-    rows.push({ label: 'Filtering', text: describeFiltering(verdict.filtering) });
-  }
-  if (endpoints.local !== undefined) rows.push({ label: 'Local', text: endpoints.local });
-  if (endpoints.mapped !== undefined)
-    rows.push({ label: 'Public', text: describePublic(endpoints.mapped, endpoints.local) });
+function describeFamily(report: FamilyReport, survey: readonly AxisRow[]): Row[] {
+  const { verdict, server, timing, axes } = report;
+  const rows = describeBehaviour(report);
   rows.push({ label: 'Peers', text: describeReach(verdict) });
   const punching = describePunching(verdict);
   if (punching !== undefined) {
     const caveat = axes?.unsolicited?.value === 'tracked' ? ` ${SEND_FIRST}` : '';
     rows.push({ label: 'Punching', text: punching + caveat });
   }
-  for (const { label, sentences } of survey) rows.push({ label, text: sentences.join('\n') });
+  rows.push(...survey.map(rowOf));
   rows.push({
     label: 'Confidence',
     text: [formatConfidence(verdict.confidence), ...verdict.reasons.map(({ text }) => text)].join('\n'),
@@ -75,25 +70,58 @@ function describeFamily(
   return rows;
 }
 
+function rowOf({ label, sentences }: AxisRow): Row {
+  return { label, text: sentences.join('\n') };
+}
+
+/** What every family's section has: mapping, filtering and the endpoints. */
+function describeBehaviour({ verdict, endpoints: { local, mapped, nat64 } }: FamilyReport): Row[] {
+  const rows: Row[] = [];
+  if (verdict.type !== 'udp-blocked') {
+    rows.push({ label: 'Mapping', text: describeMapping(verdict.mapping) });
+    rows.push({ label: 'Filtering', text: describeFiltering(verdict.filtering) });
+  }
+  const way = nat64 === undefined ? '' : `, since this machine has no way to IPv4 but the NAT64 at ${nat64}`;
+  if (local !== undefined) rows.push({ label: 'Local', text: `${local}${way}` });
+  if (mapped !== undefined) rows.push({ label: 'Public', text: describePublic(mapped, local) });
+  return rows;
+}
+
 /** Of a NAT that tracks unsolicited packets (MEASURING.md §7). */
 const SEND_FIRST =
   'This side has to send first, though: a packet that comes before changes its next mapping.';
 
-/** The family that the top level isn't about, in a line, unless it was left out on purpose. */
-function describeOthers(report: Report): Row[] {
-  return (['ipv4', 'ipv6'] as const satisfies Family[]).flatMap((family): Row[] => {
-    const other = report.families[family];
-    if (family === report.family) return [];
-    const label = FAMILY_NAMES[family];
-    if (!isClassified(other)) {
-      return other.skipped.code === 'not-asked'
-        ? []
-        : [{ label, text: `not classified: ${other.skipped.text}` }];
-    }
-    const mapped = other.endpoints.mapped === undefined ? '' : `; public endpoint ${other.endpoints.mapped}`;
-    return [{ label, text: `${nameVerdict(other.verdict)}${mapped}` }];
+/** A family that was not classified, unless it was left out on purpose. */
+function describeSkipped({ families }: Report): Row[] {
+  return FAMILIES.flatMap((family): Row[] => {
+    const part = families[family];
+    if (isClassified(part) || part.skipped.code === 'not-asked') return [];
+    return [{ label: FAMILY_NAMES[family], text: `not classified: ${part.skipped.text}` }];
   });
 }
+
+/** A section for the family that the top level isn't about: in short, and of a survey what differs. */
+function describeOther({ family: first, families }: Report, { survey = {} }: Extras): Row[][] {
+  return FAMILIES.filter((family) => family !== first).flatMap((family): Row[][] => {
+    const part = families[family];
+    if (!isClassified(part)) return [];
+    const said = survey[first]?.map(rowOf) ?? [];
+    const surveyed = survey[family]?.map(rowOf) ?? [];
+    return [
+      [
+        { label: FAMILY_NAMES[family], text: nameVerdict(part.verdict) },
+        ...describeBehaviour(part),
+        ...surveyed.filter(
+          ({ label, text }) => !said.some((row) => row.label === label && row.text === text),
+        ),
+        { label: 'Confidence', text: formatConfidence(part.verdict.confidence) },
+        { label: 'Server', text: part.server.endpoints.join(', ') },
+      ],
+    ];
+  });
+}
+
+const FAMILIES = ['ipv4', 'ipv6'] as const satisfies Family[];
 
 /** Where the report is. That it was not taken is told with the errors. */
 function describeDelivery({ report }: Report): Row[] {

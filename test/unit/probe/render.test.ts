@@ -170,7 +170,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('names the other family in a line', () => {
+  it('has a section for the other family', () => {
     const ipv6 = {
       kind: 'classified',
       verdict: verdict('none', 'address-and-port-dependent'),
@@ -180,8 +180,41 @@ describe('the verdict', () => {
       evidence: [run(400, { family: 'ipv6' })],
     } as const;
     const text = renderReport(report(verdict('endpoint-independent', 'unknown'), undefined, ipv6), PLAIN);
-    expect(text).toContain('IPv6        symmetric firewall (no translation, APDF); public endpoint');
-    expect(text).toContain('[2001:db8:1:2:3:4:5:6]:40000');
+    const [, section = ''] = text.split('\n\nIPv6        ');
+    expect(section.split('\n')).toEqual([
+      'symmetric firewall (no translation, APDF)',
+      'Mapping     none: this machine is seen under its own address and port',
+      'Filtering   address- and port-dependent (APDF): lets in only an address and port',
+      '            that was sent to',
+      'Public      [2001:db8:1:2:3:4:5:6]:40000',
+      'Confidence  99.98 %',
+      'Server      [2001:db8::1]:3478',
+      '',
+    ]);
+    expect(overlong(text)).toEqual([]);
+  });
+
+  it('says of a survey of the other family what differs', () => {
+    const both = { kind: 'classified', servers: [], timing: { totalMs: 50 }, endpoints: {} } as const;
+    const ipv6 = { ...both, verdict: verdict('none', 'unknown'), evidence: [run(400, { family: 'ipv6' })] };
+    const same = { label: 'Hairpin', sentences: ['the same in both'] };
+    const survey = {
+      ipv4: [same, { label: 'Payload', sentences: ['of IPv4'] }],
+      ipv6: [same, { label: 'Payload', sentences: ['of IPv6'] }],
+    };
+    const text = renderReport(report(verdict('none', 'unknown'), undefined, ipv6), PLAIN, { survey });
+    const [, section = ''] = text.split('\n\nIPv6        ');
+    expect(section).toContain('Payload     of IPv6');
+    expect(section).not.toContain('Hairpin');
+  });
+
+  it('says by which NAT64 IPv4 was reached', () => {
+    const plain = report(verdict('endpoint-independent', 'unknown'));
+    const endpoints = { local: '[2001:db8::5]:40000', mapped: '203.0.113.7:40000', nat64: '64:ff9b::/96' };
+    const text = renderReport({ ...plain, endpoints }, PLAIN);
+    expect(text).toContain('Local       [2001:db8::5]:40000, since this machine has no way to IPv4 but the');
+    expect(text).toContain('            NAT64 at 64:ff9b::/96');
+    expect(text).toContain('Public      203.0.113.7:40000 (port preserved)');
     expect(overlong(text)).toEqual([]);
   });
 
