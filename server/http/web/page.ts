@@ -50,6 +50,8 @@ function show({ verdict: found, report, url }: BrowserClassification): void {
   verdict.textContent = `NAT type: ${TYPE_NAMES[found.type] ?? found.type}`;
   verdict.dataset['mapping'] = found.mapping;
   verdict.dataset['filtering'] = found.filtering;
+  // For whoever wants to know how long a visitor waits, from the request for the page on.
+  performance.mark('verdict');
   // The last of them: who waits for it finds the others.
   verdict.dataset['type'] = found.type;
   const lines = found.reasons.map(({ text }) => text);
