@@ -31,22 +31,24 @@ export async function describeByOpenApi(app: FastifyInstance): Promise<void> {
     },
     convertConstToEnum: false,
   });
+  let document: Readonly<Record<string, unknown>> | undefined;
+  const describe = (): Readonly<Record<string, unknown>> => (document ??= withNamedSchemas(app.swagger()));
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: DOCS_CSP,
     // Its validator would send the document to somebody else's server.
-    uiConfig: { url: '/openapi.json', validatorUrl: null, docExpansion: 'list' },
+    uiConfig: { layout: 'BaseLayout', validatorUrl: null, docExpansion: 'list' },
+    transformSpecification: () => describe(),
+    transformSpecificationClone: false,
     theme: { title: 'natprobed: HTTP API' },
   });
-  let document: unknown;
-  app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
-    document ??= withNamedSchemas(app.swagger());
-    return reply.header('cache-control', 'no-cache').send(document);
-  });
+  app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) =>
+    reply.header('cache-control', 'no-cache').send(describe()),
+  );
 }
 
 /** Schemas with a title become components under that name, which the rest refers to. */
-function withNamedSchemas(document: ReturnType<FastifyInstance['swagger']>): unknown {
+function withNamedSchemas(document: ReturnType<FastifyInstance['swagger']>): Record<string, unknown> {
   const schemas = new Map<string, unknown>();
   const named = nameSchemas(document, schemas) as { readonly components: object };
   return { ...named, components: { ...named.components, schemas: Object.fromEntries(schemas) } };
