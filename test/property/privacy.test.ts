@@ -141,7 +141,7 @@ describe('a concealed report', () => {
           concealAddresses(withoutAxes(report), 'prefix'),
         );
       }),
-      40,
+      25,
     );
   });
 
@@ -156,7 +156,7 @@ describe('a concealed report', () => {
         for (const address of addressesIn(concealed))
           if (!SERVERS.test(address)) expect(address).toMatch(/^(0\.0\.0\.|100::)/);
       }),
-      40,
+      25,
     );
   });
 
@@ -172,7 +172,7 @@ describe('a concealed report', () => {
         for (const [index, address] of before.entries())
           if (SERVERS.test(address)) expect(after[index]).toBe(address);
       }),
-      40,
+      25,
     );
   });
 });
