@@ -4,7 +4,7 @@ import { FAMILY_NAMES, isSent, type Report } from '../../../shared/report/report
 import { waitForNetworkChange } from '../../drive/network-changes.ts';
 import { classify } from '../../index.ts';
 import { EXIT } from '../exit-codes.ts';
-import { nameVerdict } from '../render/names.ts';
+import { nameVerdict } from '../../../shared/nat/names.ts';
 import type { WatchFlags } from '../settings.ts';
 import { exitCodeOfDelivery, optionsOf, prepareSettings, reportOptionsOf } from './prepare.ts';
 

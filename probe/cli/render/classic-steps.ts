@@ -2,7 +2,7 @@ import { formatEndpoint, sameEndpoint, type Endpoint } from '../../../shared/end
 import type { BindingEvidence } from '../../../shared/nat/evidence.ts';
 import { assessFiltering, type FilteringTest } from '../../../shared/nat/filtering.ts';
 import { otherAddressOf, roundTripTo, type Observations } from '../../../shared/nat/observations.ts';
-import { formatMs, listWords } from './layout.ts';
+import { formatMs, listWords } from '../../../shared/words.ts';
 
 export interface Step {
   readonly question: string;

@@ -1,11 +1,12 @@
+import { nameVerdict } from '../../../shared/nat/names.ts';
 import { simulatePrediction } from '../../../shared/punch/exchange.ts';
 import type { Preflight } from '../../../shared/punch/preflight.ts';
 import type { PredictedSide, Prediction } from '../../../shared/punch/predict.ts';
 import type { Budget, Strategy, StrategyName } from '../../../shared/punch/strategy.ts';
 import { FAMILY_NAMES } from '../../../shared/report/report.ts';
+import { formatConfidence, formatMs } from '../../../shared/words.ts';
 import { drawExchange } from './exchange.ts';
-import { formatConfidence, formatMs, layoutRow } from './layout.ts';
-import { nameVerdict } from './names.ts';
+import { layoutRow } from './layout.ts';
 import type { Paint, Style } from './style.ts';
 
 /** The first line is `Punch: <outcome>`. Ends with a newline. */

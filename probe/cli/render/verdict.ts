@@ -1,6 +1,8 @@
 import type { Family } from '../../../shared/endpoint.ts';
 import type { AxisRow } from '../../../shared/nat/axes.ts';
+import { describeFiltering, describeMapping, nameVerdict } from '../../../shared/nat/names.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
+import { describePunching, describeReach } from '../../../shared/punch/reach.ts';
 import {
   FAMILY_NAMES,
   isClassified,
@@ -8,9 +10,8 @@ import {
   type FamilyReport,
   type Report,
 } from '../../../shared/report/report.ts';
-import { formatConfidence, formatMs, layoutRow, listWords } from './layout.ts';
-import { describeFiltering, describeMapping, nameVerdict } from './names.ts';
-import { describePunching, describeReach } from './peers.ts';
+import { formatConfidence, formatMs, listWords } from '../../../shared/words.ts';
+import { layoutRow } from './layout.ts';
 import type { Paint, Style } from './style.ts';
 
 /** What was asked for beside the verdict, said already. */

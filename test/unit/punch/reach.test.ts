@@ -1,6 +1,6 @@
 /** What the verdict says about peers; test/sim/plain-punch.test.ts holds the punching itself against simulated NATs. */
 import { describe, expect, it } from 'vitest';
-import { describePunching, describeReach } from '../../../probe/cli/render/peers.ts';
+import { describePunching, describeReach } from '../../../shared/punch/reach.ts';
 import { type Filtering, type Mapping, natTypeOf } from '../../../shared/nat/behaviour.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
 

@@ -1,8 +1,8 @@
-import type { Verdict } from '../../../shared/nat/verdict.ts';
-import { type Behaviour, punchesPlainly } from '../../../shared/punch/plain.ts';
-import { possibilitiesOf } from '../../../shared/punch/possibilities.ts';
-import { listWords } from './layout.ts';
-import { TYPE_NAMES } from './names.ts';
+import { TYPE_NAMES } from '../nat/names.ts';
+import type { Verdict } from '../nat/verdict.ts';
+import { type Behaviour, punchesPlainly } from './plain.ts';
+import { possibilitiesOf } from './possibilities.ts';
+import { listWords } from '../words.ts';
 
 /** Who can reach this machine without having been sent to, and what a peer needs. */
 export function describeReach({ type, mapping, filtering }: Verdict): string {

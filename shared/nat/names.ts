@@ -1,11 +1,6 @@
-import {
-  type Filtering,
-  FILTERING_SHORT,
-  type Mapping,
-  MAPPING_SHORT,
-  type NatType,
-} from '../../../shared/nat/behaviour.ts';
-import type { Verdict } from '../../../shared/nat/verdict.ts';
+/** Types, mappings and filterings in plain words: the same in the terminal and on the pages. */
+import { type Filtering, FILTERING_SHORT, type Mapping, MAPPING_SHORT, type NatType } from './behaviour.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Types in plain words. */
 export const TYPE_NAMES: Readonly<Record<NatType, string>> = {
