@@ -1,6 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { PostedReport } from '../../server/http/routes/post-report.ts';
 import { ReportPageSchema, type ShownReport, ShownReportSchema } from '../../server/http/report-schemas.ts';
+import type { ReportStore } from '../../server/reports/report-store.ts';
+import { NatprobeError } from '../../shared/errors.ts';
 import { isClassified, type Report } from '../../shared/report/report.ts';
 import { Check } from 'typebox/value';
 import { openTestApp, post, problemOf, readSample, SAMPLE_NAMES, storedReports } from './app.ts';
@@ -90,6 +92,33 @@ describe('POST /classify', () => {
     expect(given).toEqual([witnesses, sample.evidence.length]);
     expect(JSON.stringify(await storedReports(kept))).not.toContain('witnesses"');
     await closeIt();
+  });
+
+  it('takes a nonce once: whoever saw a report with its witnesses cannot send it again', async () => {
+    const witnesses = { nonce: 'ab'.repeat(16), given: [] };
+    const body = { ...readSample('symmetric'), witnesses };
+    expect((await post(app, '/classify', body)).statusCode).toBe(201);
+    const before = await storedReports(store);
+    expect(problemOf(await post(app, '/classify', body))).toMatchObject({
+      status: 409,
+      code: 'ERR_NONCE_USED',
+    });
+    expect(await storedReports(store)).toEqual(before);
+  });
+
+  it('answers 503 while the store fails, and tells the operator why', async () => {
+    const cause = new NatprobeError('ERR_STORE', 'reports', 'disk I/O error');
+    const failing = { ...store, add: () => Promise.reject(cause), find: () => Promise.reject(cause) };
+    const broken = await openTestApp({ store: failing as unknown as ReportStore });
+    for (const answer of [
+      await post(broken.app, '/classify', readSample('symmetric')),
+      await broken.app.inject('/classify/some'),
+    ]) {
+      expect(problemOf(answer)).toMatchObject({ status: 503, code: 'ERR_STORE' });
+      expect(answer.body).not.toContain('disk I/O');
+    }
+    expect(broken.errors).toEqual([cause, cause]);
+    await broken.close();
   });
 
   it('ignores fields and evidence of kinds that it does not know, and keeps none of them', async () => {

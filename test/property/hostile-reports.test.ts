@@ -12,6 +12,8 @@ import { mutate, placesOf } from './mutations.ts';
 
 const MALFORMED_BODIES = 1000;
 const HOSTILE_BODIES = 300;
+/** On a busy machine. */
+const TIMEOUT_MS = 300_000;
 
 const { app, store, errors, close } = await openTestApp();
 afterAll(close);
@@ -53,38 +55,42 @@ describe('POST /classify', () => {
     expect((await post(app, '/classify', text)).statusCode).toBe(201);
   });
 
-  it(`answers ${MALFORMED_BODIES} reports with something changed as their schema has it`, async () => {
-    // Another implementation of JSON Schema says what is valid.
-    const ajv = new Ajv({ strict: false, formats: { 'date-time': /^\d{4}-\d\d-\d\dT[\d:.]+Z$/ } });
-    const isValid = ajv.compile(ReportSubmissionSchema);
-    const before = await storedReports(store);
-    let runs = 0;
-    let refused = 0;
-    let taken = 0;
-    const property = fc.asyncProperty(
-      fc.integer({ min: 0, max: places.length - 1 }),
-      fc.nat(),
-      async (place, choice) => {
-        // A nonce is good once.
-        const nonce = String(runs++).padStart(32, '0');
-        const body = mutate(sample, places[place]!, choice).replace(NONCE, nonce);
-        if (isValid(JSON.parse(body))) {
-          // What is still valid may be good, or evidence that no run leaves.
-          expect([201, 422]).toContain((await post(app, '/classify', body)).statusCode);
-          expect(errors).toEqual([]);
-          taken++;
-        } else {
-          await expectRefusal(body, [400]);
-          refused++;
-        }
-      },
-    );
-    await checkAsyncProperty(property, MALFORMED_BODIES);
-    // Both kinds were tried in earnest.
-    expect(refused).toBeGreaterThan(MALFORMED_BODIES / 3);
-    expect(taken).toBeGreaterThan(MALFORMED_BODIES / 20);
-    expect((await storedReports(store)).slice(0, before.length)).toEqual(before);
-  });
+  it(
+    `answers ${MALFORMED_BODIES} reports with something changed as their schema has it`,
+    async () => {
+      // Another implementation of JSON Schema says what is valid.
+      const ajv = new Ajv({ strict: false, formats: { 'date-time': /^\d{4}-\d\d-\d\dT[\d:.]+Z$/ } });
+      const isValid = ajv.compile(ReportSubmissionSchema);
+      const before = await storedReports(store);
+      let runs = 0;
+      let refused = 0;
+      let taken = 0;
+      const property = fc.asyncProperty(
+        fc.integer({ min: 0, max: places.length - 1 }),
+        fc.nat(),
+        async (place, choice) => {
+          // A nonce is good once.
+          const nonce = String(runs++).padStart(32, '0');
+          const body = mutate(sample, places[place]!, choice).replace(NONCE, nonce);
+          if (isValid(JSON.parse(body))) {
+            // What is still valid may be good, or evidence that no run leaves.
+            expect([201, 422]).toContain((await post(app, '/classify', body)).statusCode);
+            expect(errors).toEqual([]);
+            taken++;
+          } else {
+            await expectRefusal(body, [400]);
+            refused++;
+          }
+        },
+      );
+      await checkAsyncProperty(property, MALFORMED_BODIES);
+      // Both kinds were tried in earnest.
+      expect(refused).toBeGreaterThan(MALFORMED_BODIES / 3);
+      expect(taken).toBeGreaterThan(MALFORMED_BODIES / 20);
+      expect((await storedReports(store)).slice(0, before.length)).toEqual(before);
+    },
+    TIMEOUT_MS,
+  );
 
   const attacks: Readonly<Record<string, { make: (at: number) => string | Buffer; statuses: number[] }>> = {
     'cut short': { make: (at) => text.slice(0, at % text.length), statuses: [400] },
@@ -123,19 +129,23 @@ describe('POST /classify', () => {
       statuses: [400],
     },
   };
-  it(`refuses ${HOSTILE_BODIES} bodies made to hurt`, async () => {
-    const before = await storedReports(store);
-    const property = fc.asyncProperty(
-      fc.constantFrom(...Object.keys(attacks)),
-      fc.nat(),
-      async (name, at) => {
-        const { make, statuses } = attacks[name]!;
-        await expectRefusal(make(at), statuses);
-      },
-    );
-    await checkAsyncProperty(property, HOSTILE_BODIES);
-    expect(await storedReports(store)).toEqual(before);
-  });
+  it(
+    `refuses ${HOSTILE_BODIES} bodies made to hurt`,
+    async () => {
+      const before = await storedReports(store);
+      const property = fc.asyncProperty(
+        fc.constantFrom(...Object.keys(attacks)),
+        fc.nat(),
+        async (name, at) => {
+          const { make, statuses } = attacks[name]!;
+          await expectRefusal(make(at), statuses);
+        },
+      );
+      await checkAsyncProperty(property, HOSTILE_BODIES);
+      expect(await storedReports(store)).toEqual(before);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 /** The sample with one more member in one of its objects. */

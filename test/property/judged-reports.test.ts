@@ -12,32 +12,38 @@ import { mutate, placesOf } from './mutations.ts';
 import { checkProperty } from './property.ts';
 
 const RUNS = 500;
+/** On a busy machine. */
+const TIMEOUT_MS = 300_000;
 
-it(`judges or refuses ${RUNS} reports`, () => {
-  const sample = readSample('port-restricted-cone');
-  const places = placesOf(sample).filter(([top]) => top === 'families');
-  const schema = Compile(ReportSchema);
-  const counts = { judged: 0, refused: 0 };
-  const property = fc.property(
-    fc.integer({ min: 0, max: places.length - 1 }),
-    fc.nat(),
-    fc.integer({ min: 0, max: places.length - 1 }),
-    fc.nat(),
-    (place, choice, otherPlace, otherChoice) => {
-      const once = JSON.parse(mutate(sample, places[place]!, choice)) as Report;
-      const twice = tryMutate(once, places[otherPlace]!, otherChoice);
-      for (const report of [once, twice]) {
-        if (!schema.Check(report)) continue;
-        const judged = judgeOrRefuse(report);
-        if (judged !== undefined) assessPunchability(judged);
-        counts[judged === undefined ? 'refused' : 'judged']++;
-      }
-    },
-  );
-  checkProperty(property, RUNS);
-  expect(counts.judged).toBeGreaterThan(RUNS / 10);
-  expect(counts.refused).toBeGreaterThan(RUNS / 200);
-});
+it(
+  `judges or refuses ${RUNS} reports`,
+  () => {
+    const sample = readSample('port-restricted-cone');
+    const places = placesOf(sample).filter(([top]) => top === 'families');
+    const schema = Compile(ReportSchema);
+    const counts = { judged: 0, refused: 0 };
+    const property = fc.property(
+      fc.integer({ min: 0, max: places.length - 1 }),
+      fc.nat(),
+      fc.integer({ min: 0, max: places.length - 1 }),
+      fc.nat(),
+      (place, choice, otherPlace, otherChoice) => {
+        const once = JSON.parse(mutate(sample, places[place]!, choice)) as Report;
+        const twice = tryMutate(once, places[otherPlace]!, otherChoice);
+        for (const report of [once, twice]) {
+          if (!schema.Check(report)) continue;
+          const judged = judgeOrRefuse(report);
+          if (judged !== undefined) assessPunchability(judged);
+          counts[judged === undefined ? 'refused' : 'judged']++;
+        }
+      },
+    );
+    checkProperty(property, RUNS);
+    expect(counts.judged).toBeGreaterThan(RUNS / 10);
+    expect(counts.refused).toBeGreaterThan(RUNS / 200);
+  },
+  TIMEOUT_MS,
+);
 
 /** The second change may be about what the first one has removed. */
 function tryMutate(document: unknown, place: Parameters<typeof mutate>[1], choice: number): unknown {

@@ -53,7 +53,7 @@ export function postReportRoute(app: FastifyInstance, options: PostReportOptions
           'whatever the report claims, and answers with its own verdict.',
         tags: ['reports'],
         body: ReportSubmissionSchema,
-        response: { 201: PostedReport, ...problemResponses(400, 413, 415, 422, 429, 503) },
+        response: { 201: PostedReport, ...problemResponses(400, 409, 413, 415, 422, 429, 503) },
       },
     },
     async (request, reply) => {
