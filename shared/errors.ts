@@ -64,7 +64,7 @@ export const ERROR_CATALOGUE = {
     exitCode: 2,
     problem: 'this machine does not have that address',
     remedy:
-      'give one that `ip address` lists; behind 1:1 NAT bind the private one and add --advertise PRIVATE=PUBLIC',
+      'give one that `ip address` lists (natprobed behind 1:1 NAT: the private one, and --advertise PRIVATE=PUBLIC)',
   },
   ERR_PORT_IN_USE: {
     exitCode: 2,

@@ -104,7 +104,7 @@ export function describeAxes(axes: Axes): AxisRow[] {
         ],
     ),
     ...row('Addresses', isTranslated && pooling && [sayAxis(pooling, describePooling(pooling))]),
-    ...row('Collisions', isTranslated && collisions && [describeCollisions(collisions)]),
+    ...row('Collisions', isTranslated && collisions && [sayCollisions(collisions)]),
     ...row('Unasked', unsolicited && [sayAxis(unsolicited, describeUnsolicited(unsolicited))]),
     ...row('Hairpin', hairpin && [sayAxis(hairpin, describeHairpin(hairpin))]),
     ...row('Payload', mangling && [sayAxis(mangling, describeMangling(mangling))]),
@@ -123,4 +123,10 @@ function row(label: string, sentences: readonly string[] | false | undefined): A
 function sayAxis({ value, reasons }: Axis<string>, text: string): string {
   const [reason] = reasons;
   return value === 'unknown' && reason !== undefined ? `unknown: ${reason.text}` : text;
+}
+
+/** What was seen by chance says more than why that doesn't tell. */
+function sayCollisions(axis: CollisionsAxis): string {
+  const text = describeCollisions(axis);
+  return axis.byChance === undefined ? sayAxis(axis, text) : text;
 }

@@ -56,6 +56,9 @@ it('rows say what is not known with the reason, and nothing of ports where nothi
   expect(rows.find(({ label }) => label === 'Ports')?.sentences).toEqual([
     'unknown: no server answered the port tests',
   ]);
+  expect(rows.find(({ label }) => label === 'Collisions')?.sentences).toEqual([
+    'unknown: it takes a second inside address (--also) to tell',
+  ]);
   const untranslated = describeAxes({
     ...assessAxes({ ports }, ports),
     layers: { value: 'none', confidence: 1, reasons: [], atLeast: 0, otherInterfaces: [], portMappers: [] },
