@@ -63,5 +63,7 @@ it('rows say what is not known with the reason, and nothing of ports where nothi
     ...assessAxes({ ports }, ports),
     layers: { value: 'none', confidence: 1, reasons: [], atLeast: 0, otherInterfaces: [], portMappers: [] },
   });
-  expect(untranslated.map(({ label }) => label)).toEqual(['Payload', 'Layers']);
+  const labels = untranslated.map(({ label }) => label);
+  expect(labels).toContain('Layers');
+  expect(labels.filter((label) => /Ports|Addresses|Collisions/.test(label))).toEqual([]);
 });
