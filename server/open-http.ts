@@ -6,7 +6,7 @@ import { VERSION } from '../shared/version.ts';
 import { bindError } from './bind-error.ts';
 import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
-import type { BrowserMeasuring } from './http/routes/browser.ts';
+import type { BrowserMeasurer } from './http/routes/browser.ts';
 import type { FamilyStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readReportSettings } from './reports/settings.ts';
@@ -20,7 +20,7 @@ export interface ServerParts {
   /** Of the families whose sockets are open. */
   readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
   readonly witnessKeys: WitnessKeys;
-  readonly browsers: BrowserMeasuring;
+  readonly browsers: BrowserMeasurer;
   readonly log: Log;
 }
 

@@ -156,7 +156,7 @@ export const ERROR_CATALOGUE = {
   },
   ERR_NO_BROWSER_SESSION: {
     exitCode: 1,
-    problem: 'no such measuring, or it has ended',
+    problem: 'no such measurement, or it has ended',
     remedy: 'start again: it lasts ten seconds at most',
   },
   ERR_SELF_TEST: {

@@ -85,7 +85,7 @@ function describeServing(port: number, httpPort: number): string {
 That was this machine against itself: nothing lies between, so it reads as open.
 natprobed stays up until Ctrl-C:
   STUN  ${PRIMARY}:${port}, over UDP and TCP
-  HTTP  http://${PRIMARY}:${httpPort}/healthz
+  Page  http://${PRIMARY}:${httpPort}/
 Ask it again from another terminal:
   node_modules/.bin/node probe/cli/main.ts --server ${PRIMARY}:${port} --verbose
 `;

@@ -6,7 +6,7 @@ import { describeByOpenApi } from './plugins/openapi.ts';
 import { answerClientError, answerFrameworkError, answerWithProblems } from './plugins/problems.ts';
 import { createReaderCheck } from './plugins/readers.ts';
 import { validateBySchema } from './plugins/validation.ts';
-import { type BrowserMeasuring, browserRoutes } from './routes/browser.ts';
+import { type BrowserMeasurer, browserRoutes } from './routes/browser.ts';
 import { type HealthOptions, healthRoutes } from './routes/health.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { pageRoutes } from './routes/page.ts';
@@ -20,7 +20,7 @@ export interface AppOptions extends HealthOptions {
   readonly laneCounts: () => LaneCounts;
   readonly reports: ReportOptions;
   /** Measures browsers; without it there is no page that does. */
-  readonly browsers?: BrowserMeasuring;
+  readonly browsers?: BrowserMeasurer;
   /** Told of errors that are not the client's. */
   readonly onError?: (error: Error) => void;
 }

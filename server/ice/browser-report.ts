@@ -1,4 +1,4 @@
-/** The report of a browser's measuring, judged by the server that made it. Pure. */
+/** The report of a browser's measurement, judged by the server that made it. Pure. */
 import { familyOf, formatEndpoint, type Endpoint, type Family } from '../../shared/endpoint.ts';
 import type { Evidence, RunEvidence } from '../../shared/nat/evidence.ts';
 import { judge } from '../../shared/nat/judge.ts';

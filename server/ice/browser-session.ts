@@ -1,6 +1,6 @@
 /**
- * One measuring of a browser: the server plays the ICE peer of its connections (MEASURING of the
- * page). No I/O; times are the driver's. What may be sent to whom:
+ * One measurement of a browser: the server plays the ICE peer of its connections, and what comes from
+ * where and what gets in tells mapping and filtering. No I/O. What is sent to whom:
  *
  * - only to the source of a check whose MESSAGE-INTEGRITY is valid, one source a session;
  * - until that source has proved that it hears us (it answers a random transaction id of ours,

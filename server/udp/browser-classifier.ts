@@ -1,4 +1,4 @@
-/** Runs the measurings of browsers over a lane's sockets: clock, timers, randomness and sends for server/ice. */
+/** Runs the measurements of browsers over a lane's sockets: clock, timers, randomness and sends for server/ice. */
 import { randomBytes } from 'node:crypto';
 import type { Endpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';

@@ -2,6 +2,7 @@
  * A browser's NAT, from the checks of its ICE agent and of the server that played its peer: reach,
  * mapping and filtering as the judge wants them (RFC 4787 §4.1, §5; RFC 8445 §7).
  */
+import { scopeOf } from '../address-scope.ts';
 import { type Endpoint, sameEndpoint } from '../endpoint.ts';
 import { concludeFiltering, FROM_OTHER_ADDRESS, FROM_OTHER_PORT } from './filtering.ts';
 import type { FilteringAssessment } from './filtering.ts';
@@ -108,10 +109,12 @@ function assessIceMapping({ iceChecks }: Observations): MappingAssessment {
   const priority = filtering.flatMap(({ received }) => received)[0]?.priority;
   const sockets = iceChecks
     .filter(({ purpose }) => purpose === 'mapping')
-    .flatMap(({ received }): SeenSocket[] => {
+    .flatMap(({ received, offered }): SeenSocket[] => {
       const sightings = sightingsOf(received, priority);
-      // What the server saw is a local address: so it is this socket's.
-      const local = localType === 'host' ? sightings[0]?.mapped : undefined;
+      const first = sightings[0]?.mapped;
+      // What the server saw is an address of the browser's: so it is this socket's.
+      const isLocal = localType === 'host' || (first !== undefined && isThisMachine(first, offered));
+      const local = isLocal ? first : undefined;
       return sightings.length === 0 ? [] : [{ ...(local && { local }), sightings }];
     });
   const assessment = assessSightings(sockets);
@@ -123,6 +126,14 @@ function assessIceMapping({ iceChecks }: Observations): MappingAssessment {
     confidence: 0,
     reasons: [...assessment.reasons, { code: 'translation-untold', text }],
   };
+}
+
+/**
+ * Whether a browser there is on the server's own machine, where no NAT is. It may not know: a socket
+ * that is bound to no address gets one by the destination, and browsers think of the default route's.
+ */
+function isThisMachine({ address }: Endpoint, offered: readonly Endpoint[]): boolean {
+  return scopeOf(address) === 'loopback' || offered.some((endpoint) => endpoint.address === address);
 }
 
 /**

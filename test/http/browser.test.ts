@@ -1,6 +1,6 @@
 /** The page's two requests, and the page itself; the measuring behind them is a stand-in here. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { BrowserMeasuring } from '../../server/http/routes/browser.ts';
+import type { BrowserMeasurer } from '../../server/http/routes/browser.ts';
 import { reportBrowser } from '../../server/ice/browser-report.ts';
 import type { BrowserOffers } from '../../server/ice/session-table.ts';
 import { NatprobeError } from '../../shared/errors.ts';
@@ -21,12 +21,12 @@ const SDP = [
 const STATS: IceBrowserStats = { localCandidates: 1, pairs: 1, checksSent: 3, localType: 'prflx' };
 const RESTRICTED = NINE_CELLS.find(({ truth }) => truth.type === 'restricted-cone')!;
 
-class StandIn implements BrowserMeasuring {
+class StandIn implements BrowserMeasurer {
   readonly begun: { readonly offers: BrowserOffers; readonly client: string }[] = [];
   readonly stats: Readonly<Record<string, IceBrowserStats>>[] = [];
   error: Error | undefined;
 
-  begin(offers: BrowserOffers, client: string): ReturnType<BrowserMeasuring['begin']> {
+  begin(offers: BrowserOffers, client: string): ReturnType<BrowserMeasurer['begin']> {
     if (this.error !== undefined) throw this.error;
     this.begun.push({ offers, client });
     return { id: 'the-id', answers: { filtering: 'answer', mapping: offers.mapping.map(() => 'answer') } };
@@ -35,7 +35,7 @@ class StandIn implements BrowserMeasuring {
   finish(
     id: string,
     stats: Readonly<Record<string, IceBrowserStats>>,
-  ): ReturnType<BrowserMeasuring['finish']> {
+  ): ReturnType<BrowserMeasurer['finish']> {
     if (id !== 'the-id') return Promise.reject(new NatprobeError('ERR_NO_BROWSER_SESSION', 'the page'));
     this.stats.push(stats);
     const { evidence } = classifyBrowserIn(buildWorld(RESTRICTED, { seed: 1, rttMs: 20 }), 20);
@@ -46,7 +46,7 @@ class StandIn implements BrowserMeasuring {
 let browsers: StandIn;
 let running: TestApp;
 beforeAll(async () => {
-  const forward: BrowserMeasuring = {
+  const forward: BrowserMeasurer = {
     begin: (offers, client) => browsers.begin(offers, client),
     finish: (id, stats) => browsers.finish(id, stats),
   };

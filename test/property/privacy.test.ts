@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planHairpin } from '../../probe/classify/inquiries/hairpin.ts';
 import { planPorts } from '../../probe/classify/inquiries/ports.ts';
+import { reportBrowser } from '../../server/ice/browser-report.ts';
 import { concealAddresses } from '../../server/reports/privacy.ts';
 import type { NewReport } from '../../server/reports/report-store.ts';
 import { formatIpv4, formatIpv6, parseIpAddress } from '../../shared/address.ts';
@@ -11,6 +12,7 @@ import type { Evidence } from '../../shared/nat/evidence.ts';
 import { judge } from '../../shared/nat/judge.ts';
 import { JUDGE_VERSION } from '../../shared/nat/verdict.ts';
 import { buildReport, isClassified } from '../../shared/report/report.ts';
+import { classifyBrowserIn } from '../sim/browser.ts';
 import { BLOCKED, PASSING } from '../sim/cells.ts';
 import { classifyIn } from '../sim/classify.ts';
 import { inquireIn } from '../sim/inquire.ts';
@@ -190,3 +192,43 @@ function valuesOf(axes: object): unknown[] {
     confidence,
   }));
 }
+
+/** As the page leaves it. */
+const browserReport: fc.Arbitrary<NewReport> = fc
+  .record({ scenario: fc.constantFrom(...PASSING, ...BLOCKED), seed: fc.integer({ min: 1, max: 1_000_000 }) })
+  .map(({ scenario, seed }) => {
+    const { evidence } = classifyBrowserIn(buildWorld(scenario, { seed, rttMs: 40 }), 40);
+    const report = reportBrowser(evidence, new Date('2026-03-01T11:59:59Z'));
+    const { verdict, family } = report;
+    const judged = { judgeVersion: JUDGE_VERSION, endpointsWitnessed: true as const, claimsFollow: true };
+    return { source: 'browser', verdict, family, ...judged, report };
+  });
+
+describe('a concealed report of a browser', () => {
+  it.each(['prefix', 'none'] as const)('is judged the same, and says who measured (%s)', (privacy) => {
+    checkProperty(
+      fc.property(browserReport, (report) => {
+        const concealed = concealAddresses(report, privacy);
+        const { verdict } = judge(concealed.report.evidence);
+        expect(verdict).toEqual(concealed.verdict);
+        expect({ ...verdict, reasons: [] }).toEqual({ ...report.verdict, reasons: [] });
+        expect(concealed.report.source).toBe('browser');
+        expect(concealed.report.server).toEqual(report.report.server);
+      }),
+      40,
+    );
+  });
+
+  it('names no host of a /24 or /48 (prefix), and nothing of an address (none)', () => {
+    checkProperty(
+      fc.property(browserReport, fc.integer({ min: 0, max: 99 }), (report, shift) => {
+        const neighbour = moved(report, (address, index) => otherHostOf(address, 100 + shift + index));
+        expect(concealAddresses(neighbour, 'prefix')).toEqual(concealAddresses(report, 'prefix'));
+        const own = addressesIn(report).filter((address) => !SERVERS.test(address));
+        const shown = new Set(addressesIn(concealAddresses(report, 'none')));
+        expect(own.filter((address) => shown.has(address))).toEqual([]);
+      }),
+      40,
+    );
+  });
+});

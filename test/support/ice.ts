@@ -1,4 +1,4 @@
-/** A page's side of a measuring, by hand: offers, checks and answers as an ICE agent or an attacker writes them. */
+/** A page's side of a measurement, by hand: offers, checks and answers as an ICE agent or an attacker writes them. */
 import { AA, AP, PA, PP } from './evidence.ts';
 import { BrowserSessions, type SessionLimits } from '../../server/ice/session-table.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
@@ -56,7 +56,10 @@ export function offerOf(credentials: IceCredentials): IceOffer {
 }
 
 /** A check as the browser sends it. */
-export function browserCheck({ random }: HandMadePage, { ours, theirs }: HandMadeConnection): Uint8Array {
+export function browserCheck(
+  { random }: Pick<HandMadePage, 'random'>,
+  { ours, theirs }: HandMadeConnection,
+): Uint8Array {
   return encodeCheck(
     {
       transactionId: transactionIdOf(random.bytes(12)),

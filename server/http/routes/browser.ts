@@ -14,13 +14,13 @@ import { assessPunchability, PunchabilitySchema } from '../punchability.ts';
 import { reportAddress } from '../report-address.ts';
 
 /** Measures browsers; it rejects and throws as BrowserClassifier does. */
-export interface BrowserMeasuring {
+export interface BrowserMeasurer {
   begin(offers: BrowserOffers, client: string): BegunSession;
   finish(id: string, stats: Readonly<Record<string, IceBrowserStats>>): Promise<Report>;
 }
 
 export interface BrowserRouteOptions {
-  readonly browsers: BrowserMeasuring;
+  readonly browsers: BrowserMeasurer;
   readonly store: ReportStore;
   readonly countReport: (verdict: NatType) => void;
   readonly publicUrl?: string;
@@ -46,7 +46,7 @@ const Offers = Type.Object(
 
 const Answers = Type.Object(
   {
-    id: Type.String({ description: 'Names this measuring, for ten seconds' }),
+    id: Type.String({ description: 'Names this measurement, for ten seconds' }),
     filtering: Sdp,
     mapping: Type.Immutable(Type.Array(Sdp)),
   },

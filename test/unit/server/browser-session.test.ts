@@ -1,4 +1,4 @@
-/** One measuring step by step: which packet draws which, exactly. */
+/** One measurement, step by step: which packet draws which, exactly. */
 import { describe, expect, it } from 'vitest';
 import { SESSION_MS } from '../../../server/ice/browser-session.ts';
 import type { TableEvent } from '../../../server/ice/session-table.ts';
@@ -210,7 +210,7 @@ describe('a session ends', () => {
     expect(eventOf(page)).toBeUndefined();
     runUntil(page, SESSION_MS, () => false);
     expect(eventOf(page)).toEqual({ kind: 'expired' });
-    expect(() => page.sessions.handleBrowser(page.id, stats, SESSION_MS)).toThrow(/no such measuring/);
+    expect(() => page.sessions.handleBrowser(page.id, stats, SESSION_MS)).toThrow(/no such measurement/);
   });
 });
 
