@@ -56,14 +56,30 @@ export function punchesPlainly(a: Behaviour, b: Behaviour): boolean {
 
 /** Whether a punch that begins so ends with both hearing each other. */
 export function opens(a: Behaviour, b: Behaviour, start: Start): boolean {
-  const key = [a.mapping, a.filtering, b.mapping, b.filtering, start].join();
-  const known = KNOWN.get(key) ?? simulatePunch(a, b, STARTS[start]).works;
-  KNOWN.set(key, known);
-  return known;
+  const index = (placeOf(a) * CELLS + placeOf(b)) * START_NAMES.length + START_NAMES.indexOf(start);
+  return (KNOWN[index] ??= simulatePunch(a, b, STARTS[start]).works);
 }
 
-/** What has been simulated: predictions ask for the same few hundred cases again and again. */
-const KNOWN = new Map<string, boolean>();
+/** What has been simulated: predictions ask for the same few hundred cases again and again, a report's thousands of times. */
+const KNOWN: (boolean | undefined)[] = [];
+
+const START_NAMES = Object.keys(STARTS) as readonly Start[];
+const MAPPING_PLACE: Readonly<Record<Behaviour['mapping'], number>> = {
+  none: 0,
+  'endpoint-independent': 1,
+  'address-dependent': 2,
+  'address-and-port-dependent': 3,
+};
+const FILTERING_PLACE: Readonly<Record<Behaviour['filtering'], number>> = {
+  'endpoint-independent': 0,
+  'address-dependent': 1,
+  'address-and-port-dependent': 2,
+};
+const CELLS = 12;
+
+function placeOf({ mapping, filtering }: Behaviour): number {
+  return 3 * MAPPING_PLACE[mapping] + FILTERING_PLACE[filtering];
+}
 
 /** Whether peers see it under another endpoint than the server does. */
 export function isMoving({ mapping }: Behaviour): boolean {
