@@ -2,25 +2,19 @@
  * What natprobed is told, checked: flags and this machine's addresses in, a configuration out.
  * Pure; every mistake is a NatprobeError that names the flag.
  */
-import {
-  type Family,
-  canonicalAddress,
-  familyOf,
-  formatEndpoint,
-  parseHostPort,
-  parsePort,
-} from '../shared/endpoint.ts';
+import { type Family, canonicalAddress, familyOf, formatEndpoint, parsePort } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
-import { parseHttpUrl } from '../shared/http-url.ts';
 import type { ServerRole } from '../shared/role.ts';
-import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
+import { DEFAULT_ALTERNATE_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
 import type { RoleEndpoints } from './answer/role-endpoints.ts';
-import { DEFAULT_HTTP_HOST } from './default-http.ts';
+import { type HttpConfig, readHttp, readService, type Service } from './http/endpoint.ts';
+import { type AccessFlags, type AccessSettings, readAccessSettings } from './http/settings.ts';
 import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
-import { type LocalAddress, chooseAddresses, isLocalAddress, isLoopback } from './local-addresses.ts';
+import { type LocalAddress, chooseAddresses, isLocalAddress } from './local-addresses.ts';
+import { readTlsSettings, type TlsFiles, type TlsFlags } from './tls/settings.ts';
 
 /** The command line's options, as typed. */
-export interface ServerFlags extends ReportFlags {
+export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags {
   readonly ip?: readonly string[];
   readonly altIp?: readonly string[];
   readonly port?: string;
@@ -42,19 +36,17 @@ export interface FamilyConfig {
   readonly advertised: RoleEndpoints;
 }
 
-export interface HttpConfig {
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
-  /** Asked for: then a port that is taken is an error, else it is logged and HTTP stays off. */
-  readonly required: boolean;
-}
-
 export interface ServerConfig {
   readonly families: readonly FamilyConfig[];
   readonly http?: HttpConfig;
-  /** What SERVICE names: the scheme and port of the HTTP API as clients reach it. */
-  readonly service?: { readonly scheme: 'http' | 'https'; readonly port: number };
+  /** What SERVICE names. */
+  readonly service?: Service;
+  /** Who may ask over HTTP, and how often; by default as without flags. */
+  readonly access?: AccessSettings;
+  /** Besides those of a file, separated by white space or commas. */
+  readonly tokens?: string;
+  /** For HTTP, and for STUN where each family's part of `families` says. */
+  readonly tls?: TlsFiles & { readonly families: readonly FamilyConfig[] };
   /** Keys that servers share; without it the server makes its own. */
   readonly witnessKeyFile?: string;
   /** In memory if absent. */
@@ -75,7 +67,10 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
   return (role & 1) === 1 ? '--alt-port' : '--port';
 }
 
-/** Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL, or as readReportSettings. */
+/**
+ * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL, or as
+ * readReportSettings and readAccessSettings.
+ */
 export function configureServer(flags: ServerFlags, local: readonly LocalAddress[]): ServerConfig {
   const port = flags.port === undefined ? DEFAULT_PORT : parsePort(flags.port, '--port');
   const alternatePort =
@@ -85,26 +80,47 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
   }
   const addresses = readAddresses(flags, local);
   const advertise = readAdvertise(flags.advertise ?? [], addresses);
-  const families = addresses.map(({ family, primary, alternate }): FamilyConfig => {
-    const bound = roleEndpoints(primary, alternate, port, alternatePort);
-    const publicAlternate = alternate === undefined ? undefined : (advertise.get(alternate) ?? alternate);
-    return {
-      family,
-      bound,
-      advertised: roleEndpoints(advertise.get(primary) ?? primary, publicAlternate, port, alternatePort),
-    };
-  });
+  const families = familiesOn(addresses, advertise, [port, alternatePort]);
   const http = readHttp(flags.http);
-  const service = readService(flags.publicUrl, http, families);
+  const tls = readTlsSettings(flags, [port, alternatePort]);
+  const service = readService({
+    publicUrl: flags.publicUrl,
+    http,
+    scheme: tls === undefined ? 'http' : 'https',
+    addresses: families.map(({ bound }) => bound[0].address),
+  });
   return {
     families,
     ...(http !== undefined && { http }),
     ...(service !== undefined && { service }),
     ...(flags.publicUrl !== undefined && { publicUrl: flags.publicUrl }),
     ...(flags.witnessKeyFile !== undefined && { witnessKeyFile: flags.witnessKeyFile }),
+    ...(tls && {
+      tls: {
+        certFile: tls.certFile,
+        keyFile: tls.keyFile,
+        families: familiesOn(addresses, advertise, [tls.port, tls.alternatePort]),
+      },
+    }),
+    access: readAccessSettings(flags),
     reports: readReportSettings(flags),
     selfTest: flags.selfTest ?? true,
   };
+}
+
+function familiesOn(
+  addresses: readonly FamilyAddresses[],
+  advertise: ReadonlyMap<string, string>,
+  [port, alternatePort]: readonly [number, number],
+): FamilyConfig[] {
+  return addresses.map(({ family, primary, alternate }) => {
+    const publicAlternate = alternate === undefined ? undefined : (advertise.get(alternate) ?? alternate);
+    return {
+      family,
+      bound: roleEndpoints(primary, alternate, port, alternatePort),
+      advertised: roleEndpoints(advertise.get(primary) ?? primary, publicAlternate, port, alternatePort),
+    };
+  });
 }
 
 /** The four endpoints of two addresses and two ports, or the two of one address. */
@@ -224,39 +240,6 @@ function readAdvertise(
     }
   }
   return advertise;
-}
-
-function readHttp(flag: string | false | undefined): HttpConfig | undefined {
-  if (flag === false) return undefined;
-  if (flag === undefined) return { host: DEFAULT_HTTP_HOST, port: DEFAULT_HTTP_PORT, required: false };
-  const { host, port } = parseHostPort(flag, '--http');
-  return { host, port: port ?? DEFAULT_HTTP_PORT, required: true };
-}
-
-/**
- * SERVICE says only scheme and port, the host being the one that the client asked. So without
- * --public-url it is given only if HTTP is on the STUN addresses.
- */
-function readService(
-  publicUrl: string | undefined,
-  http: HttpConfig | undefined,
-  families: readonly FamilyConfig[],
-): ServerConfig['service'] {
-  if (publicUrl !== undefined) return serviceOfUrl(publicUrl);
-  if (http === undefined) return undefined;
-  const { host, port } = http;
-  const sharesHost =
-    host === '0.0.0.0' ||
-    host === '::' ||
-    families.some(({ bound }) => bound[0].address === host) ||
-    (isLoopback(host) && families.every(({ bound }) => isLoopback(bound[0].address)));
-  return sharesHost ? { scheme: 'http', port } : undefined;
-}
-
-function serviceOfUrl(text: string): ServerConfig['service'] {
-  const url = parseHttpUrl(text, '--public-url');
-  const scheme = url.protocol === 'https:' ? 'https' : 'http';
-  return { scheme, port: url.port === '' ? (scheme === 'http' ? 80 : 443) : Number(url.port) };
 }
 
 /** For people: `192.0.2.1:3478, 192.0.2.1:3479, ...`, with the public ones where they differ. */

@@ -1,12 +1,12 @@
 /** `natprobed export`: the reports of a directory to standard output, also while a server adds to it. */
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { stringify } from 'csv-stringify';
 import { NatprobeError } from '../shared/errors.ts';
 import { systemErrorCode } from './bind-error.ts';
 import { parseTime, readAll } from './reports/queries.ts';
-import { CSV_COLUMNS, type ExportFormat, renderCells, renderNdjson } from './reports/render-export.ts';
-import type { ReportFilter, StoredReport } from './reports/report-store.ts';
+import { streamReports } from './reports/export-stream.ts';
+import type { ExportFormat } from './reports/render-export.ts';
+import type { ReportFilter } from './reports/report-store.ts';
 import { openSqlite } from './reports/sqlite.ts';
 
 /** As typed; choices have been checked. */
@@ -32,23 +32,10 @@ export async function exportReports(
   const database = await openSqlite(data, { readOnly: true });
   const reports = readAll(database, filter);
   try {
-    if (format === 'csv') {
-      // A name that a spreadsheet would take for a formula is one of the client's making.
-      const rows = stringify({ header: true, columns: [...CSV_COLUMNS], escape_formulas: true });
-      await pipeline(mapEach(reports, renderCells), rows, output, { end: false });
-    } else {
-      await pipeline(mapEach(reports, renderNdjson), output, { end: false });
-    }
+    await pipeline(streamReports(reports, format), output, { end: false });
   } catch (error) {
     if (systemErrorCode(error) !== 'EPIPE') throw error;
   } finally {
     await database.destroy();
   }
-}
-
-async function* mapEach<T>(
-  reports: AsyncIterable<StoredReport>,
-  render: (report: StoredReport) => T,
-): AsyncGenerator<T> {
-  for await (const report of reports) yield render(report);
 }

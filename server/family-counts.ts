@@ -6,8 +6,12 @@ import type { SendCounts } from './udp/answer-sender.ts';
 /** Counts of one family since the start. */
 export interface FamilyCounts {
   readonly udp: AnswerCounts & { readonly sends: Readonly<SendCounts> };
-  readonly tcp: AnswerCounts & {
-    readonly connections: Readonly<TcpCounts>;
-    readonly dials: Readonly<DialCounts>;
-  };
+  readonly tcp: StreamCounts;
+  /** If it is served. */
+  readonly tls?: StreamCounts;
+}
+
+export interface StreamCounts extends AnswerCounts {
+  readonly connections: Readonly<TcpCounts>;
+  readonly dials: Readonly<DialCounts>;
 }

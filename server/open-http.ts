@@ -1,15 +1,20 @@
 /** Opens what HTTP serves: the store of reports, and the app over it. */
 import type { AddressInfo } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import { type Endpoint, type Family, formatEndpoint } from '../shared/endpoint.ts';
 import { SERVER_ROLES, SERVER_ROLE_NAMES } from '../shared/role.ts';
 import { VERSION } from '../shared/version.ts';
 import { bindError } from './bind-error.ts';
-import type { FamilyConfig, HttpConfig, ServerConfig } from './config.ts';
+import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
+import type { HttpConfig } from './http/endpoint.ts';
 import type { BrowserMeasurer } from './http/routes/browser.ts';
 import type { FamilyStatus } from './http/status.ts';
 import type { Log } from './log.ts';
+import { readAccessSettings } from './http/settings.ts';
+import { openTokens } from './http/tokens.ts';
 import { readReportSettings } from './reports/settings.ts';
+import type { CertificateSource } from './tls/certificate.ts';
 import { checkWitnesses } from './witness/check-witnesses.ts';
 import type { WitnessKeys } from './witness/witness-keys.ts';
 
@@ -21,6 +26,8 @@ export interface ServerParts {
   readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
   readonly witnessKeys: WitnessKeys;
   readonly browsers: BrowserMeasurer;
+  /** Serves HTTPS. */
+  readonly certificate?: CertificateSource;
   readonly log: Log;
 }
 
@@ -33,14 +40,21 @@ export interface OpenHttp {
 /** Undefined if the port that nobody asked for is taken. Rejects as startServer does. */
 export async function openHttp(
   { host, port, required }: HttpConfig,
-  { families, publicUrl, reports: settings = readReportSettings({}) }: ServerConfig,
-  { isReady, counts, witnessKeys, browsers, log }: ServerParts,
+  {
+    families,
+    publicUrl,
+    access = readAccessSettings({}),
+    tokens,
+    reports: settings = readReportSettings({}),
+  }: ServerConfig,
+  { isReady, counts, witnessKeys, browsers, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { openReports }] = await Promise.all([
     import('./http/app.ts'),
     import('./reports/open.ts'),
   ]);
+  const readTokens = openTokens(access.tokenFile, tokens);
   const reports = await openReports(settings, log);
   const startedAt = performance.now();
   const familyStatus = families.map(describeFamily);
@@ -64,8 +78,14 @@ export async function openHttp(
       ...(publicUrl !== undefined && { publicUrl }),
     },
     browsers,
+    access,
+    tokens: readTokens,
+    ...(certificate && { tls: certificate.current().options }),
+    log,
     onError: (error) => log('error', `HTTP: ${error.stack ?? error.message}`),
   });
+  // Connections that stand keep the certificate that they began with.
+  certificate?.onChange(({ options }) => (app.server as unknown as TlsServer).setSecureContext(options));
   const close = async (): Promise<void> => {
     await app.close();
     // The last requests have been answered, and so have their reports been kept.

@@ -7,13 +7,18 @@ import type { ServerFlags } from './config.ts';
 import type { ExportFlags } from './export.ts';
 import { EXPORT_FORMATS } from './reports/render-export.ts';
 import { REPORT_SOURCES } from './reports/report-store.ts';
-import { DEFAULT_ALTERNATE_PORT, DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
+import {
+  DEFAULT_ALTERNATE_PORT,
+  DEFAULT_HTTP_PORT,
+  DEFAULT_PORT,
+  DEFAULT_TLS_PORT,
+} from '../shared/default-ports.ts';
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
+import { DEFAULT_LOGGED_ADDRESSES, DEFAULT_POST_RATE, DEFAULT_READ_RATE } from './http/defaults.ts';
+import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogFlags } from './log.ts';
 import { DEFAULT_ADDRESSES, DEFAULT_KEEP } from './reports/defaults.ts';
 
-export interface ProgramFlags extends ServerFlags {
-  readonly json?: boolean;
-}
+export type ProgramFlags = ServerFlags & LogFlags;
 
 /** What is to be done, with which flags. */
 export type CommandLine =
@@ -43,8 +48,8 @@ one, so clients learn their mapping but not their filtering.
 
 It answers on UDP and TCP at all its endpoints, tests itself, and once it is
 ready writes one line to standard output: "natprobed ready", and where. The log
-goes to standard error. SIGTERM or SIGINT stops it; a second one ends it at
-once.
+goes to standard error. SIGTERM or SIGINT stops it, once the requests under way
+are answered; a second one ends it at once.
 
 Examples:
   natprobed --ip 192.0.2.1 --alt-ip 192.0.2.2
@@ -62,51 +67,117 @@ Exit codes:
 `;
 
 function createProgram(parsed: (command: CommandLine) => void): Command {
-  const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
-  const program = commonSettings(new Command('natprobed'));
-  program
-
+  const program = commonSettings(new Command('natprobed'))
     .description('STUN server (RFC 8489, 5780 and 3489) that shows clients which NAT is in front of them.')
     .usage('[options]')
-    .addOption(new Option('--ip <address>', 'primary address, once a family').argParser(collect))
-    .addOption(new Option('--alt-ip <address>', 'second address of the same family').argParser(collect))
+    .option('--no-self-test', 'start although the server might not answer itself')
+    .version(VERSION, '-v, --version', 'print the version')
+    .addHelpText('after', HELP_END);
+  for (const addOptions of [addStunOptions, addHttpOptions, addTlsOptions, addReportOptions, addLogOptions]) {
+    addOptions(program);
+  }
+  program.action(() => {
+    const { http, rateLimit, ...flags } = program.opts<TypedFlags>();
+    const named = { ...(http !== true && { http }), ...(rateLimit !== true && { rateLimit }) };
+    parsed({ command: 'serve', flags: { ...flags, ...named } });
+  });
+  // So that `export` has options of its own with the same names.
+  program.enablePositionalOptions();
+  program.addCommand(createExportCommand((flags) => parsed({ command: 'export', flags })));
+  return program;
+}
+
+/** commander has true where an option was not named that `--no-` can turn off, and then false. */
+type TypedFlags = Omit<ProgramFlags, 'http' | 'rateLimit'> & {
+  readonly http: string | boolean;
+  readonly rateLimit: string | boolean;
+};
+
+function addStunOptions(program: Command): void {
+  program
+    .optionsGroup('STUN:')
+    .addOption(repeatable('--ip <address>', 'primary address, once a family'))
+    .addOption(repeatable('--alt-ip <address>', 'second address of the same family'))
     .option('--port <port>', `primary port (default: ${DEFAULT_PORT})`)
     .option('--alt-port <port>', `second port (default: ${DEFAULT_ALTERNATE_PORT})`)
     .addOption(
-      new Option(
+      repeatable(
         '--advertise <private=public>',
         'behind 1:1 NAT: the public address that stands for a private one (repeatable)',
-      ).argParser(collect),
+      ),
     )
+    .option(
+      '--witness-key-file <file>',
+      'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
+    );
+}
+
+function addHttpOptions(program: Command): void {
+  program
+    .optionsGroup('HTTP:')
     .option(
       '--http <host:port>',
       `where HTTP listens (default: ${DEFAULT_HTTP_HOST}:${DEFAULT_HTTP_PORT}, if free)`,
     )
     .option('--no-http', 'no HTTP')
     .option('--public-url <url>', 'where clients reach the HTTP API, if not at the STUN address')
-    .option(
-      '--witness-key-file <file>',
-      'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
+    .addOption(
+      repeatable(
+        '--trust-proxy <range>',
+        'proxies whose X-Forwarded-For is believed: 10.0.0.0/8 (repeatable)',
+      ),
     )
+    .addOption(repeatable('--cors <origin>', 'pages of this origin may use the API; * for all (repeatable)'))
+    .option(
+      '--rate-limit <number>',
+      `POST requests a minute from one IPv4 address or IPv6 /56 (default: ${DEFAULT_POST_RATE})`,
+    )
+    .option('--read-rate-limit <number>', `other requests likewise (default: ${DEFAULT_READ_RATE})`)
+    .option('--no-rate-limit', 'no such limits')
+    .option(
+      '--token-file <file>',
+      'tokens, one a line, with which reports are listed and exported and metrics read from elsewhere than this machine; or NATPROBED_TOKENS',
+    )
+    .option('--metrics-public', 'let everybody read /metrics');
+}
+
+function addTlsOptions(program: Command): void {
+  program
+    .optionsGroup('TLS:')
+    .option('--tls-cert <file>', 'certificate with its chain: HTTPS, and STUN over TLS')
+    .option('--tls-key <file>', 'its key; both are read again when they change, and on SIGHUP')
+    .option(
+      '--tls-port <port>',
+      `first port of STUN over TLS, the second is the next one (default: ${DEFAULT_TLS_PORT})`,
+    );
+}
+
+function addReportOptions(program: Command): void {
+  program
+    .optionsGroup('Reports:')
     .option('--data <dir>', 'where reports are kept (default: in memory, until it stops)')
     .option('--keep <duration>', `how long reports are kept: 12h, 90d (default: ${DEFAULT_KEEP})`)
     .option(
       '--addresses <how-much>',
       `what reports keep of client addresses: full, prefix (/24 and /48) or none (default: ${DEFAULT_ADDRESSES})`,
+    );
+}
+
+function addLogOptions(program: Command): void {
+  program
+    .optionsGroup('Log:')
+    .option('--log-level <level>', `the least: ${LOG_LEVELS.join(', ')} (default: ${DEFAULT_LOG_LEVEL})`)
+    .option('--log-format <format>', 'text or json (default: text)')
+    .option(
+      '--log-addresses <how-much>',
+      `what the log keeps of client addresses, as --addresses (default: ${DEFAULT_LOGGED_ADDRESSES})`,
     )
-    .option('--no-self-test', 'start although the server might not answer itself')
-    .option('--json', 'log as NDJSON')
-    .version(VERSION, '-v, --version', 'print the version')
-    .addHelpText('after', HELP_END)
-    .action(() => {
-      // commander has http true where the option was not named, and false for --no-http.
-      const { http, ...flags } = program.opts<Omit<ProgramFlags, 'http'> & { http: string | boolean }>();
-      parsed({ command: 'serve', flags: { ...flags, ...(http !== true && { http }) } });
-    });
-  // So that `export` has options of its own with the same names.
-  program.enablePositionalOptions();
-  program.addCommand(createExportCommand((flags) => parsed({ command: 'export', flags })));
-  return program;
+    .option('--json', 'NDJSON, for the log and for the line that says that it is ready');
+}
+
+function repeatable(flags: string, description: string): Option {
+  const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
+  return new Option(flags, description).argParser(collect);
 }
 
 function createExportCommand(parsed: (flags: ExportFlags) => void): Command {

@@ -1,11 +1,12 @@
 /**
- * Asks each endpoint of a running server, over UDP and TCP, from throwaway sockets on its primary
+ * Asks each endpoint of a running server, over UDP, TCP and TLS, from throwaway sockets on its primary
  * address: does it answer, and do answers to CHANGE-REQUEST come from where they should?
  */
 import { randomBytes } from 'node:crypto';
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket as StreamSocket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import { SERVER_ROLES } from '../shared/role.ts';
@@ -33,7 +34,21 @@ interface UdpCheck {
 /** Rejects with ERR_SELF_TEST, which names the first endpoint that fails, if any does. */
 export async function testFamily(config: FamilyConfig): Promise<void> {
   await testUdp(config);
-  await Promise.all(config.bound.filter((endpoint) => endpoint !== undefined).map(testTcp));
+  await testStreams(config, 'TCP', ({ address, port }) => connect(port, address));
+}
+
+/** The same for endpoints over TLS, whoever their certificate is for. */
+export function testTlsFamily(config: FamilyConfig): Promise<void> {
+  return testStreams(config, 'TLS', ({ address, port }) =>
+    connectTls({ host: address, port, rejectUnauthorized: false }),
+  );
+}
+
+type Connect = (endpoint: Endpoint) => StreamSocket;
+
+async function testStreams({ bound }: FamilyConfig, transport: string, open: Connect): Promise<void> {
+  const endpoints = bound.filter((endpoint) => endpoint !== undefined);
+  await Promise.all(endpoints.map((endpoint) => testStream(endpoint, transport, open)));
 }
 
 async function testUdp({ family, bound }: FamilyConfig): Promise<void> {
@@ -111,11 +126,11 @@ function reportUdp({ to, from, answered, wrongSource }: UdpCheck): void {
   throw new NatprobeError('ERR_SELF_TEST', `UDP ${formatEndpoint(from)}${how}`, what);
 }
 
-async function testTcp(endpoint: Endpoint): Promise<void> {
+async function testStream(endpoint: Endpoint, transport: string, open: Connect): Promise<void> {
   const transactionId = transactionIdOf(randomBytes(12));
   const framer = new StreamFramer(MAX_ANSWER_BYTES);
   const done = new AbortController();
-  const socket = connect(endpoint.port, endpoint.address);
+  const socket = open(endpoint);
   let outcome = 'no answer';
   socket.on('connect', () =>
     socket.write(encodeMessage({ class: 'request', transactionId, attributes: [] })),
@@ -136,7 +151,7 @@ async function testTcp(endpoint: Endpoint): Promise<void> {
   await waitFor(done.signal, TIMEOUT_MS);
   socket.destroy();
   if (outcome !== 'answered') {
-    throw new NatprobeError('ERR_SELF_TEST', `TCP ${formatEndpoint(endpoint)}`, outcome);
+    throw new NatprobeError('ERR_SELF_TEST', `${transport} ${formatEndpoint(endpoint)}`, outcome);
   }
 }
 

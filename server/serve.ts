@@ -1,21 +1,30 @@
 /** From flags to a server that runs until a signal: reads the machine, tells people, watches signals. */
 import { networkInterfaces } from 'node:os';
 import { formatEndpoint } from '../shared/endpoint.ts';
-import { type FamilyConfig, type ServerFlags, configureServer, describeEndpoints } from './config.ts';
+import { type FamilyConfig, configureServer, describeEndpoints } from './config.ts';
 import type { LocalAddress } from './local-addresses.ts';
 import type { Log } from './log.ts';
+import type { ProgramFlags } from './program.ts';
 import { startServer } from './server.ts';
 
-/** A stop takes no longer, whatever still holds on. */
-const STOP_TIMEOUT_MS = 900;
+/** A stop takes no longer, whatever still holds on. Service managers wait for longer before they kill. */
+const STOP_TIMEOUT_MS = 20_000;
 const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Starts the server; rejects with a NatprobeError if it can't. It ends the process on a signal. */
-export async function serve(flags: ServerFlags, json: boolean, log: Log): Promise<void> {
+export async function serve({ json = false, ...flags }: ProgramFlags, log: Log): Promise<void> {
   const config = configureServer(flags, listLocalAddresses());
+  const { NATPROBED_TOKENS: tokens } = process.env;
   for (const family of config.families) announce(family, log);
-  const server = await startServer(config, { log });
-  if (server.http !== undefined) log('info', `HTTP on http://${formatEndpoint(server.http)}`);
+  for (const family of config.tls?.families ?? []) {
+    log('info', `${labelOf(family)}: STUN over TLS on ${describeEndpoints(family)}`);
+  }
+  const server = await startServer({ ...config, ...(tokens !== undefined && { tokens }) }, { log });
+  if (server.http !== undefined) {
+    const scheme = config.tls === undefined ? 'http' : 'https';
+    log('info', `HTTP on ${scheme}://${formatEndpoint(server.http)}`);
+  }
+  if (config.tls !== undefined) process.on('SIGHUP', () => void server.reload());
   stopOnSignal(() => server.stop(), log);
   const endpoints = server.families.map(({ advertised }) =>
     advertised.flatMap((endpoint) => (endpoint === undefined ? [] : [formatEndpoint(endpoint)])),
@@ -26,7 +35,7 @@ export async function serve(flags: ServerFlags, json: boolean, log: Log): Promis
 
 /** Says what a family is served on, and with one address what that costs and how to get two. */
 function announce(family: FamilyConfig, log: Log): void {
-  const label = family.family === 'ipv4' ? 'IPv4' : 'IPv6';
+  const label = labelOf(family);
   const oneAddress = family.bound[2] === undefined;
   const mode = oneAddress ? 'one-address' : 'two-address';
   log('info', `${label}, ${mode} mode: UDP and TCP on ${describeEndpoints(family)}`, {
@@ -41,6 +50,10 @@ function announce(family: FamilyConfig, log: Log): void {
     `${label} has one address, so clients cannot learn their NAT's filtering; give this machine a second ` +
       `address (ip address add ADDRESS dev INTERFACE) and start with --ip ${address} --alt-ip ADDRESS`,
   );
+}
+
+function labelOf({ family }: FamilyConfig): string {
+  return family === 'ipv4' ? 'IPv4' : 'IPv6';
 }
 
 /** The first signal stops the server, the second one ends the process. */

@@ -3,17 +3,18 @@ import type { Endpoint } from '../shared/endpoint.ts';
 import { AnswerCore } from './answer/answer-core.ts';
 import { WitnessMaker } from './answer/witness.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
-import type { FamilyCounts } from './family-counts.ts';
+import type { FamilyCounts, StreamCounts } from './family-counts.ts';
 import { type Log, SILENT_LOG } from './log.ts';
-import { openHttp } from './open-http.ts';
-import { testFamily } from './self-test.ts';
+import { type OpenHttp, openHttp } from './open-http.ts';
+import { testFamily, testTlsFamily } from './self-test.ts';
 import {
   ConnectionCount,
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
 } from './tcp/connection-limits.ts';
 import { DEFAULT_DIAL_LIMITS, type DialLimits } from './tcp/dial-back.ts';
-import { openTcpLane } from './tcp/tcp-lane.ts';
+import { openTcpLane, type TcpLane } from './tcp/tcp-lane.ts';
+import { openCertificate } from './tls/certificate.ts';
 import { BrowserClassifier } from './udp/browser-classifier.ts';
 import { openUdpLane } from './udp/udp-lane.ts';
 import { openWitnessKeys } from './witness-key-source.ts';
@@ -30,7 +31,9 @@ export interface RunningServer {
   readonly http: Endpoint | undefined;
   /** In the order of `families`. */
   counts(): readonly FamilyCounts[];
-  /** Stops answering at once; resolves when everything is closed. */
+  /** Reads again what may have changed: the certificate. */
+  reload(): Promise<void>;
+  /** Finishes the HTTP requests under way, then stops answering; resolves when everything is closed. */
   stop(): Promise<void>;
 }
 
@@ -40,7 +43,8 @@ interface Closable {
 
 /**
  * Starts the server; what has been opened is closed again if a part fails. Rejects with
- * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET, ERR_WITNESS_KEYS, ERR_DATA or ERR_SELF_TEST.
+ * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET, ERR_WITNESS_KEYS, ERR_TLS,
+ * ERR_TOKENS, ERR_DATA or ERR_SELF_TEST.
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? SILENT_LOG;
@@ -55,8 +59,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   const open: Closable[] = [];
   const counters: (() => FamilyCounts)[] = [];
   let isReady = false;
+  let http: OpenHttp | undefined;
   const stop = async (): Promise<void> => {
     isReady = false;
+    // First, since a browser's measuring that is under way needs the lanes.
+    await http?.close();
     await Promise.all(open.map((part) => part.close()));
   };
   try {
@@ -66,42 +73,63 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const witness = new WitnessMaker(witnessKeys.keys, Date.now);
     const browsers = new BrowserClassifier(browserFamily);
     open.push(browsers);
-    const http =
+    const certificate = config.tls && (await openCertificate(config.tls, log));
+    if (certificate !== undefined) open.push(certificate);
+    http =
       config.http &&
       (await openHttp(config.http, config, {
         isReady: () => isReady,
         counts: () => counters.map((count, index) => [config.families[index]!.family, count()]),
         witnessKeys: witnessKeys.keys,
         browsers,
+        ...(certificate && { certificate }),
         log,
       }));
-    if (http !== undefined) open.push(http);
     // Where HTTP could not be had, somebody else may have that port.
     const service = config.http !== undefined && http === undefined ? undefined : config.service;
-    for (const family of config.families) {
+    for (const [index, family] of config.families.entries()) {
       const udpCore = createCore(family, { service, witness });
       const tcpCore = createCore(family, { service, witness });
       const udp = await openUdpLane(family, udpCore, family === browserFamily ? browsers : undefined);
       open.push(udp);
       const tcp = await openTcpLane(family, tcpCore, tcpLimits);
       open.push(tcp);
+      let countTls: (() => StreamCounts) | undefined;
+      const tlsFamily = config.tls?.families[index];
+      if (tlsFamily !== undefined && certificate !== undefined) {
+        const core = createCore(tlsFamily, { service, witness });
+        const tls = await openTcpLane(tlsFamily, core, tcpLimits, () => certificate.current().context);
+        open.push(tls);
+        countTls = () => countStream(core, tls);
+      }
       counters.push(() => ({
         udp: { ...udpCore.counters.snapshot(), sends: { ...udp.counts } },
-        tcp: { ...tcpCore.counters.snapshot(), connections: { ...tcp.counts }, dials: { ...tcp.dials } },
+        tcp: countStream(tcpCore, tcp),
+        ...(countTls && { tls: countTls() }),
       }));
     }
-    if (config.selfTest) await Promise.all(config.families.map(testFamily));
+    if (config.selfTest) {
+      await Promise.all([
+        ...config.families.map(testFamily),
+        ...(config.tls?.families ?? []).map(testTlsFamily),
+      ]);
+    }
     isReady = true;
     return {
       families: config.families,
       http: http?.endpoint,
       counts: () => counters.map((count) => count()),
+      reload: async () => certificate?.reload(),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function countStream({ counters }: AnswerCore, { counts, dials }: TcpLane): StreamCounts {
+  return { ...counters.snapshot(), connections: { ...counts }, dials: { ...dials } };
 }
 
 /** Pages are measured over one family: one with two addresses, which tells all, and rather IPv4. */

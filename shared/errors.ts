@@ -159,6 +159,28 @@ export const ERROR_CATALOGUE = {
     problem: 'no such measurement, or it has ended',
     remedy: 'start again: it lasts ten seconds at most',
   },
+  ERR_RANGE: {
+    exitCode: 2,
+    problem: 'not a range of addresses',
+    remedy: 'write an address, or a range as in 192.0.2.0/24 or 2001:db8::/32',
+  },
+  ERR_ORIGIN: {
+    exitCode: 2,
+    problem: 'not an origin of web pages',
+    remedy: 'write scheme, host and port alone, as in https://app.example.org, or * for all',
+  },
+  ERR_TOKENS: {
+    exitCode: 2,
+    problem: 'the tokens cannot be used',
+    remedy:
+      'give a file that this user can read, with a token of 16 or more characters a line (openssl rand -hex 32)',
+  },
+  ERR_TLS: {
+    exitCode: 2,
+    problem: 'the certificate and its key cannot be used',
+    remedy:
+      'give PEM files that this user can read: the certificate with its chain, and the key that belongs to it',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

@@ -1,12 +1,30 @@
 /** The HTTP side: builds the Fastify app, which tests call with inject() and the server listens with. */
+import type { SecureContextOptions } from 'node:tls';
 import { type FastifyInstance, fastify } from 'fastify';
+import type { NatType } from '../../shared/nat/behaviour.ts';
+import { type Log, SILENT_LOG } from '../log.ts';
+import { isLoopback } from '../local-addresses.ts';
+import {
+  type HttpConnectionLimits,
+  limitConnections,
+  MAX_REQUESTS_PER_SOCKET,
+  drainOnClose,
+  REQUEST_TIMEOUT_MS,
+  STALL_TIMEOUT_MS,
+  TIMEOUT_CHECK_MS,
+} from './plugins/connections.ts';
+import { allowOrigins } from './plugins/cors.ts';
 import { takeJsonBodies } from './plugins/json-body.ts';
+import { logRequests } from './plugins/log-requests.ts';
 import { countRequests, createMetrics, type LaneCounts } from './plugins/metrics.ts';
 import { describeByOpenApi } from './plugins/openapi.ts';
 import { answerClientError, answerFrameworkError, answerWithProblems } from './plugins/problems.ts';
+import { limitRates } from './plugins/rate-limits.ts';
 import { createReaderCheck } from './plugins/readers.ts';
+import { setSecurityHeaders } from './plugins/security-headers.ts';
 import { validateBySchema } from './plugins/validation.ts';
 import { type BrowserMeasurer, browserRoutes } from './routes/browser.ts';
+import { exportRoute } from './routes/export.ts';
 import { type HealthOptions, healthRoutes } from './routes/health.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { pageRoutes } from './routes/page.ts';
@@ -15,53 +33,87 @@ import { preflightRoute, type PreflightOptions } from './routes/preflight.ts';
 import { predictRoute } from './routes/predict.ts';
 import { readReportsRoutes } from './routes/read-reports.ts';
 import { statisticsRoute } from './routes/statistics.ts';
+import { type AccessSettings, readAccessSettings } from './settings.ts';
 
 export interface AppOptions extends HealthOptions {
   readonly laneCounts: () => LaneCounts;
   readonly reports: ReportOptions;
   /** Measures browsers; without it there is no page that does. */
   readonly browsers?: BrowserMeasurer;
+  /** Who may ask, and how often; by default as natprobed without flags. */
+  readonly access?: AccessSettings;
+  readonly connectionLimits?: HttpConnectionLimits;
+  /** Whoever sends one may read all reports, and the metrics, from anywhere. */
+  readonly tokens?: readonly string[];
+  /** Serves HTTPS. */
+  readonly tls?: SecureContextOptions;
+  /** Told of each request. */
+  readonly log?: Log;
   /** Told of errors that are not the client's. */
   readonly onError?: (error: Error) => void;
 }
 
-export interface ReportOptions extends Omit<PostReportOptions, 'countReport'>, PreflightOptions {
-  /** Whoever sends it may list reports from anywhere. */
-  readonly readToken?: string;
-}
+export type ReportOptions = Omit<PostReportOptions, 'countReport'> & PreflightOptions;
 
 /** Larger bodies draw 413; a report has some hundred kilobytes at most. */
 const MAX_BODY_BYTES = 2 << 20;
 
 export function buildApp(options: AppOptions): FastifyInstance {
+  const { access = readAccessSettings({}), reports, tls } = options;
+  const { isTrustedProxy, rateLimits } = access;
+  const http = { connectionsCheckingInterval: TIMEOUT_CHECK_MS };
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES,
-    // A stop must not wait for idle clients.
-    forceCloseConnections: true,
-    requestTimeout: 10_000,
+    // A stop waits for the requests under way, but not for idle clients.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    connectionTimeout: STALL_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
+    trustProxy: isTrustedProxy ?? false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
+    ...(tls === undefined ? { http } : { https: { ...http, ...tls } }),
+    // Both kinds of server are used alike.
+  }) as unknown as FastifyInstance;
+  const metrics = createMetrics(options.laneCounts);
+  limitConnections(app, {
+    isExempt: (address) => isLoopback(address) || isTrustedProxy?.(address) === true,
+    countRefused: metrics.countRefusedConnection,
+    ...(options.connectionLimits && { limits: options.connectionLimits }),
   });
   answerWithProblems(app, options.onError);
   takeJsonBodies(app);
   validateBySchema(app);
-  const metrics = createMetrics(options.laneCounts);
   countRequests(app, metrics);
+  logRequests(app, options.log ?? SILENT_LOG, access.loggedAddresses);
+  setSecurityHeaders(app, { tls: tls !== undefined });
+  allowOrigins(app, access.corsOrigins);
+  drainOnClose(app);
+  const checkReader = createReaderCheck({
+    tokens: options.tokens ?? [],
+    ...(isTrustedProxy && { isTrustedProxy }),
+    ...(reports.publicUrl !== undefined && { publicUrl: reports.publicUrl }),
+  });
   app.register(async (routes) => {
     // First, since it describes the routes that come after it.
     await describeByOpenApi(routes);
+    if (rateLimits) limitRates(routes, { limits: rateLimits, countLimited: metrics.countRateLimited });
     healthRoutes(routes, options);
-    metricsRoute(routes, metrics);
+    metricsRoute(routes, metrics, access.metricsPublic ? undefined : checkReader);
     predictRoute(routes);
-    postReportRoute(routes, { ...options.reports, countReport: metrics.countReport });
+    const countReport = (type: NatType): void => metrics.countReport('probe', type);
+    postReportRoute(routes, { ...reports, countReport });
     if (options.browsers !== undefined) {
-      const { browsers, reports } = options;
-      browserRoutes(routes, { ...reports, browsers, countReport: metrics.countReport });
+      const { browsers } = options;
+      const countBrowser = (type: NatType): void => metrics.countReport('browser', type);
+      browserRoutes(routes, { ...reports, browsers, countReport: countBrowser });
       pageRoutes(routes);
     }
-    readReportsRoutes(routes, options.reports.store, createReaderCheck(options.reports));
-    preflightRoute(routes, options.reports);
-    statisticsRoute(routes, options.reports.store);
+    readReportsRoutes(routes, reports.store, checkReader);
+    exportRoute(routes, reports.store, checkReader);
+    preflightRoute(routes, reports);
+    statisticsRoute(routes, reports.store);
   });
   return app;
 }

@@ -19,13 +19,14 @@ export interface TcpCounts {
  * Answers the requests of one TCP connection, any number of them, pipelined or not: `answer` gives
  * what to send for one message, in memory of its own, nothing for no answer. The connection is closed
  * on bytes that are no STUN, and when a message, the next message, or the reading of answers takes
- * longer than the limits say.
+ * longer than the limits say; then by `reset`.
  */
 export function answerConnection(
   socket: Socket,
   answer: (message: Uint8Array) => readonly Uint8Array[],
   limits: ConnectionLimits,
   counts: TcpCounts,
+  reset: () => void,
 ): void {
   const framer = new StreamFramer(limits.messageBytes);
   // Bytes of a message that is not whole yet.
@@ -67,7 +68,7 @@ export function answerConnection(
   function startDeadline(timeoutMs: number): NodeJS.Timeout {
     return setTimeout(() => {
       counts.timedOut++;
-      socket.resetAndDestroy();
+      reset();
     }, timeoutMs);
   }
 

@@ -1,6 +1,7 @@
-/** Answers over TCP on a family's endpoints, the same ones as over UDP. */
+/** Answers over TCP on a family's endpoints, the same ones as over UDP, or over TLS on others. */
 import { once } from 'node:events';
 import { type Server, type Socket, createServer } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import { formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
@@ -28,14 +29,19 @@ export interface TcpLaneLimits {
   readonly dialCount: ConnectionCount;
 }
 
+/** What new connections are secured with. */
+export type CurrentContext = () => SecureContext;
+
 /**
- * Listens on the endpoints of `config`, answers, and dials back whom it is asked to.
+ * Listens on the endpoints of `config`, answers, and dials back whom it is asked to; over TLS
+ * (RFC 8489 §6.2.3) where there is a context for it.
  * Rejects with ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL or ERR_SOCKET.
  */
 export async function openTcpLane(
   config: FamilyConfig,
   core: AnswerCore,
   limits: TcpLaneLimits,
+  secureContext?: CurrentContext,
 ): Promise<TcpLane> {
   const connections = limits.connectionCount;
   const counts: TcpCounts = { accepted: 0, refused: 0, answers: 0, failed: 0, timedOut: 0, errors: 0 };
@@ -61,11 +67,17 @@ export async function openTcpLane(
     counts.accepted++;
     sockets.add(socket);
     socket.setNoDelay(true);
+    // An end of the connection is told by `close`.
+    socket.on('error', () => undefined);
+    const stream =
+      secureContext === undefined
+        ? socket
+        : new TLSSocket(socket, { isServer: true, secureContext: secureContext() });
     const dialBacks = new DialBacks(dialContext, {
       remote: { address: remoteAddress, port: remotePort },
       arrival: role,
       source: key,
-      send: (indication) => void socket.write(indication),
+      send: (indication) => void stream.write(indication),
     });
     socket.on('close', () => {
       sockets.delete(socket);
@@ -74,7 +86,7 @@ export async function openTcpLane(
     });
     const answer = (message: Uint8Array): readonly Uint8Array[] =>
       answerMessage(message, core, source, role, dialBacks);
-    answerConnection(socket, answer, limits.connections, counts);
+    answerConnection(stream, answer, limits.connections, counts, () => socket.resetAndDestroy());
   }
 
   async function close(): Promise<void> {
@@ -86,7 +98,7 @@ export async function openTcpLane(
   try {
     for (const [role, endpoint] of config.bound.entries()) {
       if (endpoint === undefined) continue;
-      const server = await listen(config, role as ServerRole);
+      const server = await listen(config, role as ServerRole, secureContext === undefined ? 'TCP' : 'TLS');
       server.on('connection', (socket) => handleConnection(socket, role as ServerRole));
       server.on('error', () => {
         counts.errors++;
@@ -100,7 +112,7 @@ export async function openTcpLane(
   return { counts, dials, close };
 }
 
-async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
+async function listen(config: FamilyConfig, role: ServerRole, transport: 'TCP' | 'TLS'): Promise<Server> {
   const endpoint = config.bound[role]!;
   const server = createServer();
   try {
@@ -110,8 +122,8 @@ async function listen(config: FamilyConfig, role: ServerRole): Promise<Server> {
   } catch (error) {
     throw bindError(error, {
       addressFlag: addressFlag(role),
-      portFlag: portFlag(role),
-      endpoint: `TCP ${formatEndpoint(endpoint)}`,
+      portFlag: transport === 'TLS' ? '--tls-port' : portFlag(role),
+      endpoint: `${transport} ${formatEndpoint(endpoint)}`,
     });
   }
 }

@@ -230,10 +230,10 @@ describe('GET /classify', () => {
     ['from another host', { remoteAddress: '198.51.100.9' }],
     ['through a proxy on this machine', { headers: { 'x-forwarded-for': '198.51.100.9' } }],
     ['by a name of somebody else’s', { headers: { host: 'rebound.example.org' } }],
-    ['with another token', { remoteAddress: '198.51.100.9', headers: { authorization: 'Bearer other' } }],
+    ['with another token', { remoteAddress: '198.51.100.9', headers: { authorization: 'Bearer another' } }],
   ];
   it.each(strangers)('is not for those who ask %s', async (_how, request) => {
-    const { app: guarded, close: closeIt } = await openTestApp({ readToken: 'secret' });
+    const { app: guarded, close: closeIt } = await openTestApp({}, { tokens: ['other', 'secret'] });
     const response = await guarded.inject({ url: '/classify', ...request });
     expect(problemOf(response)).toMatchObject({ status: 401, code: 'ERR_TOKEN' });
     expect(response.headers['www-authenticate']).toBe('Bearer');
@@ -241,7 +241,7 @@ describe('GET /classify', () => {
   });
 
   it('is for holders of the token, wherever they ask from', async () => {
-    const { app: guarded, close: closeIt } = await openTestApp({ readToken: 'secret' });
+    const { app: guarded, close: closeIt } = await openTestApp({}, { tokens: ['other', 'secret'] });
     const response = await guarded.inject({
       url: '/classify',
       remoteAddress: '198.51.100.9',

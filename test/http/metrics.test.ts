@@ -34,8 +34,8 @@ it('GET /metrics tells what the lanes have done', async () => {
   );
   expect(lines).toContain('natprobed_drops_total{family="ipv4",transport="udp",reason="not-stun"} 1');
   expect(lines).toContain('natprobed_udp_sends_total{family="ipv4",outcome="queue-full"} 2');
-  expect(lines).toContain('natprobed_tcp_events_total{family="ipv4",event="accepted"} 5');
-  expect(lines).toContain('natprobed_tcp_dials_total{family="ipv4",outcome="connected"} 4');
+  expect(lines).toContain('natprobed_tcp_events_total{family="ipv4",transport="tcp",event="accepted"} 5');
+  expect(lines).toContain('natprobed_tcp_dials_total{family="ipv4",transport="tcp",outcome="connected"} 4');
   counters.countAnswer('binding', 0);
   expect(await metrics()).toContain(
     'natprobed_answers_total{family="ipv4",transport="udp",kind="binding",role="PP"} 2',
@@ -48,7 +48,7 @@ it('GET /metrics tells what was asked over HTTP, and the verdicts of reports', a
   await app.inject('/classify/unknown');
   await app.inject('/an/invented/path');
   const lines = await metrics();
-  expect(lines).toContain('natprobed_reports_total{verdict="symmetric"} 1');
+  expect(lines).toContain('natprobed_reports_total{source="probe",verdict="symmetric"} 1');
   expect(lines).toContain('natprobed_http_requests_total{method="POST",route="/classify",status="201"} 1');
   expect(lines).toContain('natprobed_http_requests_total{method="POST",route="/classify",status="400"} 1');
   expect(lines).toContain('natprobed_http_requests_total{method="GET",route="/classify/:id",status="404"} 1');

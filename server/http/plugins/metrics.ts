@@ -1,10 +1,13 @@
 /** What the server has done since its start, in Prometheus' words. Each app has a registry of its own. */
 import type { FastifyInstance } from 'fastify';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Family } from '../../../shared/endpoint.ts';
 import type { NatType } from '../../../shared/nat/behaviour.ts';
 import { VERSION } from '../../../shared/version.ts';
-import type { FamilyCounts } from '../../family-counts.ts';
+import type { AnswerCounts } from '../../answer/answer-counters.ts';
+import type { FamilyCounts, StreamCounts } from '../../family-counts.ts';
+import type { ReportSource } from '../../reports/report-store.ts';
+import type { LimitScope } from './rate-limits.ts';
 
 /** Of the families served. */
 export type LaneCounts = readonly (readonly [Family, FamilyCounts])[];
@@ -12,7 +15,11 @@ export type LaneCounts = readonly (readonly [Family, FamilyCounts])[];
 export interface Metrics {
   readonly registry: Registry;
   /** A report was kept. */
-  readonly countReport: (verdict: NatType) => void;
+  readonly countReport: (source: ReportSource, verdict: NatType) => void;
+  /** A request was refused, since its client, or that one's network, had asked too often. */
+  readonly countRateLimited: (scope: LimitScope) => void;
+  /** A connection was refused, since there were too many. */
+  readonly countRefusedConnection: () => void;
 }
 
 export function createMetrics(laneCounts: () => LaneCounts): Metrics {
@@ -22,14 +29,32 @@ export function createMetrics(laneCounts: () => LaneCounts): Metrics {
     { version: VERSION },
     1,
   );
+  // Of the process: CPU, memory, garbage collection, and by how much the event loop lags.
+  collectDefaultMetrics({ register: registry });
   countLanes(laneCounts, registers);
   const reports = new Counter({
     name: 'natprobed_reports_total',
-    help: 'Reports kept, by the verdict on their evidence',
-    labelNames: ['verdict'],
+    help: 'Reports kept, by who measured and the verdict on their evidence',
+    labelNames: ['source', 'verdict'],
     registers,
   });
-  return { registry, countReport: (verdict) => reports.inc({ verdict }) };
+  const rateLimited = new Counter({
+    name: 'natprobed_http_rate_limited_total',
+    help: 'Requests refused, since their client or its network had asked too often',
+    labelNames: ['scope'],
+    registers,
+  });
+  const refused = new Counter({
+    name: 'natprobed_http_connections_refused_total',
+    help: 'Connections refused, since there were too many',
+    registers,
+  });
+  return {
+    registry,
+    countReport: (source, verdict) => reports.inc({ source, verdict }),
+    countRateLimited: (scope) => rateLimited.inc({ scope }),
+    countRefusedConnection: () => refused.inc(),
+  };
 }
 
 /** Counts the requests of `app`, by route and status; to be called before the routes are added. */
@@ -43,7 +68,7 @@ export function countRequests(app: FastifyInstance, { registry }: Metrics): void
     registers,
   });
   const seconds = new Histogram({
-    name: 'natprobed_http_request_seconds',
+    name: 'natprobed_http_request_duration_seconds',
     help: 'From a request’s headers to the end of its answer',
     labelNames: ['method', 'route'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
@@ -78,21 +103,32 @@ function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
     ),
   );
   readCounter('natprobed_udp_sends_total', 'Datagrams, and what became of them', ['family', 'outcome'], () =>
-    laneCounts().flatMap(([family, { udp }]) => samplesOf(family, 'outcome', udp.sends)),
+    laneCounts().flatMap(([family, { udp }]) => samplesOf({ family }, 'outcome', udp.sends)),
   );
-  readCounter('natprobed_tcp_events_total', 'Connections, and what became of them', ['family', 'event'], () =>
-    laneCounts().flatMap(([family, { tcp }]) => samplesOf(family, 'event', tcp.connections)),
+  readCounter(
+    'natprobed_tcp_events_total',
+    'STUN connections, and what became of them',
+    ['family', 'transport', 'event'],
+    () => eachStream(({ connections }, labels) => samplesOf(labels, 'event', connections)),
   );
-  readCounter('natprobed_tcp_dials_total', 'Dial-backs, by how they ended', ['family', 'outcome'], () =>
-    laneCounts().flatMap(([family, { tcp }]) => samplesOf(family, 'outcome', tcp.dials)),
+  readCounter(
+    'natprobed_tcp_dials_total',
+    'Dial-backs, by how they ended',
+    ['family', 'transport', 'outcome'],
+    () => eachStream(({ dials }, labels) => samplesOf(labels, 'outcome', dials)),
   );
 
-  function eachTransport(
-    read: (counts: FamilyCounts['udp'] | FamilyCounts['tcp'], labels: Labels) => Sample[],
-  ): Sample[] {
-    return laneCounts().flatMap(([family, { udp, tcp }]) => [
-      ...read(udp, { family, transport: 'udp' }),
+  function eachTransport(read: (counts: AnswerCounts, labels: Labels) => Sample[]): Sample[] {
+    return [
+      ...laneCounts().flatMap(([family, { udp }]) => read(udp, { family, transport: 'udp' })),
+      ...eachStream(read),
+    ];
+  }
+
+  function eachStream(read: (counts: StreamCounts, labels: Labels) => Sample[]): Sample[] {
+    return laneCounts().flatMap(([family, { tcp, tls }]) => [
       ...read(tcp, { family, transport: 'tcp' }),
+      ...(tls === undefined ? [] : read(tls, { family, transport: 'tls' })),
     ]);
   }
 
@@ -122,8 +158,8 @@ function sample(labels: Labels, count: number): Sample {
 }
 
 /** `queueFull` becomes `queue-full`, as labels are written elsewhere. */
-function samplesOf(family: Family, label: string, counts: object): Sample[] {
+function samplesOf(labels: Labels, label: string, counts: object): Sample[] {
   return Object.entries(counts as Record<string, number>).map(([name, count]) =>
-    sample({ family, [label]: name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`) }, count),
+    sample({ ...labels, [label]: name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`) }, count),
   );
 }

@@ -99,6 +99,8 @@ interface Route {
 function rememberRoutes(app: FastifyInstance): readonly Route[] {
   const routes: Route[] = [];
   app.addHook('onRoute', ({ method, url }) => {
+    // Of CORS, which answers OPTIONS anywhere.
+    if (url === '*') return;
     const pattern = new RegExp(`^${url.replace(/:[a-z]+/g, '[^/]+').replace('*', '.*')}$`);
     for (const name of [method].flat()) routes.push({ method: name, pattern });
   });

@@ -8,17 +8,25 @@ import { ProblemError } from '../problem.ts';
 export type ReaderCheck = (request: FastifyRequest) => Promise<void>;
 
 export interface ReaderOptions {
-  readonly readToken?: string;
+  readonly tokens: readonly string[];
   /** Set where a proxy answers for this server: then what comes from loopback may come from anywhere. */
   readonly publicUrl?: string;
+  readonly isTrustedProxy?: (address: string) => boolean;
 }
 
-export function createReaderCheck({ readToken, publicUrl }: ReaderOptions): ReaderCheck {
-  const wanted = readToken === undefined ? undefined : digest(`Bearer ${readToken}`);
+export function createReaderCheck({ tokens, publicUrl, isTrustedProxy }: ReaderOptions): ReaderCheck {
+  const wanted = tokens.map(digest);
+  const holdsToken = ({ headers }: FastifyRequest): boolean => {
+    const [, token] = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? [];
+    if (token === undefined) return false;
+    const given = digest(token);
+    // All of them are compared, whichever it is.
+    return wanted.filter((item) => timingSafeEqual(item, given)).length > 0;
+  };
+  const isOwn = (request: FastifyRequest): boolean =>
+    publicUrl === undefined && isTrustedProxy?.(remoteOf(request)) !== true && isFromThisMachine(request);
   return (request) => {
-    const given = request.headers.authorization;
-    const holdsToken = wanted !== undefined && given !== undefined && timingSafeEqual(digest(given), wanted);
-    const mayRead = holdsToken || (publicUrl === undefined && isFromThisMachine(request));
+    const mayRead = holdsToken(request) || isOwn(request);
     return mayRead ? Promise.resolve() : Promise.reject(new ProblemError('ERR_TOKEN'));
   };
 }
@@ -31,12 +39,16 @@ function digest(text: string): Buffer {
 const PROXY_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
 
 /**
- * Over loopback, without a trace of a proxy, and asked for by a loopback name: a page of somebody
- * else's, whose name was made to resolve to 127.0.0.1, asks for its own.
+ * Over loopback, without a trace of a proxy, and not for a page of somebody else's: that has an origin,
+ * or asks for its own name, which was made to resolve to 127.0.0.1.
  */
-function isFromThisMachine({ raw, headers, hostname }: FastifyRequest): boolean {
-  const { remoteAddress = '' } = raw.socket;
-  if (!isLoopback(remoteAddress.replace(/^::ffff:/, ''))) return false;
-  if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
+function isFromThisMachine(request: FastifyRequest): boolean {
+  const { headers, hostname } = request;
+  if (!isLoopback(remoteOf(request))) return false;
+  if (headers.origin !== undefined || PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
   return isLoopback(hostname.replace(/^\[|\]$/g, ''));
+}
+
+function remoteOf({ raw }: FastifyRequest): string {
+  return (raw.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
 }

@@ -1,20 +1,25 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Metrics } from '../plugins/metrics.ts';
+import type { ReaderCheck } from '../plugins/readers.ts';
+import { problemResponses } from '../problem.ts';
 
-/** GET /metrics, for Prometheus. */
-export function metricsRoute(app: FastifyInstance, { registry }: Metrics): void {
+/** GET /metrics, for Prometheus; without a check for everybody. */
+export function metricsRoute(app: FastifyInstance, { registry }: Metrics, checkReader?: ReaderCheck): void {
   app.get(
     '/metrics',
     {
+      ...(checkReader && { onRequest: checkReader }),
       schema: {
         summary: 'Counters for Prometheus',
         tags: ['operations'],
+        ...(checkReader && { security: [{ token: [] }] }),
         response: {
           200: {
             description: 'Text exposition format',
             content: { 'text/plain': { schema: Type.String() } },
           },
+          ...(checkReader && problemResponses(401)),
         },
       },
     },

@@ -127,6 +127,48 @@ describe('HTTP and SERVICE', () => {
   });
 });
 
+describe('who may ask over HTTP', () => {
+  it('is everybody within limits, reading everything aside, unless said otherwise', () => {
+    expect(configure(TWO).access).toEqual({
+      corsOrigins: [],
+      rateLimits: { post: 120, read: 1200 },
+      metricsPublic: false,
+      loggedAddresses: 'prefix',
+    });
+    expect(configure({ ...TWO, rateLimit: false }).access).not.toHaveProperty('rateLimits');
+  });
+
+  it('is read from the flags', () => {
+    const access = configure({
+      ...TWO,
+      cors: ['https://App.example.org/', 'http://localhost:3000', '*'],
+      trustProxy: ['10.0.0.0/8, 192.0.2.9', '2001:db8::/32'],
+      rateLimit: '5',
+      readRateLimit: '60',
+      tokenFile: 'tokens',
+      metricsPublic: true,
+      logAddresses: 'none',
+    }).access!;
+    expect(access).toMatchObject({
+      corsOrigins: ['https://app.example.org', 'http://localhost:3000', '*'],
+      rateLimits: { post: 5, read: 60 },
+      tokenFile: 'tokens',
+      metricsPublic: true,
+      loggedAddresses: 'none',
+    });
+    const asked = [
+      '10.200.0.1',
+      '::ffff:10.1.2.3',
+      '192.0.2.9',
+      '2001:db8:9::1',
+      '192.0.2.10',
+      '2001:db9::1',
+      'x',
+    ];
+    expect(asked.map(access.isTrustedProxy!)).toEqual([true, true, true, true, false, false, false]);
+  });
+});
+
 describe('mistakes', () => {
   const mistakes: [string, ServerFlags, RegExp][] = [
     [
@@ -176,6 +218,24 @@ describe('mistakes', () => {
       /both addresses would be 192\.0\.2\.2/,
     ],
     ['--http', { ...TWO, http: 'host:http' }, /^--http: not a port/],
+    [
+      '--trust-proxy of a name',
+      { ...TWO, trustProxy: ['proxy'] },
+      /^--trust-proxy: not a range .*got "proxy"/,
+    ],
+    ['--trust-proxy of nothing', { ...TWO, trustProxy: [''] }, /^--trust-proxy: not a range/],
+    ['a prefix too long', { ...TWO, trustProxy: ['10.0.0.0/33'] }, /^--trust-proxy: .*"10\.0\.0\.0\/33"/],
+    ['two prefixes', { ...TWO, trustProxy: ['10.0.0.0/8/8'] }, /^--trust-proxy: not a range/],
+    ['--cors of a name', { ...TWO, cors: ['app.example.org'] }, /^--cors: not an origin/],
+    ['--cors with a path', { ...TWO, cors: ['https://app.example.org/x'] }, /^--cors: not an origin/],
+    ['--rate-limit', { ...TWO, rateLimit: '0' }, /^--rate-limit: .*got "0"; it takes requests a minute/],
+    ['--read-rate-limit', { ...TWO, readRateLimit: '1e3' }, /^--read-rate-limit: not a number/],
+    [
+      'a limit and none',
+      { ...TWO, rateLimit: false, readRateLimit: '5' },
+      /^--read-rate-limit: .*not with --no-rate-limit/,
+    ],
+    ['--log-addresses', { ...TWO, logAddresses: 'all' }, /^--log-addresses: .*full, prefix, none/],
     ['--public-url', { ...TWO, publicUrl: 'nat.example.org' }, /^--public-url: not an http or https URL/],
     [
       '--public-url',

@@ -133,7 +133,7 @@ describe('natprobed', () => {
     expect(metrics).toMatch(
       /natprobed_answers_total\{family="ipv4",transport="udp",kind="binding",role="PP"\} [1-9]/,
     );
-    expect(metrics).toContain('natprobed_reports_total{verdict="symmetric"} 1');
+    expect(metrics).toContain('natprobed_reports_total{source="probe",verdict="symmetric"} 1');
   });
 
   it('ends in 2 for a wrong option, and names it in one line', async () => {

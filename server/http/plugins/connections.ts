@@ -1,0 +1,80 @@
+/** Bounds on connections: how many there may be, how long a request may take to come, and how they end in a stop. */
+import type { Server as HttpServer } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { ConnectionCount } from '../../tcp/connection-limits.ts';
+import { networkOf } from '../client-address.ts';
+import { ProblemError } from '../problem.ts';
+
+export interface HttpConnectionLimits {
+  readonly total: number;
+  /** From one IPv4 address, or one IPv6 /56. */
+  readonly perSource: number;
+}
+
+export const DEFAULT_HTTP_CONNECTION_LIMITS: HttpConnectionLimits = { total: 2048, perSource: 64 };
+const SOURCE = { ipv4: 32, ipv6: 56 } as const;
+
+/** For whoever sends slowly: all headers, and the whole request. */
+export const HEADERS_TIMEOUT_MS = 5000;
+export const REQUEST_TIMEOUT_MS = 10_000;
+/** How often those are looked at. */
+export const TIMEOUT_CHECK_MS = 1000;
+/** For whoever reads slowly: without a byte for that long, a connection ends. */
+export const STALL_TIMEOUT_MS = 30_000;
+export const MAX_REQUESTS_PER_SOCKET = 1000;
+
+export interface ConnectionOptions {
+  readonly limits?: HttpConnectionLimits;
+  /** Whether an address, IPv4 never wrapped in IPv6, may have as many as it likes. */
+  readonly isExempt: (address: string) => boolean;
+  readonly countRefused: () => void;
+}
+
+export function limitConnections(
+  app: FastifyInstance,
+  { limits = DEFAULT_HTTP_CONNECTION_LIMITS, isExempt, countRefused }: ConnectionOptions,
+): void {
+  const server: HttpServer = app.server;
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  const open = new ConnectionCount(limits);
+  server.prependListener('connection', (socket: Socket) => {
+    const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    if (isExempt(address)) return;
+    const source = networkOf(address, SOURCE);
+    if (!open.admit(source)) {
+      countRefused();
+      socket.resetAndDestroy();
+      return;
+    }
+    socket.once('close', () => open.release(source));
+  });
+}
+
+/** In a stop, how long there may be no answer before the connections that are left are cut. */
+const DRAIN_STALL_MS = 5000;
+
+/** In a stop, requests under way are finished, and what else comes on their connections draws 503. */
+export function drainOnClose(app: FastifyInstance): void {
+  let cutOff: NodeJS.Timeout | undefined;
+  app.addHook('preClose', (done) => {
+    cutOff = setTimeout(() => app.server.closeAllConnections(), DRAIN_STALL_MS);
+    done();
+  });
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (cutOff === undefined) {
+      done();
+      return;
+    }
+    void reply.header('connection', 'close');
+    done(new ProblemError('ERR_NOT_READY', 'it is stopping'));
+  });
+  app.addHook('onResponse', (_request, _reply, done) => {
+    cutOff?.refresh();
+    done();
+  });
+  app.addHook('onClose', (_instance, done) => {
+    clearTimeout(cutOff);
+    done();
+  });
+}
