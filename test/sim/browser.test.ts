@@ -71,15 +71,16 @@ describe('without loss every box is named right', () => {
 });
 
 describe('under loss nothing is named wrong', () => {
-  it('in two hundred runs of each cell at 5 %, of which next to none is undecided', () => {
-    const { wrong, inconclusive, timesMs } = tally(NINE_CELLS, 200, { rttMs: 20, rough: independent(0.05) });
+  // By cell, so that none takes long.
+  it.each(NINE_CELLS)('in two hundred runs at 5 %, with next to none undecided: $name', (cell) => {
+    const { wrong, inconclusive, timesMs } = tally([cell], 200, { rttMs: 20, rough: independent(0.05) });
     expect(wrong).toEqual([]);
-    expect(inconclusive.length, inconclusive[0]).toBeLessThan(0.005 * timesMs.length);
-    expect(timesMs.toSorted((a, b) => a - b)[Math.floor(timesMs.length / 2)]).toBeLessThan(1000);
+    expect(inconclusive.length, inconclusive[0]).toBeLessThanOrEqual(2);
+    expect(timesMs.toSorted((a, b) => a - b)[100]).toBeLessThan(1000);
   });
 
-  it('in a hundred runs of each cell at 20 %, where five sends are often too few to decide', () => {
-    expect(tally(NINE_CELLS, 100, { rttMs: 20, rough: independent(0.2) }).wrong).toEqual([]);
+  it.each(NINE_CELLS)('in a hundred at 20 %, where five sends are often too few to decide: $name', (cell) => {
+    expect(tally([cell], 100, { rttMs: 20, rough: independent(0.2) }).wrong).toEqual([]);
   });
 
   it('behind all other boxes, at 5 % and 10 %', () => {
