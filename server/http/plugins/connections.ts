@@ -16,7 +16,7 @@ export const DEFAULT_HTTP_CONNECTION_LIMITS: HttpConnectionLimits = { total: 204
 const SOURCE = { ipv4: 32, ipv6: 56 } as const;
 
 /** For whoever sends slowly: all headers, and the whole request. */
-export const HEADERS_TIMEOUT_MS = 5000;
+const HEADERS_TIMEOUT_MS = 5000;
 export const REQUEST_TIMEOUT_MS = 10_000;
 /** How often those are looked at. */
 export const TIMEOUT_CHECK_MS = 1000;
