@@ -8,13 +8,13 @@ import { bindError } from './bind-error.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
 import type { HttpConfig } from './http/endpoint.ts';
-import type { BrowserMeasurer } from './http/routes/browser.ts';
 import type { FamilyStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readAccessSettings } from './http/settings.ts';
 import { openTokens } from './http/tokens.ts';
 import { readReportSettings } from './reports/settings.ts';
 import type { CertificateSource } from './tls/certificate.ts';
+import type { BrowserClassifier } from './udp/browser-classifier.ts';
 import { checkWitnesses } from './witness/check-witnesses.ts';
 import type { WitnessKeys } from './witness/witness-keys.ts';
 
@@ -25,7 +25,7 @@ export interface ServerParts {
   /** Of the families whose sockets are open. */
   readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
   readonly witnessKeys: WitnessKeys;
-  readonly browsers: BrowserMeasurer;
+  readonly browsers: BrowserClassifier;
   /** Serves HTTPS. */
   readonly certificate?: CertificateSource;
   readonly log: Log;
@@ -78,6 +78,7 @@ export async function openHttp(
       ...(publicUrl !== undefined && { publicUrl }),
     },
     browsers,
+    browserCounts: () => browsers.counts(),
     access,
     tokens: readTokens,
     ...(certificate && { tls: certificate.current().options }),

@@ -4,6 +4,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { NatType } from '../../shared/nat/behaviour.ts';
 import { type Log, SILENT_LOG } from '../log.ts';
 import { isLoopback } from '../local-addresses.ts';
+import type { BrowserCounts } from '../udp/browser-classifier.ts';
 import {
   type HttpConnectionLimits,
   limitConnections,
@@ -40,6 +41,7 @@ export interface AppOptions extends HealthOptions {
   readonly reports: ReportOptions;
   /** Measures browsers; without it there is no page that does. */
   readonly browsers?: BrowserMeasurer;
+  readonly browserCounts?: () => BrowserCounts;
   /** Who may ask, and how often; by default as natprobed without flags. */
   readonly access?: AccessSettings;
   readonly connectionLimits?: HttpConnectionLimits;
@@ -76,7 +78,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     ...(tls === undefined ? { http } : { https: { ...http, ...tls } }),
     // Both kinds of server are used alike.
   }) as unknown as FastifyInstance;
-  const metrics = createMetrics(options.laneCounts);
+  const { browsers } = options;
+  const metrics = createMetrics(options.laneCounts, options.browserCounts);
   limitConnections(app, {
     isExempt: (address) => isLoopback(address) || isTrustedProxy?.(address) === true,
     countRefused: metrics.countRefusedConnection,
@@ -104,8 +107,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     predictRoute(routes);
     const countReport = (type: NatType): void => metrics.countReport('probe', type);
     postReportRoute(routes, { ...reports, countReport });
-    if (options.browsers !== undefined) {
-      const { browsers } = options;
+    if (browsers !== undefined) {
       const countBrowser = (type: NatType): void => metrics.countReport('browser', type);
       browserRoutes(routes, { ...reports, browsers, countReport: countBrowser });
       pageRoutes(routes);

@@ -18,6 +18,13 @@ import {
 /** Sends a datagram from the socket of a role. */
 export type SendFrom = (role: ServerRole, to: Endpoint, bytes: Uint8Array) => void;
 
+/** Counts since the start, and how many there are now. */
+export interface BrowserCounts {
+  readonly live: number;
+  readonly sessions: Readonly<Record<'begun' | 'refused' | 'measured' | 'abandoned', number>>;
+  readonly datagrams: Readonly<Record<'taken' | 'sent', number>>;
+}
+
 interface Waiting {
   readonly resolve: (evidence: readonly Evidence[]) => void;
   readonly reject: (error: Error) => void;
@@ -27,6 +34,8 @@ export class BrowserClassifier {
   private readonly sessions: BrowserSessions;
   private readonly begunAt = new Map<string, Date>();
   private readonly waiting = new Map<string, Waiting>();
+  private readonly outcomes = { begun: 0, refused: 0, measured: 0, abandoned: 0 };
+  private readonly datagrams = { taken: 0, sent: 0 };
   private send: SendFrom | undefined;
   private timer: NodeJS.Timeout | undefined;
 
@@ -46,7 +55,8 @@ export class BrowserClassifier {
 
   /** Begins to measure; `client` is whom the limits go by. Throws ERR_BROWSER_SESSIONS. */
   begin(offers: BrowserOffers, client: string): BegunSession {
-    const begun = this.sessions.begin(offers, client, performance.now());
+    const begun = this.tryToBegin(offers, client);
+    this.outcomes.begun++;
     this.begunAt.set(begun.id, new Date());
     this.drive();
     return begun;
@@ -71,6 +81,7 @@ export class BrowserClassifier {
   /** Whether a live session has taken the datagram. */
   handleDatagram(role: ServerRole, bytes: Uint8Array, source: Endpoint): boolean {
     if (!this.sessions.handleDatagram(role, bytes, source, performance.now())) return false;
+    this.datagrams.taken++;
     this.drive();
     return true;
   }
@@ -78,6 +89,10 @@ export class BrowserClassifier {
   /** Whether there is anybody whose datagrams could come. */
   get isIdle(): boolean {
     return this.sessions.size === 0;
+  }
+
+  counts(): BrowserCounts {
+    return { live: this.sessions.size, sessions: { ...this.outcomes }, datagrams: { ...this.datagrams } };
   }
 
   /** Sends nothing more; who still waits is told that there is no such session. */
@@ -88,11 +103,25 @@ export class BrowserClassifier {
     return Promise.resolve();
   }
 
+  private tryToBegin(offers: BrowserOffers, client: string): BegunSession {
+    try {
+      return this.sessions.begin(offers, client, performance.now());
+    } catch (error) {
+      this.outcomes.refused++;
+      throw error;
+    }
+  }
+
   private drive(): void {
-    for (let action = this.sessions.pollAction(); action; action = this.sessions.pollAction())
+    for (let action = this.sessions.pollAction(); action; action = this.sessions.pollAction()) {
+      this.datagrams.sent++;
       this.send?.(action.role, action.to, action.bytes);
-    for (let ended = this.sessions.pollEvent(); ended; ended = this.sessions.pollEvent())
-      this.end(ended.id, ended.event.kind === 'measured' ? ended.event.evidence : undefined);
+    }
+    for (let ended = this.sessions.pollEvent(); ended; ended = this.sessions.pollEvent()) {
+      const evidence = ended.event.kind === 'measured' ? ended.event.evidence : undefined;
+      this.outcomes[evidence === undefined ? 'abandoned' : 'measured']++;
+      this.end(ended.id, evidence);
+    }
     clearTimeout(this.timer);
     const due = this.sessions.pollTimeout();
     if (due === undefined) return;

@@ -6,6 +6,7 @@ import type { NatType } from '../../../shared/nat/behaviour.ts';
 import { VERSION } from '../../../shared/version.ts';
 import type { AnswerCounts } from '../../answer/answer-counters.ts';
 import type { FamilyCounts, StreamCounts } from '../../family-counts.ts';
+import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
 import type { LimitScope } from './rate-limits.ts';
 
@@ -22,7 +23,7 @@ export interface Metrics {
   readonly countRefusedConnection: () => void;
 }
 
-export function createMetrics(laneCounts: () => LaneCounts): Metrics {
+export function createMetrics(laneCounts: () => LaneCounts, browserCounts?: () => BrowserCounts): Metrics {
   const registry = new Registry();
   const registers = [registry];
   new Gauge({ name: 'natprobed_info', help: 'Always 1', labelNames: ['version'], registers }).set(
@@ -32,6 +33,7 @@ export function createMetrics(laneCounts: () => LaneCounts): Metrics {
   // Of the process: CPU, memory, garbage collection, and by how much the event loop lags.
   collectDefaultMetrics({ register: registry });
   countLanes(laneCounts, registers);
+  if (browserCounts !== undefined) countBrowsers(browserCounts, registers);
   const reports = new Counter({
     name: 'natprobed_reports_total',
     help: 'Reports kept, by who measured and the verdict on their evidence',
@@ -86,6 +88,7 @@ export function countRequests(app: FastifyInstance, { registry }: Metrics): void
 
 /** The lanes count for themselves, in arrays made for speed: they are read when somebody asks. */
 function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
+  const readCounter = counterReader(registers);
   readCounter(
     'natprobed_answers_total',
     'STUN answers worked out',
@@ -131,8 +134,37 @@ function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
       ...(tls === undefined ? [] : read(tls, { family, transport: 'tls' })),
     ]);
   }
+}
 
-  function readCounter(name: string, help: string, labelNames: string[], read: () => Sample[]): void {
+function countBrowsers(counts: () => BrowserCounts, registers: Registry[]): void {
+  const readCounter = counterReader(registers);
+  new Gauge({
+    name: 'natprobed_browser_sessions',
+    help: 'Browsers that are being measured',
+    registers,
+    collect() {
+      this.set(counts().live);
+    },
+  });
+  readCounter(
+    'natprobed_browser_sessions_total',
+    'Measurings of browsers, and what became of them',
+    ['event'],
+    () => samplesOf({}, 'event', counts().sessions),
+  );
+  readCounter(
+    'natprobed_browser_datagrams_total',
+    'Datagrams that measured browsers, taken from them and sent to them',
+    ['direction'],
+    () => samplesOf({}, 'direction', counts().datagrams),
+  );
+}
+
+type ReadCounter = (name: string, help: string, labelNames: string[], read: () => Sample[]) => void;
+
+/** Adds counters whose values are read when somebody asks. */
+function counterReader(registers: Registry[]): ReadCounter {
+  return (name, help, labelNames, read) => {
     new Counter({
       name,
       help,
@@ -143,7 +175,7 @@ function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
         for (const { labels, count } of read()) this.inc(labels, count);
       },
     });
-  }
+  };
 }
 
 type Labels = Readonly<Record<string, string>>;

@@ -1,10 +1,9 @@
 /** STUN over TLS and HTTPS, with certificates that change. */
 import { once } from 'node:events';
 import { copyFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
-import { request as httpsRequest } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { connect, TLSSocket } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { configureServer, roleEndpoints, type ServerConfig } from '../../../server/config.ts';
 import type { Log } from '../../../server/log.ts';
@@ -24,6 +23,7 @@ import {
   createCertificateDirectory,
   type TestCertificate,
 } from '../../support/certificates.ts';
+import { askHttps } from '../../support/https.ts';
 import { describeIf } from '../../support/requirements.ts';
 import { missingPrograms } from '../../support/system-programs.ts';
 import { request } from '../answer/exchange.ts';
@@ -136,7 +136,7 @@ describeIf(missingPrograms('openssl'))('TLS', () => {
   });
 
   it('serves HTTPS, and tells browsers to keep to it', async () => {
-    const { status, headers, subject } = await get(server.http!, first.cert, '/healthz');
+    const { status, headers, subject } = await askHttps(server.http!, first.cert, '/healthz');
     expect(status).toBe(200);
     expect(headers['strict-transport-security']).toBe('max-age=15552000');
     expect(subject).toBe('first');
@@ -146,7 +146,7 @@ describeIf(missingPrograms('openssl'))('TLS', () => {
     const standing = await open(endpoints[3]!, first.cert);
     pointTo(second);
     await server.reload();
-    expect((await get(server.http!, second.cert, '/healthz')).subject).toBe('second');
+    expect((await askHttps(server.http!, second.cert, '/healthz')).subject).toBe('second');
     const client = await open(endpoints[3]!, second.cert);
     expect(client.socket.getPeerCertificate().subject.CN).toBe('second');
     for (const { socket } of [client, standing]) socket.write(request());
@@ -177,10 +177,10 @@ describeIf(missingPrograms('openssl'))('TLS', () => {
         ) as string,
       },
     ]);
-    expect((await get(server.http!, second.cert, '/healthz')).subject).toBe('second');
+    expect((await askHttps(server.http!, second.cert, '/healthz')).subject).toBe('second');
     pointTo(first);
     await server.reload();
-    expect((await get(server.http!, first.cert, '/healthz')).subject).toBe('first');
+    expect((await askHttps(server.http!, first.cert, '/healthz')).subject).toBe('first');
   });
 
   it('says at the start what is wrong with the files', async () => {
@@ -251,27 +251,4 @@ class TlsClient {
     while (this.messages.length < count) await once(this.socket, 'data', { signal });
     return this.messages;
   }
-}
-
-interface Got {
-  readonly status: number | undefined;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  /** The common name of the certificate. */
-  readonly subject: string | undefined;
-}
-
-function get({ address, port }: Endpoint, ca: string, path: string): Promise<Got> {
-  return new Promise((resolve, reject) => {
-    const asked = httpsRequest({ host: address, port, path, ca, agent: false }, (response) => {
-      const { socket } = response;
-      const subject = socket instanceof TLSSocket ? socket.getPeerCertificate().subject.CN : undefined;
-      response.resume();
-      response.on('end', () => {
-        const [name] = [subject].flat();
-        resolve({ status: response.statusCode, headers: response.headers, subject: name });
-      });
-    });
-    asked.on('error', reject);
-    asked.end();
-  });
 }
