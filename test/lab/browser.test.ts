@@ -38,6 +38,7 @@ interface Shown {
 
 interface Visit {
   readonly shown: Shown;
+  readonly reasons: string;
   /** From the request for the page on. */
   readonly verdictMs: number;
 }
@@ -48,7 +49,8 @@ const READ_VISIT = `new Promise((resolve) => {
     const shown = document.querySelector('#verdict[data-type], #verdict[data-error]');
     if (shown === null) return setTimeout(look, 20);
     const [mark] = performance.getEntriesByName('verdict');
-    resolve(JSON.stringify({ shown: { ...shown.dataset }, verdictMs: mark?.startTime ?? 0 }));
+    const reasons = document.querySelector('#reasons').innerText;
+    resolve(JSON.stringify({ shown: { ...shown.dataset }, reasons, verdictMs: mark?.startTime ?? 0 }));
   };
   look();
 })`;
@@ -66,9 +68,7 @@ for (const { title, program, start } of BROWSERS) {
     let internet: Internet;
 
     beforeAll(async () => {
-      internet = await openInternet();
-      const http = ['--http', `${primary}:${HTTP_PORT}`];
-      await startNatprobedOn(internet.server, ['--ip', primary, '--alt-ip', alternate], http);
+      internet = await openPageServer();
     });
 
     afterAll(async () => {
@@ -94,6 +94,52 @@ for (const { title, program, start } of BROWSERS) {
   });
 }
 
+describeIf(labMissing(), missingPrograms('chromium'))('what is no NAT', () => {
+  let internet: Internet;
+
+  beforeAll(async () => {
+    internet = await openPageServer();
+  });
+
+  afterAll(async () => {
+    await internet.close();
+  });
+
+  it('a policy that keeps WebRTC from UDP is said to be that, and not blocked UDP', async () => {
+    const site = await internet.attach(labNat('port-restricted-cone'));
+    const browser = await startChromium(site.client, ['--webrtc-ip-handling-policy=disable_non_proxied_udp']);
+    try {
+      const { shown, reasons } = await visit(browser);
+      expect(shown.type).toBe('inconclusive');
+      expect(reasons).toContain('the browser gave WebRTC no address to send from');
+    } finally {
+      await browser.close();
+      await site.close();
+    }
+  });
+
+  it('a browser on the server’s own machine is open', async () => {
+    const browser = await startChromium(internet.server);
+    try {
+      const { shown } = await visit(browser);
+      expect(shown).toEqual({ type: 'open', mapping: 'none', filtering: 'endpoint-independent' });
+    } finally {
+      await browser.close();
+    }
+  });
+});
+
+async function openPageServer(): Promise<Internet> {
+  const internet = await openInternet();
+  const http = ['--http', `${primary}:${HTTP_PORT}`];
+  await startNatprobedOn(internet.server, ['--ip', primary, '--alt-ip', alternate], http);
+  return internet;
+}
+
+async function visit(browser: LabBrowser): Promise<Visit> {
+  return JSON.parse(await browser.visit(PAGE, READ_VISIT)) as Visit;
+}
+
 /** Every verdict has to be right, and the median of one series quick. */
 async function showsTruth(site: Site, browser: LabBrowser, loss: number): Promise<void> {
   const { type, mapping, filtering } = site.nat.truth.ipv4;
@@ -104,7 +150,7 @@ async function showsTruth(site: Site, browser: LabBrowser, loss: number): Promis
     const timesMs: number[] = [];
     for (let run = 0; run < RUNS; run++) {
       await site.forget();
-      const { shown, verdictMs } = JSON.parse(await browser.visit(PAGE, READ_VISIT)) as Visit;
+      const { shown, verdictMs } = await visit(browser);
       expect(shown, `${site.nat.name} at ${loss} %`).toEqual({ type, mapping, filtering });
       timesMs.push(verdictMs);
     }

@@ -30,7 +30,10 @@ const CHROMIUM_FLAGS = [
 ];
 
 /** Debian's Chromium with an empty profile. */
-export async function startChromium(namespace: Namespace): Promise<LabBrowser> {
+export async function startChromium(
+  namespace: Namespace,
+  flags: readonly string[] = [],
+): Promise<LabBrowser> {
   const { folder, remove } = makeFolder();
   // It is driven through pipes that it inherits, so that no network is needed for that.
   const wrapper = join(folder, 'chromium-in-namespace');
@@ -39,7 +42,7 @@ export async function startChromium(namespace: Namespace): Promise<LabBrowser> {
   try {
     const browser = await chromium.launch({
       executablePath: wrapper,
-      args: CHROMIUM_FLAGS,
+      args: [...CHROMIUM_FLAGS, ...flags],
       env: { ...process.env, HOME: folder },
     });
     return {
