@@ -23,6 +23,15 @@ export async function findFreePorts(...addresses: string[]): Promise<[number, nu
   return [first, second];
 }
 
+/** The first of two adjacent ports that are free on this address, for UDP and TCP. */
+export async function findPortPair(address: string): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const [port] = await findFreePorts(address);
+    if (await isFree(port + 1, [address])) return port;
+  }
+  throw new Error('no two free ports in a row');
+}
+
 async function isFree(port: number, addresses: readonly string[]): Promise<boolean> {
   for (const address of addresses) {
     try {

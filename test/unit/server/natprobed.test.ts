@@ -1,14 +1,18 @@
 /** The program itself, as a process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { XOR_MAPPED_ADDRESS } from '../../../shared/stun/attributes/address.ts';
 import { readAttribute } from '../../../shared/stun/message.ts';
 import { VERSION } from '../../../shared/version.ts';
+import { createCertificate, createCertificateDirectory } from '../../support/certificates.ts';
+import { askHttps } from '../../support/https.ts';
+import { itIf } from '../../support/requirements.ts';
+import { missingPrograms } from '../../support/system-programs.ts';
 import { request } from '../answer/exchange.ts';
-import { UdpClient, findFreePorts } from './loopback.ts';
+import { UdpClient, findFreePorts, findPortPair } from './loopback.ts';
 
 const MAIN = fileURLToPath(new URL('../../../server/main.ts', import.meta.url));
 
@@ -140,6 +144,8 @@ describe('natprobed', () => {
     const wrong: [string[], RegExp][] = [
       [['--ip', '203.0.113.77'], /^natprobed: error: --ip: this machine does not have that address .*\n$/],
       [['--port', 'x'], /^natprobed: error: --port: not a port .*\n$/],
+      [['--tls-key', 'x'], /^natprobed: error: --tls-key: these options do not go together .*\n$/],
+      [['--log-level', 'loud'], /^natprobed: error: --log-level: not understood .*\n$/],
       [
         ['--frobnicate'],
         /^natprobed: error: command line: not understood \(unknown option '--frobnicate'\); see --help\n$/,
@@ -152,6 +158,32 @@ describe('natprobed', () => {
       expect(running.stderr).toMatch(message);
       expect(running.stdout).toBe('');
     }
+  });
+
+  itIf(missingPrograms('openssl'))('takes a renewed certificate on SIGHUP, and goes on', async () => {
+    const directory = createCertificateDirectory();
+    const first = createCertificate(directory.path, 'first');
+    const second = createCertificate(directory.path, 'second');
+    const [port, alternatePort] = await findFreePorts('127.0.0.1');
+    const [httpPort] = await findFreePorts('127.0.0.1');
+    const tlsPort = await findPortPair('127.0.0.1');
+    const running = await startReady(
+      ...['--ip', '127.0.0.1', '--port', `${port}`, '--alt-port', `${alternatePort}`],
+      ...['--http', `127.0.0.1:${httpPort}`, '--tls-port', `${tlsPort}`],
+      ...['--tls-cert', first.certFile, '--tls-key', first.keyFile],
+    );
+    expect(running.stderr).toContain(`STUN over TLS on 127.0.0.1:${tlsPort}, 127.0.0.1:${tlsPort + 1}\n`);
+    expect(running.stderr).toContain(`HTTP on https://127.0.0.1:${httpPort}\n`);
+    const api = { address: '127.0.0.1', port: httpPort };
+    expect((await askHttps(api, first.cert, '/readyz')).subject).toBe('first');
+    renameSync(second.certFile, first.certFile);
+    renameSync(second.keyFile, first.keyFile);
+    running.child.kill('SIGHUP');
+    while (!running.stderr.includes('the certificate has changed')) await once(running.child.stderr!, 'data');
+    expect((await askHttps(api, second.cert, '/readyz')).subject).toBe('second');
+    running.child.kill('SIGTERM');
+    expect(await running.exit).toBe(0);
+    directory.remove();
   });
 
   it('tells its version, and its options with examples', async () => {
