@@ -131,7 +131,8 @@ describeIf(labMissing(), missingPrograms('chromium'))('what is no NAT', () => {
 
 async function openPageServer(): Promise<Internet> {
   const internet = await openInternet();
-  const http = ['--http', `${primary}:${HTTP_PORT}`];
+  // All visits come from a few addresses.
+  const http = ['--http', `${primary}:${HTTP_PORT}`, '--no-rate-limit'];
   await startNatprobedOn(internet.server, ['--ip', primary, '--alt-ip', alternate], http);
   return internet;
 }
