@@ -224,7 +224,7 @@ function sameParityFrom(first: number, localPort: number): number {
 }
 
 /** Ascending numbers as ranges, each as long as its step lasts. */
-function rangesOf(numbers: readonly number[]): PortRange[] {
+export function rangesOf(numbers: readonly number[]): PortRange[] {
   const ranges: PortRange[] = [];
   for (let index = 0; index < numbers.length;) {
     const first = numbers[index]!;

@@ -8,6 +8,7 @@ import {
   chanceOfOpening,
   chanceOver,
   DEFAULT_BUDGET,
+  GUESS_PACE_MS,
   type Guessing,
   labelOf,
   labelsOf,
@@ -15,9 +16,6 @@ import {
   type PunchSide,
   type Strategy,
 } from './strategy.ts';
-
-/** Time between two guesses, as measured (MEASURING.md §7). */
-const GUESS_PACE_MS = 1;
 
 type Odds = Readonly<Record<Side, PortOdds>>;
 

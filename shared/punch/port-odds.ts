@@ -48,12 +48,14 @@ export const UNKNOWN_ODDS: PortOdds = {
   parts: [{ weight: 1, drawn: true, within: uniform(PORT_COUNT) }],
 };
 
-/** netfilter's, of a local port from 600 to 1023 (MEASURING.md §7). */
+/** netfilter maps a local port of these into these (MEASURING.md §7). */
+export const LOW_PORTS = { first: 600, last: 1023 } as const;
+
 export const LOW_PORT_ODDS: PortOdds = {
   text: 'a local port from 600 to 1023 is mapped into the same 424 ports',
   value: 'random',
   measured: true,
-  parts: [{ weight: 1, drawn: true, within: uniform(1023 - 600 + 1) }],
+  parts: [{ weight: 1, drawn: true, within: uniform(LOW_PORTS.last - LOW_PORTS.first + 1) }],
 };
 
 export function portOddsOf(axis: PortsAxis): PortOdds {
@@ -73,7 +75,11 @@ export function portOddsOf(axis: PortsAxis): PortOdds {
 }
 
 /** The ports in the order in which they are best tried, at most `count`: the likeliest first, of those alike the lowest. */
-export function guessPorts({ model }: PortsAxis, situation: Situation, count: number): number[] {
+export function guessPorts(
+  { model }: Pick<PortsAxis, 'model'>,
+  situation: Situation,
+  count: number,
+): number[] {
   const masses = massesOf(model.newEndpoint, situation);
   const threshold = masses.slice().sort().at(-count)!;
   const ports: number[] = [];

@@ -72,7 +72,8 @@ function pairFamilies(a: PunchBehaviour, b: PunchBehaviour): [PunchBehaviour, Pu
   });
 }
 
-function predictOver(a: PunchBehaviour, b: PunchBehaviour): Prediction {
+/** Over one family: that of both. */
+export function predictOver(a: PunchBehaviour, b: PunchBehaviour): Prediction {
   const one: PunchSide = { side: 'a', behaviour: a, possibilities: possibilitiesOf(a) };
   const other: PunchSide = { side: 'b', behaviour: b, possibilities: possibilitiesOf(b) };
   const strategies = planStrategies(one, other);

@@ -9,6 +9,7 @@ import {
   isPoisoned,
   labelOf,
   labelsOf,
+  LOW_TTL_MS,
   PLAIN_COST,
   type PunchSide,
   RELIABLE,
@@ -82,8 +83,7 @@ function tryLowTtl(a: PunchSide, b: PunchSide): Strategy {
       punchesPlainly(one, other) ? chanceOfOpening(one, other) : 0,
     ),
     packets: 2 * PLAIN_COST.packets,
-    // MEASURING.md §7: 100 to 150 ms of opening before.
-    timeMs: PLAIN_COST.timeMs + 150,
+    timeMs: PLAIN_COST.timeMs + LOW_TTL_MS,
     reasons: [{ code: 'low-ttl', text }],
   };
 }

@@ -71,6 +71,11 @@ const TRY_PACE_MS = 50;
 const ROUND_TRIP_MS = 300;
 export const PLAIN_COST: Budget = { packets: 2 * TRIES, timeMs: TRIES * TRY_PACE_MS + ROUND_TRIP_MS };
 
+/** Time between two guesses, as measured (MEASURING.md §7). */
+export const GUESS_PACE_MS = 1;
+/** How long first packets have a low TTL: 100 to 150 ms were measured (MEASURING.md §7). */
+export const LOW_TTL_MS = 150;
+
 /** Ten of ten in the kernel (MEASURING.md §7), with a Beta(1,1) prior. */
 const LOW_TTL_CHANCE = 11 / 12;
 

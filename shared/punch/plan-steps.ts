@@ -1,0 +1,247 @@
+/** The steps of both sides over one address family, from what is predicted of them. */
+import type { Endpoint } from '../endpoint.ts';
+import { FIRST_PORT, LAST_PORT, type PortRange, rangesOf } from '../nat/port-law.ts';
+import type { PortsAxis } from '../nat/ports.ts';
+import type { PunchBehaviour } from './behaviour.ts';
+import { isMoving, opens, punchesPlainly } from './plain.ts';
+import type { PunchCandidate, PunchStep } from './plan.ts';
+import { guessPorts, LOW_PORTS } from './port-odds.ts';
+import type { CertainSide } from './possibilities.ts';
+import { likeliestSide, type Prediction } from './predict.ts';
+import { shareAddress } from './strategies.ts';
+import { GUESS_PACE_MS, LOW_TTL_MS, type Strategy, type StrategyName } from './strategy.ts';
+
+/** One side over one family. */
+export interface SideToPlan {
+  readonly behaviour: PunchBehaviour;
+  readonly candidates: readonly PunchCandidate[];
+  readonly natLayers: number;
+  /** From when its public candidate was seen to the start. */
+  readonly seenAgoMs: number;
+  readonly ports?: Pick<PortsAxis, 'model'>;
+}
+
+export interface StepsOfBoth {
+  readonly a: readonly PunchStep[];
+  readonly b: readonly PunchStep[];
+}
+
+/** `atMs` is when the first begins. No steps where one side has no UDP. */
+export function planSteps(
+  a: SideToPlan,
+  b: SideToPlan,
+  prediction: Prediction,
+  attempt: number,
+  atMs: number,
+): StepsOfBoth {
+  const [one, other] = [likeliestSide(a.behaviour), likeliestSide(b.behaviour)];
+  if (one === undefined || other === undefined) return { a: [], b: [] };
+  const planner = new Planner(prediction, attempt, atMs);
+  return {
+    a: planner.plan({ side: a, certain: one }, { side: b, certain: other }),
+    b: planner.plan({ side: b, certain: other }, { side: a, certain: one }),
+  };
+}
+
+interface Certain {
+  readonly side: SideToPlan;
+  readonly certain: CertainSide;
+}
+
+/** How long both go on where sending to each other should do: several losses in a row, and a peer far away. */
+const PLAIN_MS = 1500;
+/** After the last guess: for what it opens to be heard and answered. */
+const AFTER_GUESSES_MS = 600;
+/** That NATs turn packets is slower than a way of one's own: the LAN is tried first. */
+const HAIRPIN_AFTER_MS = 100;
+/** How often a predicted port is tried. */
+const GUESS_ROUNDS = 4;
+
+class Planner {
+  readonly #prediction: Prediction;
+  readonly #attempt: number;
+  readonly #atMs: number;
+
+  constructor(prediction: Prediction, attempt: number, atMs: number) {
+    this.#prediction = prediction;
+    this.#attempt = attempt;
+    this.#atMs = atMs;
+  }
+
+  plan(own: Certain, peer: Certain): PunchStep[] {
+    const near = this.#checkPrivate(peer.side);
+    if (shareAddress(own.side.behaviour, peer.side.behaviour))
+      return [...near, ...this.#hairpin(own.side, peer.side)];
+    const to = publicOf(peer.side);
+    if (to.length === 0) return near;
+    if (haveBothToGuess(own.certain, peer.certain)) return [...near, ...this.#meet(peer.side, to)];
+    return [
+      ...near,
+      ...this.#checkPublic(own, peer, to),
+      ...this.#guess(own, peer, to[0]!),
+      ...this.#draw(own, peer, to[0]!),
+    ];
+  }
+
+  #checkPrivate({ candidates }: SideToPlan): PunchStep[] {
+    const to = candidates.filter(({ kind }) => kind === 'private').map(({ endpoint }) => endpoint);
+    return to.length === 0 ? [] : [this.#step('lan', 0, PLAIN_MS, { kind: 'check', to })];
+  }
+
+  #hairpin(own: SideToPlan, peer: SideToPlan): PunchStep[] {
+    if ([own, peer].some(({ behaviour }) => behaviour.hairpin === 'none')) return [];
+    return [this.#step('hairpin', HAIRPIN_AFTER_MS, PLAIN_MS, { kind: 'check', to: publicOf(peer) })];
+  }
+
+  /**
+   * Where the peer's router remembers what it didn't ask for, packets with a low TTL come first; and
+   * they alone, until it is heard, from a port that it has yet to guess.
+   */
+  #checkPublic(own: Certain, peer: Certain, to: readonly Endpoint[]): PunchStep[] {
+    const ttl = this.#ttlTowards(own, peer);
+    if (ttl === undefined) {
+      const name = this.#ttlTowards(peer, own) === undefined ? this.#nameOfSending() : 'low-ttl';
+      return [this.#step(name, 0, this.#lastsMs(), { kind: 'check', to })];
+    }
+    const isGuessed = isMoving(own.certain) && !punchesPlainly(own.certain, peer.certain);
+    const opening = this.#step('low-ttl', 0, isGuessed ? this.#lastsMs() : LOW_TTL_MS, {
+      kind: 'check',
+      to,
+      ttl,
+    });
+    return isGuessed
+      ? [opening]
+      : [opening, this.#step('low-ttl', LOW_TTL_MS, this.#lastsMs(), { kind: 'check', to })];
+  }
+
+  /** The predicted ports of a peer that has another one for us. */
+  #guess(own: Certain, peer: Certain, { address }: Endpoint): PunchStep[] {
+    const guessing = this.#strategy('port-prediction')?.guessing;
+    if (guessing === undefined || !isGuessedBy(own.certain, peer.certain)) return [];
+    const ports = portsOf(peer.side, guessing.probes) ?? [];
+    if (ports.length === 0) return [];
+    const action = { kind: 'guess', address, ports, rounds: GUESS_ROUNDS } as const;
+    return [this.#step('port-prediction', 0, this.#lastsMs(), action)];
+  }
+
+  /** By birthday: the one opens many sockets, the other tries many ports. */
+  #draw(own: Certain, peer: Certain, to: Endpoint): PunchStep[] {
+    const guessing = this.#strategy('birthday')?.guessing;
+    if (guessing === undefined) return [];
+    const { sockets, probes } = guessing;
+    const atMs = this.#drawAtMs();
+    if (isGuessedBy(own.certain, peer.certain)) {
+      const ranges = rangesOfGuesses(peer.side, probes);
+      const action = { kind: 'spray', address: to.address, ranges, probes } as const;
+      // Openings that die on the way are answered to, not heard: all have to be there first.
+      const openingMs = this.#ttlTowards(peer, own) === undefined ? 0 : sockets * GUESS_PACE_MS + LOW_TTL_MS;
+      return [this.#step('birthday', atMs + openingMs, this.#lastsMs(), action)];
+    }
+    if (!isGuessedBy(peer.certain, own.certain)) return [];
+    const ttl = this.#ttlTowards(own, peer);
+    const action = {
+      kind: 'spread',
+      to,
+      sockets,
+      ...(own.side.behaviour.lowPorts === true && { localPorts: LOW_PORTS }),
+      ...(ttl !== undefined && { ttl }),
+    } as const;
+    return [this.#step('birthday', atMs, this.#lastsMs(), action)];
+  }
+
+  /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
+  #meet(peer: SideToPlan, to: readonly Endpoint[]): PunchStep[] {
+    const probes = this.#strategy('port-prediction')?.guessing?.probes ?? 1;
+    const ports = portsOf(peer, probes);
+    if (ports === undefined || ports.length === 0)
+      return [this.#step('plain', 0, PLAIN_MS, { kind: 'check', to })];
+    const action = { kind: 'guess', address: to[0]!.address, ports, rounds: GUESS_ROUNDS } as const;
+    return [this.#step('port-prediction', 0, this.#lastsMs(), action)];
+  }
+
+  /** One more for each attempt that used it: too low by one opens nothing, too high by one spoils it. */
+  #ttlTowards(own: Certain, peer: Certain): number | undefined {
+    const { unsolicited } = peer.side.behaviour;
+    const mayTrack = peer.certain.mapping === 'endpoint-independent' && unsolicited !== 'dropped';
+    if (!mayTrack) return undefined;
+    const used = unsolicited === 'tracked' ? this.#attempt - 1 : this.#attempt - 2;
+    return used < 0 ? undefined : own.side.natLayers + 1 + used;
+  }
+
+  #drawAtMs(): number {
+    const predicted = this.#strategy('port-prediction');
+    return predicted === undefined
+      ? 0
+      : (predicted.guessing?.probes ?? 0) * GUESS_PACE_MS + AFTER_GUESSES_MS / 2;
+  }
+
+  /** All steps of one pair end together: what is opened late is heard until then. */
+  #lastsMs(): number {
+    const strategies = this.#prediction.strategies.filter(({ guessing }) => guessing !== undefined);
+    const guessesMs = strategies.map(
+      ({ guessing }) =>
+        Math.max(guessing!.sockets + guessing!.probes, GUESS_ROUNDS) * GUESS_PACE_MS +
+        this.#drawAtMs() +
+        AFTER_GUESSES_MS,
+    );
+    return Math.max(PLAIN_MS, ...guessesMs);
+  }
+
+  #nameOfSending(): StrategyName {
+    const sending = SENDING.find((name) => this.#strategy(name) !== undefined);
+    return sending ?? (this.#prediction.strategy === 'relay' ? 'plain' : this.#prediction.strategy);
+  }
+
+  #strategy(name: StrategyName): Strategy | undefined {
+    return this.#prediction.strategies.find((strategy) => strategy.name === name);
+  }
+
+  #step(strategy: StrategyName, atMs: number, untilMs: number, action: PunchStep['action']): PunchStep {
+    return { strategy, atMs: this.#atMs + atMs, untilMs: this.#atMs + untilMs, action };
+  }
+}
+
+/** Those that send to what the server saw. */
+const SENDING: readonly StrategyName[] = ['direct', 'reversal', 'plain', 'low-ttl'];
+
+/** What a port mapper opened lets anybody in, so it comes first. */
+function publicOf({ candidates }: SideToPlan): Endpoint[] {
+  return (['mapped', 'ipv6', 'public'] as const).flatMap((wanted) =>
+    candidates.filter(({ kind }) => kind === wanted).map(({ endpoint }) => endpoint),
+  );
+}
+
+/** Whether `peer` has a port that `own` must guess, and may. */
+function isGuessedBy(own: CertainSide, peer: CertainSide): boolean {
+  return isMoving(peer) && !punchesPlainly(own, peer) && opens(peer, own, 'aGuessed');
+}
+
+function haveBothToGuess(own: CertainSide, peer: CertainSide): boolean {
+  return (
+    isMoving(own) &&
+    isMoving(peer) &&
+    !punchesPlainly(own, peer) &&
+    !opens(own, peer, 'aGuessed') &&
+    !opens(own, peer, 'bGuessed')
+  );
+}
+
+/** The likeliest ports of the side's main socket towards a new peer; undefined if nothing is known of them. */
+function portsOf({ ports, behaviour, seenAgoMs }: SideToPlan, count: number): number[] | undefined {
+  const { mapped, local } = behaviour;
+  if (ports === undefined || mapped === undefined) return undefined;
+  const situation = {
+    localPort: local?.port ?? mapped.port,
+    ownPort: mapped.port,
+    afterMs: seenAgoMs,
+    latest: { port: mapped.port, agoMs: seenAgoMs },
+  };
+  return guessPorts(ports, situation, count);
+}
+
+function rangesOfGuesses(side: SideToPlan, probes: number): PortRange[] {
+  if (side.behaviour.lowPorts === true) return [{ ...LOW_PORTS, step: 1 }];
+  const ports = portsOf(side, probes);
+  if (ports === undefined) return [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }];
+  return rangesOf(ports.sort((a, b) => a - b));
+}
