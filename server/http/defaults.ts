@@ -1,8 +1,11 @@
 /** What --help says and settings.ts reads; by itself, so that --help loads nothing more. */
 
-/** Requests a minute from one client: those that have the server judge or measure, and the rest. */
-export const DEFAULT_POST_RATE = 120;
-export const DEFAULT_READ_RATE = 1200;
+/**
+ * Requests a minute from one client: those that have the server judge or measure, tens of milliseconds of a core
+ * each, and the rest.
+ */
+export const DEFAULT_POST_RATE = 60;
+export const DEFAULT_READ_RATE = 600;
 
 /** What the log keeps of client addresses: all, /24 and /48, or nothing. */
 export const LOGGED_ADDRESSES = ['full', 'prefix', 'none'] as const;

@@ -131,7 +131,7 @@ describe('who may ask over HTTP', () => {
   it('is everybody within limits, reading everything aside, unless said otherwise', () => {
     expect(configure(TWO).access).toEqual({
       corsOrigins: [],
-      rateLimits: { post: 120, read: 1200 },
+      rateLimits: { post: 60, read: 600 },
       metricsPublic: false,
       loggedAddresses: 'prefix',
     });
