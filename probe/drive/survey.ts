@@ -1,8 +1,9 @@
 /** What is to be found out beyond mapping and filtering, by inquiries of their own. */
 import { randomBytes } from 'node:crypto';
-import { type Endpoint, type Family, formatEndpoint } from '../../shared/endpoint.ts';
+import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import { assessAxes, type AxisEvidence } from '../../shared/nat/axes.ts';
 import type { Evidence } from '../../shared/nat/evidence.ts';
+import { lacksReceipts } from '../../shared/nat/filtering.ts';
 import { endpointsOf } from '../../shared/nat/layers.ts';
 import { type Observations, observe, otherAddressOf, roundTripTo } from '../../shared/nat/observations.ts';
 import {
@@ -60,7 +61,7 @@ export async function surveyOutcome(
 
 interface Subject {
   readonly family: Family;
-  /** Primary endpoints that have answered; the first one is a natprobed if any is. */
+  /** Primary endpoints that have answered; the first one is a natprobed, as far as is known, if any is. */
   readonly servers: readonly [Endpoint, ...Endpoint[]];
   readonly isNatprobed: boolean;
   /** The first one's other address and port. */
@@ -70,8 +71,9 @@ interface Subject {
 }
 
 function chooseServers(observations: Observations): Omit<Subject, 'family'> | undefined {
-  const { run, receiptServers, evidence } = observations;
-  const isNatprobed = (endpoint: Endpoint): boolean => receiptServers.has(formatEndpoint(endpoint));
+  const { run, evidence } = observations;
+  // Where all is let in the verdict doesn't wait for receipts: then the inquiries find out themselves.
+  const isNatprobed = (endpoint: Endpoint): boolean => !lacksReceipts(observations, endpoint);
   const answered = run.servers.filter((endpoint) => roundTripTo(observations, endpoint) !== undefined);
   const server = answered.find(isNatprobed) ?? answered[0];
   if (server === undefined) return undefined;

@@ -270,7 +270,10 @@ describe('exit codes', () => {
       spawn('sh', args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] }),
     );
     expect(stdout.length).toBeGreaterThan(2 ** 16);
-    expect((JSON.parse(stdout) as Report).verdict.type).toBe('open');
+    const { verdict, axes } = JSON.parse(stdout) as Report;
+    expect(verdict.type).toBe('open');
+    // Also where the verdict was there before any receipt.
+    expect(Object.keys(axes!)).toEqual(expect.arrayContaining(['unsolicited', 'fragments', 'tcp']));
   });
 
   it('is what it would have been when the reader of its output has gone', async () => {

@@ -1,5 +1,6 @@
 /** The plan of the inquiry into fragments and the path's MTU (RFC 5780 §4.7), on one socket of its own. */
 import type { Endpoint } from '../../../shared/endpoint.ts';
+import { lacksReceipts } from '../../../shared/nat/filtering.ts';
 import {
   FRAGMENTED_BYTES,
   judgeFragments,
@@ -35,7 +36,7 @@ export function planFragments({ server }: FragmentsContext): InquiryPlan {
 }
 
 function planNext(observations: Observations, server: Endpoint): Plan {
-  if (isOver(observations)) return FINISHED;
+  if (isOver(observations) || lacksReceipts(observations, server)) return FINISHED;
   const contact: Request = { socket: SOCKET, to: server };
   if (!isAnswered(observations, contact)) {
     const asking = planAsking(observations, [contact]);
