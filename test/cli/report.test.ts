@@ -2,8 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { WatchEvent } from '../../probe/cli/commands/watch.ts';
 import { isSent, type Report } from '../../shared/report/report.ts';
+import { createCertificate, createCertificateDirectory } from '../support/certificates.ts';
 import { startReportService } from '../support/report-service.ts';
-import { findFreePorts } from '../unit/server/loopback.ts';
+import { describeIf } from '../support/requirements.ts';
+import { missingPrograms } from '../support/system-programs.ts';
+import { findFreePorts, findPortPair } from '../unit/server/loopback.ts';
 import { ALTERNATE, type LocalServer, natprobe, PRIMARY, startNatprobed } from './programs.ts';
 
 let api: string;
@@ -109,5 +112,36 @@ describe('natprobe watch --report', () => {
     if (event.event !== 'first' || event.report.report === undefined) throw new Error(stdout);
     expect(isSent(event.report.report)).toBe(true);
     expect(await countReports()).toBe(before + 2);
+  });
+});
+
+describeIf(missingPrograms('openssl'))('natprobe --report to natprobed with a certificate', () => {
+  it('goes by HTTPS, as the server says, if the certificate is trusted', async () => {
+    const directory = createCertificateDirectory();
+    const { certFile, keyFile } = createCertificate(directory.path, 'natprobed');
+    const [port] = await findFreePorts(PRIMARY);
+    const tlsPort = await findPortPair(PRIMARY, ALTERNATE);
+    const secured = await startNatprobed(
+      [PRIMARY, ALTERNATE],
+      [
+        ...['--http', `${PRIMARY}:${port}`, '--tls-port', `${tlsPort}`],
+        ...['--tls-cert', certFile, '--tls-key', keyFile],
+      ],
+    );
+    const args = ['-s', secured.name, '--report', '--json'];
+    const trusted = await natprobe(args, { NODE_EXTRA_CA_CERTS: certFile });
+    expect((JSON.parse(trusted.stdout) as Report).report).toMatchObject({
+      url: expect.stringContaining(`https://${PRIMARY}:${port}/classify/`) as string,
+      endpointsWitnessed: true,
+    });
+    expect(trusted.code).toBe(0);
+    const doubtful = await natprobe(args);
+    expect((JSON.parse(doubtful.stdout) as Report).report).toMatchObject({
+      failed: { code: 'ERR_API_UNREACHABLE' },
+    });
+    expect(doubtful.stderr).toMatch(/self[- ]signed certificate|DEPTH_ZERO_SELF_SIGNED_CERT/);
+    expect(doubtful.code).toBe(3);
+    await secured.stop();
+    directory.remove();
   });
 });

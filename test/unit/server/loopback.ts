@@ -23,11 +23,11 @@ export async function findFreePorts(...addresses: string[]): Promise<[number, nu
   return [first, second];
 }
 
-/** The first of two adjacent ports that are free on this address, for UDP and TCP. */
-export async function findPortPair(address: string): Promise<number> {
+/** The first of two adjacent ports that are free on all of these addresses, for UDP and TCP. */
+export async function findPortPair(...addresses: string[]): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const [port] = await findFreePorts(address);
-    if (await isFree(port + 1, [address])) return port;
+    const [port] = await findFreePorts(...addresses);
+    if (await isFree(port + 1, addresses)) return port;
   }
   throw new Error('no two free ports in a row');
 }
