@@ -92,7 +92,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   logRequests(app, options.log ?? SILENT_LOG, access.loggedAddresses);
   setSecurityHeaders(app, { tls: tls !== undefined });
   allowOrigins(app, access.corsOrigins);
-  drainOnClose(app);
+  drainOnClose(app, tls !== undefined);
   const checkReader = createReaderCheck({
     tokens: options.tokens ?? [],
     ...(isTrustedProxy && { isTrustedProxy }),

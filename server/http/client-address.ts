@@ -1,10 +1,15 @@
 /** Who asks over HTTP: the client's address, and the network that it is taken for. Pure. */
-import type { FastifyRequest } from 'fastify';
 import { formatIpv4, formatIpv6, parseIpAddress } from '../../shared/address.ts';
 
 /** The client behind the proxies that are trusted; a proxy's own address where what it says of its client is no address. */
-export function clientAddress({ ip, raw }: Pick<FastifyRequest, 'ip' | 'raw'>): string {
+export function clientAddress({ ip, raw }: AddressedRequest): string {
   return plainAddress(ip) ?? plainAddress(raw.socket.remoteAddress ?? '') ?? UNKNOWN;
+}
+
+/** What tells of a client: as the proxies say, and the connection. */
+export interface AddressedRequest {
+  readonly ip: string;
+  readonly raw: { readonly socket: { readonly remoteAddress?: string | undefined } };
 }
 
 /** Where a connection is gone already. */

@@ -54,10 +54,20 @@ export function limitConnections(
 /** In a stop, how long there may be no answer before the connections that are left are cut. */
 const DRAIN_STALL_MS = 5000;
 
-/** In a stop, requests under way are finished, and what else comes on their connections draws 503. */
-export function drainOnClose(app: FastifyInstance): void {
+/**
+ * In a stop, requests under way are finished, and what else comes on their connections draws 503.
+ * Connections that no request has come on are cut; those that are idle Node closes itself.
+ */
+export function drainOnClose(app: FastifyInstance, isTls: boolean): void {
+  const unasked = new Set<Socket>();
+  app.server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    unasked.add(socket);
+    socket.once('close', () => unasked.delete(socket));
+  });
+  app.server.on('request', ({ socket }) => unasked.delete(socket));
   let cutOff: NodeJS.Timeout | undefined;
   app.addHook('preClose', (done) => {
+    for (const socket of unasked) socket.destroy();
     cutOff = setTimeout(() => app.server.closeAllConnections(), DRAIN_STALL_MS);
     done();
   });

@@ -131,6 +131,21 @@ describe('SIGTERM', () => {
     expect((await keptIds(directory)).size).toBe(1);
   });
 
+  it('does not wait for connections that have asked nothing, or nothing more', async () => {
+    const { child, port, exit } = await start();
+    const silent = connect(port, '127.0.0.1');
+    silent.on('error', () => undefined);
+    await once(silent, 'connect');
+    const idle = connect(port, '127.0.0.1');
+    idle.on('error', () => undefined);
+    idle.write('GET /stats HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(idle, 'data');
+    const startedAt = performance.now();
+    child.kill('SIGTERM');
+    expect(await exit).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(2500);
+  });
+
   it('waits no longer than five seconds for a request that does not end', async () => {
     const { child, port, exit } = await start();
     const socket = connect(port, '127.0.0.1');
