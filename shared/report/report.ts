@@ -79,7 +79,7 @@ export interface ReportedServer {
   readonly endpoints: readonly string[];
   /** The opposite corner of the first server, as it says (OTHER-ADDRESS); absent if it has none or said none. */
   readonly alternate?: string;
-  /** Whether a receipt came: the server is natprobed. */
+  /** Whether a receipt came: the server is natprobed. Where all is let in, the verdict may come first. */
   readonly receipts: boolean;
 }
 

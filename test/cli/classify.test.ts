@@ -111,7 +111,6 @@ describe('--json', () => {
         asked: [server.name],
         endpoints: [server.name],
         alternate: `${ALTERNATE}:${server.alternatePort}`,
-        receipts: true,
       },
       judgeVersion: 1,
     });
