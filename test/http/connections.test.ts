@@ -75,6 +75,29 @@ describe('a request that comes slowly', () => {
   });
 });
 
+describe('a client that goes before its answer', () => {
+  it('is logged and counted as that, once', async () => {
+    const lines: string[] = [];
+    const { app, close } = await openTestApp({}, { log: (_level, message) => lines.push(message) });
+    let asked: (() => void) | undefined;
+    const arrived = new Promise<void>((resolve) => (asked = resolve));
+    app.get('/never', () => {
+      asked?.();
+      return new Promise(() => undefined);
+    });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const client = new Client(app.server.address() as AddressInfo, '127.0.0.1');
+    client.socket.write('GET /never HTTP/1.1\r\nHost: x\r\n\r\n');
+    await arrived;
+    client.socket.destroy();
+    await expect.poll(() => lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^HTTP: GET \/never aborted in [\d.]+ ms for 127\.0\.0\.0\/24$/);
+    const { body } = await app.inject('/metrics');
+    expect(body).toContain('natprobed_http_requests_total{method="GET",route="/never",status="aborted"} 1\n');
+    await close();
+  });
+});
+
 class Client {
   readonly socket: Socket;
   heard = '';

@@ -3,14 +3,14 @@ import type { FastifyInstance } from 'fastify';
 import type { Log, LogLevel } from '../../log.ts';
 import { clientAddress, networkOf } from '../client-address.ts';
 import type { LoggedAddresses } from '../defaults.ts';
+import { onRequestEnd, type RequestOutcome } from './request-end.ts';
 
 /** Asked for every few seconds, by programs. */
 const ROUTINE_ROUTES: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 const LOGGED_PREFIX = { ipv4: 24, ipv6: 48 } as const;
 
 export function logRequests(app: FastifyInstance, log: Log, addresses: LoggedAddresses): void {
-  app.addHook('onResponse', (request, reply, done) => {
-    const { statusCode: status } = reply;
+  onRequestEnd(app, (request, reply, status) => {
     // A path may hold a report's id, and one that is no route anything.
     const { url: route = 'none' } = request.routeOptions;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
@@ -29,11 +29,10 @@ export function logRequests(app: FastifyInstance, log: Log, addresses: LoggedAdd
       ...(bytes !== undefined && { bytes }),
       ...(client !== undefined && { client }),
     });
-    done();
   });
 }
 
-function levelOf(status: number, route: string): LogLevel {
-  if (status >= 500) return 'warning';
+function levelOf(status: RequestOutcome, route: string): LogLevel {
+  if (status !== 'aborted' && status >= 500) return 'warning';
   return ROUTINE_ROUTES.has(route) ? 'debug' : 'info';
 }

@@ -9,6 +9,7 @@ import type { FamilyCounts, StreamCounts } from '../../family-counts.ts';
 import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
 import type { LimitScope } from './rate-limits.ts';
+import { onRequestEnd } from './request-end.ts';
 
 /** Of the families served. */
 export type LaneCounts = readonly (readonly [Family, FamilyCounts])[];
@@ -65,7 +66,7 @@ export function countRequests(app: FastifyInstance, { registry }: Metrics): void
   const registers = [registry];
   const requests = new Counter({
     name: 'natprobed_http_requests_total',
-    help: 'HTTP requests answered',
+    help: 'HTTP requests, by the status of their answer, or aborted by the client before it was whole',
     labelNames,
     registers,
   });
@@ -76,13 +77,12 @@ export function countRequests(app: FastifyInstance, { registry }: Metrics): void
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
   });
-  app.addHook('onResponse', (request, reply, done) => {
+  onRequestEnd(app, (request, reply, status) => {
     // Paths that are no route are anybody's to invent.
     const { url: route = 'none' } = request.routeOptions;
     const method = route === 'none' ? 'any' : request.method;
-    requests.inc({ method, route, status: reply.statusCode });
+    requests.inc({ method, route, status });
     seconds.observe({ method, route }, reply.elapsedTime / 1000);
-    done();
   });
 }
 
