@@ -4,4 +4,4 @@ import { bundleWebAssets } from '../server/http/web-assets.ts';
 
 const folder = new URL('../dist/server/http/web/', import.meta.url);
 await mkdir(folder, { recursive: true });
-for (const [name, { bytes }] of await bundleWebAssets()) await writeFile(new URL(name, folder), bytes);
+for (const [name, bytes] of await bundleWebAssets()) await writeFile(new URL(name, folder), bytes);

@@ -110,7 +110,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     if (browsers !== undefined) {
       const countBrowser = (type: NatType): void => metrics.countReport('browser', type);
       browserRoutes(routes, { ...reports, browsers, countReport: countBrowser });
-      pageRoutes(routes);
+      pageRoutes(routes, { ...options, ...reports });
     }
     readReportsRoutes(routes, reports.store, checkReader);
     exportRoute(routes, reports.store, checkReader);

@@ -63,3 +63,23 @@ export function describeFiltering(filtering: Filtering): string {
       return 'unknown';
   }
 }
+
+/** How good a type is for peers: they can begin or a plain punch works with most; it takes more; it can't be. */
+export type Tone = 'good' | 'fair' | 'bad';
+
+export function toneOf(type: NatType): Tone {
+  switch (type) {
+    case 'open':
+    case 'full-cone':
+    case 'restricted-cone':
+      return 'good';
+    case 'symmetric-firewall':
+    case 'port-restricted-cone':
+    case 'cone':
+    case 'symmetric':
+    case 'inconclusive':
+      return 'fair';
+    case 'udp-blocked':
+      return 'bad';
+  }
+}

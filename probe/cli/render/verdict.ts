@@ -1,7 +1,6 @@
 import type { Family } from '../../../shared/endpoint.ts';
 import type { AxisRow } from '../../../shared/nat/axes.ts';
-import { describeFiltering, describeMapping, nameVerdict } from '../../../shared/nat/names.ts';
-import type { Verdict } from '../../../shared/nat/verdict.ts';
+import { describeFiltering, describeMapping, nameVerdict, toneOf } from '../../../shared/nat/names.ts';
 import { describePunching, describeReach } from '../../../shared/punch/reach.ts';
 import {
   FAMILY_NAMES,
@@ -12,7 +11,7 @@ import {
 } from '../../../shared/report/report.ts';
 import { formatConfidence, formatMs, listWords } from '../../../shared/words.ts';
 import { layoutRow } from './layout.ts';
-import type { Paint, Style } from './style.ts';
+import type { Style } from './style.ts';
 
 /** What was asked for beside the verdict, said already. */
 export interface Extras {
@@ -23,7 +22,7 @@ export interface Extras {
 /** The report for people; the first line is `NAT type: <plain name> (...)`. Ends with a newline. */
 export function renderReport(report: Report, style: Style, extras: Extras = {}): string {
   const lines = [
-    `${style.bold('NAT type:')} ${colourOf(report.verdict, style)(nameVerdict(report.verdict))}`,
+    `${style.bold('NAT type:')} ${style[toneOf(report.verdict.type)](nameVerdict(report.verdict))}`,
     '',
   ];
   for (const { label, text } of [
@@ -139,22 +138,4 @@ function describePublic(mapped: string, local: string | undefined): string {
 
 function portOf(endpoint: string): string {
   return endpoint.slice(endpoint.lastIndexOf(':') + 1);
-}
-
-/** Green: a peer can begin or a plain punch works with most; yellow: it takes more; red: it can't be. */
-function colourOf({ type }: Verdict, style: Style): Paint {
-  switch (type) {
-    case 'open':
-    case 'full-cone':
-    case 'restricted-cone':
-      return style.good;
-    case 'symmetric-firewall':
-    case 'port-restricted-cone':
-    case 'cone':
-    case 'symmetric':
-    case 'inconclusive':
-      return style.fair;
-    case 'udp-blocked':
-      return style.bad;
-  }
 }

@@ -1,36 +1,50 @@
 import type { FastifyInstance } from 'fastify';
+import { DEFAULT_PORT } from '../../../shared/default-ports.ts';
+import { formatEndpoint, parseEndpoint } from '../../../shared/endpoint.ts';
+import { isLoopback } from '../../local-addresses.ts';
+import { renderFrontPage } from '../pages/front-page.ts';
 import { ProblemError } from '../problem.ts';
-import { loadWebAssets, type WebAssets } from '../web-assets.ts';
+import { sendPage, webAssets } from '../send-page.ts';
+import type { Health } from '../status.ts';
+import { ASSETS_PATH } from '../web-assets.ts';
 
-/** Everything from this server itself, and nothing inline. */
-const PAGE_CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+export interface PageOptions {
+  readonly health: () => Health;
+  /** Where clients reach this server, if not at the address that they ask. */
+  readonly publicUrl?: string;
+}
 
-/** GET /, and the scripts and styles of the pages under /assets. */
-export function pageRoutes(app: FastifyInstance): void {
-  let assets: Promise<WebAssets> | undefined;
-  const load = (): Promise<WebAssets> => {
-    // A failure isn't kept: the next request tries again.
-    assets ??= loadWebAssets().catch((error: unknown) => {
-      assets = undefined;
-      throw error;
-    });
-    return assets;
-  };
-  app.get('/', { schema: { hide: true } }, async (_request, reply) => {
-    const { type, bytes } = (await load()).get('index.html')!;
-    void reply.header('content-security-policy', PAGE_CSP).header('x-content-type-options', 'nosniff');
-    return reply.type(type).header('cache-control', 'no-cache').send(bytes);
+const A_YEAR_S = 31_536_000;
+
+/** GET /, and the scripts and styles of all pages under /assets. */
+export function pageRoutes(app: FastifyInstance, { health, publicUrl }: PageOptions): void {
+  app.get('/', { schema: { hide: true } }, async ({ hostname }, reply) => {
+    const host = publicUrl === undefined ? hostname : new URL(publicUrl).hostname;
+    const page = renderFrontPage({ assets: await webAssets(), stunServer: nameStunServer(health(), host) });
+    return sendPage(reply, page);
   });
   app.get<{ Params: { name: string } }>(
-    '/assets/:name',
+    `${ASSETS_PATH}:name`,
     { schema: { hide: true } },
     async (request, reply) => {
-      const asset = (await load()).get(request.params.name);
+      const asset = (await webAssets()).find(request.params.name);
       if (asset === undefined) throw new ProblemError('ERR_NOT_FOUND', `GET ${request.url}`);
-      void reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-cache');
-      return reply.type(asset.type).send(asset.bytes);
+      const zipped = /\bgzip\b/.test(String(request.headers['accept-encoding']));
+      if (zipped) void reply.header('content-encoding', 'gzip');
+      void reply.headers({
+        'cache-control': `public, max-age=${A_YEAR_S}, immutable`,
+        vary: 'accept-encoding',
+      });
+      return reply.type(asset.type).send(zipped ? asset.gzipped : asset.bytes);
     },
   );
+}
+
+/** By the name that the visitor uses, if it can be one; on loopback HTTP may be forwarded, and STUN elsewhere. */
+function nameStunServer({ families: [family] }: Health, host: string): string {
+  if (family === undefined) return 'HOST';
+  const { address, port } = parseEndpoint(family.endpoints.PP, 'endpoints');
+  const isName = /^(\[[\da-f:.]+\]|[\w.-]+)$/i.test(host) && !isLoopback(host.replace(/^\[|\]$/g, ''));
+  if (!isName) return port === DEFAULT_PORT ? address : formatEndpoint({ address, port });
+  return port === DEFAULT_PORT ? host : `${host}:${port}`;
 }

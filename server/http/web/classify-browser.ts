@@ -5,6 +5,7 @@
 import type { NatType } from '../../../shared/nat/behaviour.ts';
 import type { IceBrowserStats } from '../../../shared/nat/ice-evidence.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
+import type { PredictedOutcome } from '../../../shared/punch/predict.ts';
 import type { Report } from '../../../shared/report/report.ts';
 
 export interface ClassifyBrowserOptions {
@@ -26,7 +27,7 @@ export interface BrowserClassification {
   readonly report: Report;
   /** What the NAT means with each kind of peer. */
   readonly punchability: Readonly<
-    Partial<Record<NatType, { readonly outcome: string; readonly probability: number }>>
+    Partial<Record<NatType, { readonly outcome: PredictedOutcome; readonly probability: number }>>
   >;
 }
 

@@ -1,5 +1,18 @@
-/** The page at `/`: measures as soon as it is there, and says what was found. */
-import { type BrowserClassification, type BrowserStep, classifyBrowser } from './classify-browser.ts';
+/** The page at `/`: measures as soon as it is there, says what was found, and draws it. */
+import { describeFiltering, describeMapping, toneOf, TYPE_NAMES } from '../../../shared/nat/names.ts';
+import { passagesOf } from '../../../shared/nat/passages.ts';
+import { describePunching, describeReach } from '../../../shared/punch/reach.ts';
+import { formatConfidence, formatMs } from '../../../shared/words.ts';
+import { renderPassages } from '../pages/drawing.ts';
+import { html, type Html } from '../pages/html.ts';
+import { renderMatrixRow } from '../pages/matrix.ts';
+import {
+  type BrowserClassification,
+  type BrowserStep,
+  classifyBrowser,
+  ClassifyBrowserError,
+} from './classify-browser.ts';
+import { explainFailure, explainVerdict } from './explain.ts';
 
 const STEPS: Readonly<Record<BrowserStep, string>> = {
   asking: 'Asking the server …',
@@ -7,69 +20,113 @@ const STEPS: Readonly<Record<BrowserStep, string>> = {
   judging: 'Judging what came through …',
 };
 
-const TYPE_NAMES: Readonly<Record<string, string>> = {
-  open: 'open',
-  'symmetric-firewall': 'symmetric firewall',
-  'full-cone': 'full cone',
-  'restricted-cone': 'restricted cone',
-  'port-restricted-cone': 'port-restricted cone',
-  symmetric: 'symmetric',
-  cone: 'cone',
-  'udp-blocked': 'UDP blocked',
-  inconclusive: 'inconclusive',
-};
-
+const result = elementOf('result');
 const verdict = elementOf('verdict');
-const reasons = elementOf('reasons');
+const step = elementOf('step');
+const explanation = elementOf('explanation');
+const passages = elementOf('passages');
+const drawing = elementOf('drawing');
+const punching = elementOf('punching');
+const matrix = elementOf('matrix');
 const again = elementOf('again') as HTMLButtonElement;
+/** Without anybody's row marked. */
+const plainMatrix = [...matrix.children].map((row) => row.cloneNode(true));
 
 again.addEventListener('click', () => void measure());
 void measure();
 
 async function measure(): Promise<void> {
-  again.disabled = true;
-  for (const name of ['type', 'mapping', 'filtering', 'error']) Reflect.deleteProperty(verdict.dataset, name);
-  reasons.replaceChildren();
+  // Not disabled: that would take the focus from it.
+  if (again.ariaDisabled === 'true') return;
+  again.ariaDisabled = 'true';
+  begin();
   try {
-    show(
-      await classifyBrowser({
-        onProgress: (step) => {
-          verdict.textContent = STEPS[step];
-        },
-      }),
-    );
+    show(await classifyBrowser({ onProgress: (begun) => (step.textContent = STEPS[begun]) }));
   } catch (error) {
-    verdict.textContent = error instanceof Error ? error.message : String(error);
-    verdict.dataset['error'] = (error as { code?: string }).code ?? 'failed';
+    fail(error);
   } finally {
-    again.disabled = false;
+    step.textContent = '';
+    again.ariaDisabled = 'false';
   }
 }
 
-function show({ verdict: found, report, url }: BrowserClassification): void {
-  verdict.textContent = `NAT type: ${TYPE_NAMES[found.type] ?? found.type}`;
+function begin(): void {
+  for (const name of ['type', 'mapping', 'filtering', 'error']) Reflect.deleteProperty(verdict.dataset, name);
+  result.dataset['state'] = 'running';
+  verdict.textContent = 'Measuring …';
+  explanation.replaceChildren();
+  passages.hidden = true;
+  punching.textContent = '';
+  matrix.replaceChildren(...plainMatrix.map((row) => row.cloneNode(true)));
+}
+
+function show({ verdict: found, report, url, punchability }: BrowserClassification): void {
+  verdict.textContent = `NAT type: ${TYPE_NAMES[found.type]}`;
   verdict.dataset['mapping'] = found.mapping;
   verdict.dataset['filtering'] = found.filtering;
   // For whoever wants to know how long a visitor waits, from the request for the page on.
   performance.mark('verdict');
   // The last of them: who waits for it finds the others.
   verdict.dataset['type'] = found.type;
-  const lines = found.reasons.map(({ text }) => text);
-  if (report.endpoints.mapped !== undefined) lines.unshift(`public endpoint ${report.endpoints.mapped}`);
-  reasons.replaceChildren(...lines.map((text) => itemOf(text)), itemOf(linkTo(url)));
+  result.dataset['state'] = toneOf(found.type);
+  const known = found.mapping !== 'unknown';
+  const { mapped } = report.endpoints;
+  fill(
+    explanation,
+    html`<p>${explainVerdict(found) ?? describeReach(found)}</p>
+      <dl class="facts">
+        ${known && fact('Mapping', describeMapping(found.mapping))}
+        ${known && fact('Filtering', describeFiltering(found.filtering))}
+        ${mapped !== undefined && fact('Public', mapped)}
+        ${fact('Confidence', formatConfidence(found.confidence))}
+        ${fact('Took', formatMs(report.timing.totalMs))}
+      </dl>
+      <h2 class="minor">Why</h2>
+      <ul class="reasons">
+        ${found.reasons.map(({ text }) => html`<li>${text}</li>`)}
+      </ul>
+      <p><a href="${new URL(url, location.href).pathname}">The report, with its evidence</a></p>`,
+  );
+  const picture = renderPassages(passagesOf(report.evidence), { who: 'browser', verdict: found });
+  if (picture !== undefined) fill(drawing, picture);
+  passages.hidden = picture === undefined;
+  punching.textContent = describePunching(found) ?? '';
+  if (found.type === 'inconclusive') return;
+  const row = fragmentOf(
+    html`<table>
+      <tbody>
+        ${renderMatrixRow(found.type, punchability, 'you')}
+      </tbody>
+    </table>`,
+  ).querySelector('tr')!;
+  const own = matrix.querySelector(`tr[data-type="${found.type}"]`);
+  if (own === null) matrix.prepend(row);
+  else own.replaceWith(row);
 }
 
-function itemOf(content: string | Node): HTMLLIElement {
-  const item = document.createElement('li');
-  item.append(content);
-  return item;
+function fail(error: unknown): void {
+  const { headline, text } = explainFailure(error);
+  verdict.textContent = headline;
+  verdict.dataset['error'] = error instanceof ClassifyBrowserError ? error.code : 'failed';
+  result.dataset['state'] = 'failed';
+  fill(explanation, html`<p>${text}</p>`);
 }
 
-function linkTo(url: string): HTMLAnchorElement {
-  const link = document.createElement('a');
-  link.href = url;
-  link.textContent = 'the report, with its evidence';
-  return link;
+function fact(label: string, text: string): Html {
+  return html`<div>
+    <dt>${label}</dt>
+    <dd>${text}</dd>
+  </div>`;
+}
+
+function fill(element: HTMLElement, content: Html): void {
+  element.replaceChildren(fragmentOf(content));
+}
+
+function fragmentOf(content: Html): DocumentFragment {
+  const template = document.createElement('template');
+  template.innerHTML = content.toString();
+  return template.content;
 }
 
 function elementOf(id: string): HTMLElement {
