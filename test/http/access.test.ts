@@ -158,7 +158,7 @@ describe('GET /classify/export', () => {
 
 describe('what browsers are told', () => {
   const CSP =
-    "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;connect-src 'self';" +
+    "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';" +
     "base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
   it('is to allow nothing but this server, in errors too', async () => {

@@ -1,4 +1,5 @@
 /** The page's two requests, and the page itself; the measuring behind them is a stand-in here. */
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { BrowserMeasurer } from '../../server/http/routes/browser.ts';
 import { reportBrowser } from '../../server/ice/browser-report.ts';
@@ -136,20 +137,27 @@ describe('the page', () => {
     const page = await running.app.inject('/');
     expect(page.statusCode).toBe(200);
     expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
-    expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self';/);
+    expect(page.headers['content-security-policy']).toMatch(/^default-src 'none';script-src 'self';/);
     expect(page.body).toContain('<output id="verdict"');
-    const assets = [...page.body.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path]) => path!);
-    expect(assets).toEqual(['/assets/page.css', '/assets/page.js']);
+    const assets = [...page.body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+    expect(assets.map((path) => path.replace(/-[\da-f]{12}\./, '.'))).toEqual([
+      '/assets/icon.svg',
+      '/assets/page.css',
+      '/assets/page.js',
+    ]);
     for (const path of assets) {
       const asset = await running.app.inject(path);
       expect(asset.statusCode, path).toBe(200);
-      expect(asset.headers['content-type'], path).toMatch(/^text\/(css|javascript)/);
+      expect(asset.headers['content-type'], path).toMatch(/^(text\/(css|javascript)|image\/svg)/);
+      expect(asset.headers['cache-control'], path).toMatch(/immutable/);
+      const zipped = await running.app.inject({ url: path, headers: { 'accept-encoding': 'gzip' } });
+      expect(gunzipSync(zipped.rawPayload).equals(asset.rawPayload), path).toBe(true);
     }
     expect(page.body).not.toMatch(/<script(?![^>]*src=)|style=|onclick=|https?:/);
   });
 
   it('has no other files', async () => {
-    for (const name of ['page.ts', 'tsconfig.json', '..%2Fapp.ts'])
+    for (const name of ['page.ts', 'page.js', 'tsconfig.json', '..%2Fapp.ts'])
       expect(problemOf(await running.app.inject(`/assets/${name}`))).toMatchObject({ code: 'ERR_NOT_FOUND' });
   });
 });

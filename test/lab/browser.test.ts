@@ -49,7 +49,7 @@ const READ_VISIT = `new Promise((resolve) => {
     const shown = document.querySelector('#verdict[data-type], #verdict[data-error]');
     if (shown === null) return setTimeout(look, 20);
     const [mark] = performance.getEntriesByName('verdict');
-    const reasons = document.querySelector('#reasons').innerText;
+    const reasons = document.querySelector('#reasons')?.innerText ?? '';
     resolve(JSON.stringify({ shown: { ...shown.dataset }, reasons, verdictMs: mark?.startTime ?? 0 }));
   };
   look();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { CHROMIUM_FLAGS } from '../support/chromium.ts';
 import type { Namespace } from './namespaces.ts';
 
 export interface LabBrowser {
@@ -16,18 +17,6 @@ export interface LabBrowser {
   visit(url: string, script: string): Promise<string>;
   close(): Promise<void>;
 }
-
-/** Nothing that would go anywhere but to the page's server. */
-const CHROMIUM_FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** Debian's Chromium with an empty profile. */
 export async function startChromium(

@@ -13,7 +13,8 @@ export function missingPrograms(...programs: string[]): string | undefined {
   return absent.length === 0 ? undefined : `not installed: ${absent.join(', ')}`;
 }
 
-function programPath(program: string): string | undefined {
+/** Where a program is, or undefined if it isn't installed. */
+export function programPath(program: string): string | undefined {
   return systemPath()
     .split(delimiter)
     .filter((folder) => folder !== '')

@@ -29,7 +29,7 @@ export function html(strings: TemplateStringsArray, ...contents: readonly Conten
 function write(content: Content): string {
   if (content === undefined || content === false) return '';
   if (content instanceof Html) return content.toString();
-  if (typeof content === 'object') return content.map(write).join('');
+  if (Array.isArray(content)) return content.map(write).join('');
   return escape(String(content));
 }
 

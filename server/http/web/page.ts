@@ -82,7 +82,7 @@ function show({ verdict: found, report, url, punchability }: BrowserClassificati
         ${fact('Took', formatMs(report.timing.totalMs))}
       </dl>
       <h2 class="minor">Why</h2>
-      <ul class="reasons">
+      <ul id="reasons" class="reasons">
         ${found.reasons.map(({ text }) => html`<li>${text}</li>`)}
       </ul>
       <p><a href="${new URL(url, location.href).pathname}">The report, with its evidence</a></p>`,
