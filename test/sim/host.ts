@@ -133,8 +133,8 @@ export class UdpSocket {
   }
 
   /** Takes the bytes as they are: the caller doesn't change them afterwards. */
-  send(to: Endpoint, bytes: Uint8Array): void {
-    this.#host.send(udpPacket(this.local, to, bytes));
+  send(to: Endpoint, bytes: Uint8Array, ttl?: number): void {
+    this.#host.send(udpPacket(this.local, to, bytes, ttl));
   }
 
   close(): void {

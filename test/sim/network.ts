@@ -3,8 +3,9 @@ import type { Packet } from './packet.ts';
 import { Random } from './random.ts';
 import { Realm } from './realm.ts';
 
-/** What happened to a packet. `no-route`: nobody has the address, and there is no gateway. */
-export type Fate = 'sent' | 'delivered' | 'lost' | 'dropped' | 'rejected' | 'no-port' | 'no-route';
+/** What happened to a packet. `no-route`: nobody has the address, and there is no gateway; `expired`: its TTL was too low. */
+export type Fate =
+  'sent' | 'delivered' | 'lost' | 'dropped' | 'rejected' | 'no-port' | 'no-route' | 'expired';
 
 /**
  * A simulated network in virtual time: nothing happens but in `run`, the clock jumps from event to
@@ -22,7 +23,7 @@ export class Network {
 
   constructor(seed: number) {
     this.random = new Random(seed);
-    this.internet = new Realm(this, 'internet');
+    this.internet = new Realm(this, 'internet', 1);
   }
 
   /** Virtual milliseconds since the network began. */

@@ -15,13 +15,15 @@ export interface Packet {
   destinationPort: number;
   /** Their content is not to be changed by anybody, since duplicates share it; a box may put others here. Empty for ICMP errors. */
   bytes: Uint8Array;
+  /** Routers that it still gets past, and one less; undefined for more than there are. */
+  ttl?: number;
 }
 
 export type IcmpError = 'port-unreachable' | 'unreachable';
 
 const NO_BYTES = new Uint8Array(0);
 
-export function udpPacket(from: Endpoint, to: Endpoint, bytes: Uint8Array): Packet {
+export function udpPacket(from: Endpoint, to: Endpoint, bytes: Uint8Array, ttl?: number): Packet {
   return {
     kind: 'udp',
     sourceAddress: from.address,
@@ -29,7 +31,15 @@ export function udpPacket(from: Endpoint, to: Endpoint, bytes: Uint8Array): Pack
     destinationAddress: to.address,
     destinationPort: to.port,
     bytes,
+    ...(ttl !== undefined && { ttl }),
   };
+}
+
+/** Takes the packet past `routers` more; false if it dies there (RFC 791 §3.2: at a TTL of zero). */
+export function passRouters(packet: Packet, routers: number): boolean {
+  if (packet.ttl === undefined) return true;
+  packet.ttl -= routers;
+  return packet.ttl > 0;
 }
 
 /** The ICMP error that `packet` draws. */

@@ -1,7 +1,7 @@
 import type { Host } from './host.ts';
 import { Link, type Direction, type LinkOptions } from './link.ts';
 import type { Network } from './network.ts';
-import { icmpErrorFor, type Packet } from './packet.ts';
+import { icmpErrorFor, passRouters, type Packet } from './packet.ts';
 
 /**
  * What a box between two realms does with a packet: let it through (rewritten or not), drop it,
@@ -47,11 +47,14 @@ export class Realm {
   readonly name: string;
   readonly network: Network;
   readonly #routes = new Map<string, Route>();
+  readonly #routers: number;
   #gateway: Gateway | undefined;
 
-  constructor(network: Network, name: string) {
+  /** `routers` are between any two of its addresses, besides boxes. */
+  constructor(network: Network, name: string, routers = 0) {
     this.network = network;
     this.name = name;
+    this.#routers = routers;
   }
 
   /** A new realm behind `box`, whose outside is this realm. */
@@ -79,7 +82,8 @@ export class Realm {
   readonly route = (packet: Packet): void => {
     const route = this.#routes.get(packet.destinationAddress);
     if (route !== undefined) {
-      if (route.link === undefined) route.arrive(packet);
+      if (!passRouters(packet, this.#routers)) this.network.trace?.('expired', packet);
+      else if (route.link === undefined) route.arrive(packet);
       else route.link.down.carry(packet, route.arrive);
     } else if (this.#gateway !== undefined) {
       this.#leave(packet, this.#gateway);
@@ -117,6 +121,11 @@ export class Realm {
   }
 
   #leave(packet: Packet, gateway: Gateway): void {
+    // A router looks at the TTL before it translates: what dies there opens nothing.
+    if (!passRouters(packet, 1)) {
+      this.network.trace?.('expired', packet);
+      return;
+    }
     switch (gateway.box.handleOutbound(packet)) {
       case 'pass':
         send(packet, gateway);
@@ -137,7 +146,8 @@ export class Realm {
     const gateway = this.#gateway!;
     switch (gateway.box.handleInbound(packet)) {
       case 'pass':
-        this.route(packet);
+        if (passRouters(packet, 1)) this.route(packet);
+        else this.network.trace?.('expired', packet);
         return;
       case 'turn':
         send(packet, gateway);

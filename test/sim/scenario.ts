@@ -137,7 +137,8 @@ function addressesOf(layer: Layer): number {
   return layer.kind === 'nat' ? (layer.poolSize ?? 1) : 1;
 }
 
-function createBox(network: Network, layer: Layer, addresses: readonly string[]): Middlebox {
+/** The box of a layer, with its addresses outside. */
+export function createBox(network: Network, layer: Layer, addresses: readonly string[]): Middlebox {
   switch (layer.kind) {
     case 'nat':
       return new Nat(network, addresses, layer.behaviour);

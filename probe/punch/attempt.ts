@@ -1,0 +1,235 @@
+/** One attempt at a hole, by one plan: until a path to the peer is agreed on, or the plan's time is out. */
+import { type Endpoint, type Family, familyOf, formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
+import type { Check } from '../../shared/ice/check.ts';
+import type { PunchPlan, PunchStep } from '../../shared/punch/plan.ts';
+import type { StrategyName } from '../../shared/punch/strategy.ts';
+import type { Exchange, SentCheck } from './exchange.ts';
+import type { FailureCode, PuncherAction } from './io.ts';
+import { CHECK_PACE_MS, type Path, PathTable, scheduleNext } from './paths.ts';
+import { planVolley, type RandomBytes, type Shot } from './volley.ts';
+
+export interface AttemptOptions {
+  readonly plan: PunchPlan;
+  readonly startAt: number;
+  readonly mains: Readonly<Partial<Record<Family, string>>>;
+  readonly exchange: Exchange;
+  readonly random: RandomBytes;
+  readonly act: (action: PuncherAction) => void;
+}
+
+/** Where something was heard guesses wait for so long: it is likely that one was right. */
+const HOLD_FIRE_MS = 300;
+
+export class Attempt {
+  readonly #options: AttemptOptions;
+  readonly #paths = new PathTable();
+  /** Check steps that haven't begun, the next one last. */
+  readonly #steps: PunchStep[];
+  /** The sockets that each spreading step has asked for, by its index among the steps. */
+  readonly #spread = new Map<PunchStep, string[]>();
+  readonly #opened = new Set<string>();
+  /** Undefined until the start. */
+  #shots: Shot[] | undefined;
+  #nextShot = 0;
+  #heldUntil = -Infinity;
+  /** Which strategy has sent to an endpoint, where it wasn't told of it. */
+  readonly #guessed = new Map<string, StrategyName>();
+  #nominated: Path | undefined;
+  #nominateAt: number | undefined;
+  #agreed: Path | undefined;
+  #rttMs = 0;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+    const { plan } = options;
+    this.#steps = plan.steps
+      .filter(({ action }) => action.kind === 'check')
+      .sort((one, other) => other.atMs - one.atMs);
+    for (const [index, step] of plan.steps.entries()) this.#openSpread(step, index);
+  }
+
+  /** The path that both agreed on. */
+  get agreed(): Path | undefined {
+    return this.#agreed;
+  }
+
+  get rttMs(): number {
+    return this.#rttMs;
+  }
+
+  get deadlineAt(): number {
+    return this.#options.startAt + this.#options.plan.timeMs;
+  }
+
+  /** Sockets besides the main ones. */
+  get extraSockets(): string[] {
+    return [...this.#opened];
+  }
+
+  /** Why there is no hole, as far as seen. */
+  get failure(): FailureCode {
+    if (this.#options.plan.steps.length === 0) return 'no-way';
+    if (this.#paths.first(({ echoedAt }) => echoedAt !== undefined) !== undefined) return 'not-agreed';
+    if (this.#paths.first(({ heardAt }) => heardAt !== undefined) !== undefined) return 'one-way';
+    return this.#options.exchange.limits.isSpent ? 'too-many-packets' : 'nothing-heard';
+  }
+
+  handleOpened(socket: string): void {
+    this.#opened.add(socket);
+  }
+
+  /** A check of the peer, authenticated; it may come before the start, from who started earlier. */
+  handleCheck(socket: string, from: Endpoint, check: Check, now: number): void {
+    this.#options.exchange.answer(socket, from, check, now);
+    if (this.#agreed !== undefined) return;
+    const path = this.#paths.add(socket, from, this.#strategyOf(socket, from));
+    if (path === undefined) return;
+    path.heardAt = now;
+    path.ttl = undefined;
+    path.untilAt = Infinity;
+    this.#heldUntil = now + HOLD_FIRE_MS;
+    if (check.nominates && this.#options.plan.role === 'controlled') this.#nominated = path;
+    if (path.echoedAt === undefined) this.#check(path, now);
+    this.#agree(now);
+  }
+
+  /** An answer to a check of ours, authenticated: what was sent there arrived, and so did this. */
+  handleAnswer(sent: SentCheck, from: Endpoint, now: number): void {
+    const path = this.#paths.add(sent.socket, sent.to, sent.strategy);
+    if (path === undefined) return;
+    path.echoedAt ??= now;
+    path.nextAt = undefined;
+    this.#rttMs = now - sent.sentAt;
+    // A NAT may show another source than it takes packets for: what comes from there is tried as well.
+    if (!sameEndpoint(from, sent.to)) {
+      const alias = this.#paths.add(sent.socket, from, sent.strategy);
+      if (alias?.echoedAt === undefined && alias !== undefined) alias.nextAt ??= now;
+    }
+    if (sent.nominates && path === this.#nominated) this.#agreed = path;
+    this.#agree(now);
+  }
+
+  /** Does what is due. */
+  handleTimeout(now: number): void {
+    if (now < this.#options.startAt || this.#agreed !== undefined) return;
+    this.#shots ??= this.#planShots();
+    this.#beginSteps(now);
+    if (this.#nominateAt !== undefined && this.#nominateAt <= now) this.#nominate(this.#nominated!, now);
+    for (let path = this.#paths.due(now); path !== undefined; path = this.#paths.due(now))
+      this.#check(path, now);
+    this.#shoot(now);
+  }
+
+  nextAt(): number | undefined {
+    const { startAt } = this.#options;
+    if (this.#agreed !== undefined) return undefined;
+    if (this.#shots === undefined) return startAt;
+    const times = [this.#steps.at(-1)?.atMs, this.#nextShotMs()]
+      .filter((atMs) => atMs !== undefined)
+      .map((atMs) => startAt + atMs);
+    const others = [this.#paths.nextAt(), this.#nominateAt].filter((at) => at !== undefined);
+    return Math.min(this.deadlineAt, ...times, ...others);
+  }
+
+  #openSpread(step: PunchStep, index: number): void {
+    const { action } = step;
+    if (action.kind !== 'spread') return;
+    const family = familyOf(action.to.address);
+    const sockets = Array.from(
+      { length: action.sockets },
+      (_, number) => `punch-${this.#options.plan.attempt}-${index}-${number}`,
+    );
+    this.#spread.set(step, sockets);
+    for (const socket of sockets)
+      this.#options.act({
+        kind: 'open-socket',
+        socket,
+        family,
+        ...(action.localPorts !== undefined && { localPorts: action.localPorts }),
+      });
+  }
+
+  #planShots(): Shot[] {
+    const { plan, mains, random } = this.#options;
+    const shots = plan.steps.flatMap((step) => {
+      const spread = this.#spread.get(step)?.filter((socket) => this.#opened.has(socket)) ?? [];
+      return planVolley(step, mains, spread, random);
+    });
+    return shots.sort((one, other) => one.atMs - other.atMs);
+  }
+
+  #beginSteps(now: number): void {
+    const { startAt, mains } = this.#options;
+    for (let step = this.#steps.at(-1); step !== undefined && startAt + step.atMs <= now;) {
+      this.#steps.pop();
+      if (step.action.kind === 'check')
+        for (const to of step.action.to) {
+          const socket = mains[familyOf(to.address)];
+          const path = socket === undefined ? undefined : this.#paths.add(socket, to, step.strategy);
+          if (path !== undefined && path.heardAt === undefined) {
+            path.ttl = step.action.ttl;
+            path.untilAt = startAt + step.untilMs;
+            path.intervalMs = CHECK_PACE_MS;
+            path.nextAt = now;
+          }
+        }
+      step = this.#steps.at(-1);
+    }
+  }
+
+  #check(path: Path, now: number): void {
+    const { exchange } = this.#options;
+    const { socket, remote, strategy, ttl } = path;
+    exchange.check({ socket, to: remote, strategy }, { ttl }, now);
+    scheduleNext(path, now);
+  }
+
+  /** When the next guess is due, from the start; undefined if there is none or there is no need. */
+  #nextShotMs(): number | undefined {
+    const { startAt, exchange } = this.#options;
+    const shot = this.#shots?.[this.#nextShot];
+    if (shot === undefined || this.#nominated !== undefined || exchange.limits.isSpent) return undefined;
+    return Math.max(shot.atMs, this.#heldUntil - startAt, exchange.limits.nextAt() - startAt);
+  }
+
+  #shoot(now: number): void {
+    const { startAt, exchange } = this.#options;
+    for (let atMs = this.#nextShotMs(); atMs !== undefined && startAt + atMs <= now;) {
+      const { socket, to, strategy, ttl } = this.#shots![this.#nextShot++]!;
+      this.#guessed.set(formatEndpoint(to), strategy);
+      exchange.check({ socket, to, strategy }, { isGuess: true, ttl }, now);
+      atMs = this.#nextShotMs();
+    }
+  }
+
+  /** What of the plan made the peer send from there, as far as that can be told. */
+  #strategyOf(socket: string, from: Endpoint): StrategyName {
+    if (this.#opened.has(socket)) return 'birthday';
+    const guessed = this.#guessed.get(formatEndpoint(from));
+    if (guessed !== undefined) return guessed;
+    const { steps } = this.#options.plan;
+    const isThere = ({ address }: Endpoint): boolean => address === from.address;
+    const there = steps.find(({ action }) => action.kind === 'check' && action.to.some(isThere));
+    return (there ?? steps.at(-1))?.strategy ?? 'plain';
+  }
+
+  /** The controlling side nominates the first path that passes both ways, once; the other waits for that. */
+  #agree(now: number): void {
+    if (this.#agreed !== undefined) return;
+    if (this.#options.plan.role === 'controlled') {
+      if (this.#nominated?.echoedAt !== undefined) this.#agreed = this.#nominated;
+      return;
+    }
+    if (this.#nominated !== undefined) return;
+    const path = this.#paths.first(({ echoedAt }) => echoedAt !== undefined);
+    if (path === undefined) return;
+    this.#nominated = path;
+    this.#nominate(path, now);
+  }
+
+  #nominate(path: Path, now: number): void {
+    const { socket, remote, strategy } = path;
+    this.#options.exchange.check({ socket, to: remote, strategy }, { nominates: true }, now);
+    this.#nominateAt = now + CHECK_PACE_MS;
+  }
+}

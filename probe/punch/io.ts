@@ -1,0 +1,77 @@
+import type { Endpoint, Family } from '../../shared/endpoint.ts';
+import type { PunchPlan } from '../../shared/punch/plan.ts';
+import type { StrategyName } from '../../shared/punch/strategy.ts';
+
+/** What the puncher machine is told. */
+export type PuncherInput =
+  /**
+   * The first plan, and each that answers a `renew`. `sockets` are those that are registered: the main
+   * ones, one a family. `key` was agreed between the peers.
+   */
+  | {
+      kind: 'plan';
+      plan: PunchPlan;
+      key: Uint8Array;
+      sockets: Readonly<Partial<Record<Family, string>>>;
+    }
+  | { kind: 'datagram'; socket: string; from: Endpoint; bytes: Uint8Array }
+  | { kind: 'socket-opened'; socket: string }
+  | { kind: 'socket-failed'; socket: string }
+  /** Enough: close what is open. */
+  | { kind: 'stop' };
+
+/** What the puncher machine asks for. */
+export type PuncherAction =
+  /** A UDP socket for traffic with any endpoint, on a port from `localPorts`, else on one of the system's choice. */
+  | {
+      kind: 'open-socket';
+      socket: string;
+      family: Family;
+      localPorts?: { readonly first: number; readonly last: number };
+    }
+  /** With `ttl` in place of the system's for this datagram alone. */
+  | { kind: 'send'; socket: string; to: Endpoint; bytes: Uint8Array; ttl?: number }
+  | { kind: 'close-socket'; socket: string }
+  /** Main sockets on fresh ports, registered afresh, and a plan for them (MEASURING.md §7). */
+  | { kind: 'renew'; attempt: number };
+
+export type PuncherEvent =
+  | ({ kind: 'open' } & OpenHole)
+  /** Nothing came back for so long that the hole counts as gone; it is punched again. */
+  | { kind: 'lost'; silentMs: number }
+  /** An attempt came to nothing, and there is another. */
+  | { kind: 'retrying'; attempt: number; reason: PunchFailure }
+  | { kind: 'failed'; reason: PunchFailure; attempt: number; packets: number; tookMs: number }
+  /** Stopped while the hole was open. */
+  | { kind: 'closed' };
+
+export interface OpenHole {
+  readonly socket: string;
+  /** Where the peer is reached from that socket. */
+  readonly remote: Endpoint;
+  readonly path: 'direct' | 'lan' | 'hairpin';
+  readonly strategy: StrategyName;
+  readonly attempt: number;
+  /** All that this side sent for it, in every attempt. */
+  readonly packets: number;
+  /** From the start of the first attempt. */
+  readonly tookMs: number;
+  readonly rttMs: number;
+}
+
+/** `text` is for people. */
+export interface PunchFailure {
+  readonly code: FailureCode;
+  readonly text: string;
+}
+export type FailureCode = keyof typeof FAILURES;
+
+export const FAILURES = {
+  'no-way': 'one side has no UDP, or both have no address family in common',
+  'nothing-heard': 'nothing of the peer came through',
+  'one-way': 'the peer was heard, but nothing that was sent to it was answered',
+  'not-agreed': 'packets passed both ways, but the two did not agree on a path in time',
+  'too-many-packets': 'the limit of packets was reached before a hole was open',
+  'no-plan': 'no plan came for another attempt',
+  stopped: 'it was stopped',
+} as const;

@@ -1,0 +1,246 @@
+/**
+ * The puncher: makes a hole by the plans that it is given, holds it open, and makes it again when it is
+ * lost (MEASURING.md §4). A machine without I/O; every punch ends in an event.
+ */
+import type { Endpoint } from '../../shared/endpoint.ts';
+import type { Machine } from '../../shared/machine.ts';
+import type { StrategyName } from '../../shared/punch/strategy.ts';
+import { Attempt } from './attempt.ts';
+import { Exchange } from './exchange.ts';
+import { Hold } from './hold.ts';
+import {
+  type FailureCode,
+  FAILURES,
+  type OpenHole,
+  type PuncherAction,
+  type PuncherEvent,
+  type PuncherInput,
+  type PunchFailure,
+} from './io.ts';
+import type { Path } from './paths.ts';
+import { SendLimits } from './send-limits.ts';
+import { punchSession } from './session.ts';
+import type { RandomBytes } from './volley.ts';
+
+export interface PuncherOptions {
+  readonly random: RandomBytes;
+}
+
+/** Makes a puncher that waits for its first plan. */
+export function createPuncher({
+  random,
+}: PuncherOptions): Machine<PuncherInput, PuncherAction, PuncherEvent> {
+  return new Puncher(random);
+}
+
+/** Sockets, registration and a plan should take a second or two. */
+const RENEW_MS = 10_000;
+
+type PlanInput = Extract<PuncherInput, { kind: 'plan' }>;
+
+class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
+  readonly #random: RandomBytes;
+  readonly #actions: PuncherAction[] = [];
+  readonly #events: PuncherEvent[] = [];
+  #state: 'waiting' | 'punching' | 'open' | 'over' = 'waiting';
+  #given: PlanInput | undefined;
+  #exchange: Exchange | undefined;
+  #attempt: Attempt | undefined;
+  #hold: Hold | undefined;
+  /** When a plan that was asked for has to be there. */
+  #renewBy: number | undefined;
+  /** Since the first attempt's start. */
+  #startedAt = 0;
+  /** What earlier attempts have sent. */
+  #packetsBefore = 0;
+
+  constructor(random: RandomBytes) {
+    this.#random = random;
+  }
+
+  handleInput(input: PuncherInput, now: number): void {
+    if (this.#state === 'over') return;
+    switch (input.kind) {
+      case 'plan':
+        this.#begin(input, now);
+        break;
+      case 'datagram':
+        this.#hear(input.socket, input.from, input.bytes, now);
+        break;
+      case 'socket-opened':
+        if (this.#state === 'punching') this.#attempt!.handleOpened(input.socket);
+        else this.#actions.push({ kind: 'close-socket', socket: input.socket });
+        return;
+      case 'socket-failed':
+        // One of many; those that are there have to do.
+        return;
+      case 'stop':
+        this.#stop(now);
+        return;
+    }
+    this.#settle(now);
+  }
+
+  handleTimeout(now: number): void {
+    if (this.#state === 'waiting' && this.#renewBy !== undefined && now >= this.#renewBy)
+      this.#fail('no-plan', now);
+    if (this.#state === 'punching') this.#attempt!.handleTimeout(now);
+    if (this.#state === 'open') this.#hold!.handleTimeout(now);
+    this.#settle(now);
+  }
+
+  pollAction(): PuncherAction | undefined {
+    return this.#actions.shift();
+  }
+
+  pollEvent(): PuncherEvent | undefined {
+    return this.#events.shift();
+  }
+
+  pollTimeout(): number | undefined {
+    switch (this.#state) {
+      case 'waiting':
+        return this.#renewBy;
+      case 'punching':
+        return this.#attempt!.nextAt();
+      case 'open':
+        return this.#hold!.nextAt;
+      case 'over':
+        return undefined;
+    }
+  }
+
+  /** A plan that comes while the hole is open is the peer's, who has lost it. */
+  #begin(given: PlanInput, now: number): void {
+    if (this.#state === 'open') this.#lose(now);
+    else if (this.#state === 'punching') this.#endAttempt();
+    const { plan, key, sockets } = given;
+    const startAt = now + plan.startInMs;
+    if (this.#given === undefined || plan.attempt === 1) this.#startedAt = startAt;
+    const act = (action: PuncherAction): void => void this.#actions.push(action);
+    const exchange = new Exchange(
+      punchSession(key, plan.role),
+      new SendLimits(plan.limits, now),
+      this.#random,
+      act,
+    );
+    this.#given = given;
+    this.#exchange = exchange;
+    this.#attempt = new Attempt({ plan, startAt, mains: sockets, exchange, random: this.#random, act });
+    this.#renewBy = undefined;
+    this.#state = 'punching';
+  }
+
+  #hear(socket: string, from: Endpoint, bytes: Uint8Array, now: number): void {
+    if (this.#state !== 'punching' && this.#state !== 'open') return;
+    const heard = this.#exchange!.read(socket, bytes);
+    if (heard === undefined) return;
+    if (heard.kind === 'check') this.#attempt!.handleCheck(socket, from, heard.check, now);
+    else if (this.#state === 'open') this.#hold!.handleAnswer(heard.sent, now);
+    else this.#attempt!.handleAnswer(heard.sent, from, now);
+  }
+
+  /** What follows from what has just happened. */
+  #settle(now: number): void {
+    if (this.#state === 'punching') {
+      const { agreed, deadlineAt, failure } = this.#attempt!;
+      if (agreed !== undefined) this.#open(agreed, now);
+      else if (now >= deadlineAt) this.#giveUp(failure, now);
+    }
+    if (this.#state === 'open' && this.#hold!.isLost) {
+      this.#lose(now);
+      this.#renew(1, now);
+    }
+  }
+
+  #open(path: Path, now: number): void {
+    const { plan } = this.#given!;
+    const exchange = this.#exchange!;
+    const attempt = this.#attempt!;
+    const hole: OpenHole = {
+      socket: path.socket,
+      remote: path.remote,
+      path: pathOf(path.strategy),
+      strategy: path.strategy,
+      attempt: plan.attempt,
+      packets: this.#packetsBefore + exchange.packets,
+      tookMs: now - this.#startedAt,
+      rttMs: attempt.rttMs,
+    };
+    for (const socket of attempt.extraSockets) if (socket !== path.socket) this.#close(socket);
+    exchange.limits.lift();
+    this.#hold = new Hold(path, exchange, plan.keepaliveMs, now);
+    this.#state = 'open';
+    this.#events.push({ kind: 'open', ...hole });
+  }
+
+  #giveUp(code: FailureCode, now: number): void {
+    const { attempt, attempts } = this.#given!.plan;
+    if (attempt >= attempts) {
+      this.#fail(code, now);
+      return;
+    }
+    this.#events.push({ kind: 'retrying', attempt: attempt + 1, reason: failureOf(code) });
+    this.#endAttempt();
+    this.#renew(attempt + 1, now);
+  }
+
+  #renew(attempt: number, now: number): void {
+    this.#state = 'waiting';
+    this.#renewBy = now + RENEW_MS;
+    this.#actions.push({ kind: 'renew', attempt });
+  }
+
+  #fail(code: FailureCode, now: number): void {
+    this.#endAttempt();
+    this.#state = 'over';
+    this.#events.push({
+      kind: 'failed',
+      reason: failureOf(code),
+      attempt: this.#given?.plan.attempt ?? 0,
+      packets: this.#packetsBefore,
+      tookMs: Math.max(0, now - this.#startedAt),
+    });
+  }
+
+  #lose(now: number): void {
+    this.#events.push({ kind: 'lost', silentMs: now - this.#hold!.aliveAt });
+    this.#endAttempt();
+    this.#packetsBefore = 0;
+  }
+
+  #stop(now: number): void {
+    if (this.#state !== 'open') {
+      this.#fail('stopped', now);
+      return;
+    }
+    this.#endAttempt();
+    this.#state = 'over';
+    this.#events.push({ kind: 'closed' });
+  }
+
+  /** Never the same ports again (MEASURING.md §7): all sockets are closed, the main ones as well. */
+  #endAttempt(): void {
+    if (this.#attempt === undefined) return;
+    const mains = Object.values(this.#given!.sockets);
+    const closed = this.#state === 'open' ? this.#hold!.path.socket : undefined;
+    const extra = this.#attempt.extraSockets.filter((socket) => closed === undefined || socket === closed);
+    for (const socket of new Set([...mains, ...extra])) this.#close(socket);
+    this.#packetsBefore += this.#exchange!.packets;
+    this.#attempt = undefined;
+    this.#exchange = undefined;
+    this.#hold = undefined;
+  }
+
+  #close(socket: string): void {
+    this.#actions.push({ kind: 'close-socket', socket });
+  }
+}
+
+function pathOf(strategy: StrategyName): OpenHole['path'] {
+  return strategy === 'lan' || strategy === 'hairpin' ? strategy : 'direct';
+}
+
+function failureOf(code: FailureCode): PunchFailure {
+  return { code, text: FAILURES[code] };
+}

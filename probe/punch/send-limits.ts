@@ -1,0 +1,55 @@
+/** How much one side may send, whatever its plan says and its peer asks for. */
+import type { PunchLimits } from '../../shared/punch/plan.ts';
+
+/** What may go out at once, as a share of a second's packets; the rest of them comes evenly. */
+const BURST_SHARE = 0.1;
+/** What guesses leave for answers and for what was heard. */
+const RESERVE = 64;
+/** A whole packet, but for what adding fractions leaves out. */
+const WHOLE = 1 - 1e-6;
+
+/** In no second more than `packetsPerSecond`, and until `lift` no more than `packets`. */
+export class SendLimits {
+  readonly #burst: number;
+  readonly #perMs: number;
+  #left: number;
+  #tokens: number;
+  #filledAt: number;
+
+  constructor({ packetsPerSecond, packets }: PunchLimits, now: number) {
+    this.#burst = Math.max(1, Math.floor(packetsPerSecond * BURST_SHARE));
+    this.#perMs = (packetsPerSecond - this.#burst) / 1000;
+    this.#left = packets;
+    this.#tokens = this.#burst;
+    this.#filledAt = now;
+  }
+
+  /** Takes one packet, or says that it must not be sent. A guess is refused earlier. */
+  take(now: number, isGuess = false): boolean {
+    this.#fill(now);
+    if (this.#tokens < WHOLE || this.#left <= (isGuess ? RESERVE : 0)) return false;
+    this.#tokens -= 1;
+    this.#left -= 1;
+    return true;
+  }
+
+  /** When the next packet may be sent, as far as the pace goes. */
+  nextAt(): number {
+    return this.#filledAt + Math.max(0, (1 - this.#tokens) / this.#perMs);
+  }
+
+  /** Whether guessing has to end. */
+  get isSpent(): boolean {
+    return this.#left <= RESERVE;
+  }
+
+  /** Once the hole is open only the pace is limited. */
+  lift(): void {
+    this.#left = Infinity;
+  }
+
+  #fill(now: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#filledAt) * this.#perMs);
+    this.#filledAt = now;
+  }
+}

@@ -1,0 +1,81 @@
+/** The guesses of a plan as single packets, each with its time. */
+import { type Endpoint, type Family, familyOf } from '../../shared/endpoint.ts';
+import type { PortRange } from '../../shared/nat/port-law.ts';
+import type { PunchStep } from '../../shared/punch/plan.ts';
+import { GUESS_PACE_MS, type StrategyName } from '../../shared/punch/strategy.ts';
+
+export interface Shot {
+  readonly atMs: number;
+  readonly socket: string;
+  readonly to: Endpoint;
+  readonly strategy: StrategyName;
+  readonly ttl?: number;
+}
+
+/** Randomness, as an argument: that many bytes. */
+export type RandomBytes = (length: number) => Uint8Array;
+
+/** A round of few guesses is over sooner; then the answers to it have to have a chance first. */
+const SHORTEST_ROUND_MS = 100;
+
+/** What a step shoots, in order; nothing for one that only checks. `spread` are the sockets that it has opened. */
+export function planVolley(
+  { strategy, atMs, action }: PunchStep,
+  mains: Readonly<Partial<Record<Family, string>>>,
+  spread: readonly string[],
+  random: RandomBytes,
+): Shot[] {
+  switch (action.kind) {
+    case 'check':
+      return [];
+    case 'guess': {
+      const { address, ports, rounds } = action;
+      const socket = mains[familyOf(address)];
+      if (socket === undefined) return [];
+      const roundMs = Math.max(SHORTEST_ROUND_MS, ports.length * GUESS_PACE_MS);
+      return Array.from({ length: rounds }, (_, round) =>
+        ports.map((port, index) => ({
+          atMs: atMs + round * roundMs + index * GUESS_PACE_MS,
+          socket,
+          to: { address, port },
+          strategy,
+        })),
+      ).flat();
+    }
+    case 'spray': {
+      const { address, ranges, probes } = action;
+      const socket = mains[familyOf(address)];
+      if (socket === undefined) return [];
+      return drawPorts(ranges, probes, random).map((port, index) => ({
+        atMs: atMs + index * GUESS_PACE_MS,
+        socket,
+        to: { address, port },
+        strategy,
+      }));
+    }
+    case 'spread': {
+      const { to, ttl } = action;
+      return spread.map((socket, index) => ({
+        atMs: atMs + index * GUESS_PACE_MS,
+        socket,
+        to,
+        strategy,
+        ...(ttl !== undefined && { ttl }),
+      }));
+    }
+  }
+}
+
+/** So many different ports of the ranges, at random: the first steps of a Fisher–Yates shuffle. */
+function drawPorts(ranges: readonly PortRange[], count: number, random: RandomBytes): number[] {
+  const ports = ranges.flatMap(({ first, last, step }) =>
+    Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, index) => first + index * step),
+  );
+  const drawn = Math.min(count, ports.length);
+  const bytes = Buffer.from(random(4 * drawn));
+  for (let index = 0; index < drawn; index++) {
+    const other = index + (bytes.readUInt32BE(4 * index) % (ports.length - index));
+    [ports[index], ports[other]] = [ports[other]!, ports[index]!];
+  }
+  return ports.slice(0, drawn);
+}

@@ -1,0 +1,270 @@
+/** Two punchers behind two NATs of the simulator, with a rendezvous that sees their sockets and plans for them. */
+import { createPuncher } from '../../probe/punch/puncher.ts';
+import type { OpenHole, PuncherAction, PuncherEvent, PuncherInput } from '../../probe/punch/io.ts';
+import type { Endpoint } from '../../shared/endpoint.ts';
+import type { Machine } from '../../shared/machine.ts';
+import { type PlannedSide, planPunch, type PunchPlan } from '../../shared/punch/plan.ts';
+import type { Side } from '../../shared/punch/plain.ts';
+import type { TimedEvent } from './event-queue.ts';
+import { Host, type UdpSocket } from './host.ts';
+import type { PunchWorld } from './punch-world.ts';
+
+/** What is known of a side before it registers. */
+export type KnownSide = Omit<PlannedSide, 'candidates' | 'publicKey' | 'rttMs' | 'seenAgoMs'>;
+
+export interface PunchOptions {
+  readonly a: KnownSide;
+  readonly b: KnownSide;
+  /** How late one side may be against the other, drawn anew for each. */
+  readonly skewMs?: number;
+  /** Both hear of each other's private addresses. */
+  readonly near?: boolean;
+  /** When to look, if it isn't over; after the first plan. */
+  readonly deadlineMs?: number;
+}
+
+export interface PunchRun {
+  readonly a: readonly PuncherEvent[];
+  readonly b: readonly PuncherEvent[];
+  /** The hole as either side has it, if both have. */
+  readonly holes: Readonly<Record<Side, OpenHole>> | undefined;
+  /** Whether a datagram each way got through it. */
+  readonly carries: boolean;
+  /** From the first common start until both had it, or had failed. */
+  readonly tookMs: number;
+  /** What both sent. */
+  readonly packets: number;
+  readonly predicted: number;
+  readonly plans: Readonly<Record<Side, PunchPlan>>;
+}
+
+const RENDEZVOUS: Endpoint = { address: '192.0.2.50', port: 3478 };
+/** Several packets, as they may be lost, and the time for them. */
+const REGISTRATIONS = 6;
+const REGISTRATION_MS = 200;
+const FIRST_PORT = 5000;
+const SIDES: readonly Side[] = ['a', 'b'];
+
+/** Punches until both sides have a hole or have failed. */
+export function punchIn(world: PunchWorld, options: PunchOptions): PunchRun {
+  return new PunchMatch(world, options).run();
+}
+
+/** A punch that goes on: what happens to the hole can be watched. */
+export class PunchMatch {
+  readonly world: PunchWorld;
+  readonly peers: Readonly<Record<Side, Peer>>;
+  readonly #options: PunchOptions;
+  readonly #seen = new Map<string, Endpoint>();
+  #plans: Record<Side, PunchPlan> | undefined;
+  #predicted = 0;
+  #startAt = 0;
+  #isRegistering = false;
+
+  constructor(world: PunchWorld, options: PunchOptions) {
+    this.world = world;
+    this.#options = options;
+    new Host(world.network.internet, [RENDEZVOUS.address]).openSocket(RENDEZVOUS, {
+      onDatagram: (bytes, from) => this.#seen.set(Buffer.from(bytes).toString(), from),
+    });
+    const peerOf = (side: Side): Peer =>
+      new Peer(world.hosts[side], side, (attempt) => this.#register(attempt));
+    this.peers = { a: peerOf('a'), b: peerOf('b') };
+  }
+
+  run(): PunchRun {
+    const { network } = this.world;
+    const begunAt = network.now;
+    this.#register(1);
+    const deadlineAt = begunAt + (this.#options.deadlineMs ?? 30_000);
+    while (network.now < deadlineAt && !SIDES.every((side) => this.peers[side].isSettled))
+      network.run(Math.min(deadlineAt, network.now + 5));
+    const settledAt = Math.max(...SIDES.map((side) => this.peers[side].settledAt ?? network.now));
+    const { a, b } = this.peers;
+    const holes = a.hole !== undefined && b.hole !== undefined ? { a: a.hole, b: b.hole } : undefined;
+    return {
+      a: a.events,
+      b: b.events,
+      holes,
+      carries: holes !== undefined && this.#carries(),
+      tookMs: settledAt - this.#startAt,
+      packets: a.sent + b.sent,
+      predicted: this.#predicted,
+      plans: this.#plans!,
+    };
+  }
+
+  /** Fresh sockets on both sides, then a plan for both. */
+  #register(attempt: number): void {
+    if (this.#isRegistering) return;
+    this.#isRegistering = true;
+    const { network } = this.world;
+    for (const side of SIDES) {
+      const socket = this.peers[side].openMain();
+      for (let index = 0; index < REGISTRATIONS; index++)
+        network.schedule(network.now + index * 10, () =>
+          socket.send(RENDEZVOUS, Buffer.from(`${side} ${attempt}`)),
+        );
+    }
+    network.schedule(network.now + REGISTRATION_MS, () => {
+      this.#isRegistering = false;
+      this.#plan(attempt);
+    });
+  }
+
+  #plan(attempt: number): void {
+    const { network, rttMs } = this.world;
+    const random = network.random.fork();
+    const { near = false, skewMs = 0 } = this.#options;
+    const sideOf = (side: Side): PlannedSide => {
+      const local = this.peers[side].main.local;
+      return {
+        ...this.#options[side],
+        candidates: [
+          { kind: 'public', endpoint: this.#seen.get(`${side} ${attempt}`)! },
+          ...(near ? [{ kind: 'private', endpoint: local } as const] : []),
+        ],
+        publicKey: '',
+        rttMs: rttMs / 2,
+        seenAgoMs: REGISTRATION_MS,
+      };
+    };
+    const plans = planPunch(sideOf('a'), sideOf('b'), attempt);
+    if (attempt === 1) {
+      this.#predicted = plans.prediction.probability;
+      this.#startAt = network.now + plans.a.startInMs + rttMs / 4;
+    }
+    this.#plans = { a: plans.a, b: plans.b };
+    for (const side of SIDES) {
+      const lateMs = skewMs * random.fraction();
+      network.schedule(network.now + rttMs / 4 + lateMs, () => this.peers[side].begin(plans[side]));
+    }
+  }
+
+  #carries(): boolean {
+    const { network } = this.world;
+    const heard = { a: false, b: false };
+    for (const side of SIDES) this.peers[side].onData = () => (heard[side] = true);
+    for (let index = 0; index < REGISTRATIONS; index++) for (const side of SIDES) this.peers[side].sendData();
+    network.run(network.now + 2 * this.world.rttMs + 10);
+    return heard.a && heard.b;
+  }
+}
+
+const KEY = Buffer.alloc(32, 7);
+
+/** Drives one puncher on its host. */
+export class Peer {
+  readonly events: PuncherEvent[] = [];
+  onData: (() => void) | undefined;
+  hole: OpenHole | undefined;
+  settledAt: number | undefined;
+  /** What it sent, and when. */
+  readonly sentAt: number[] = [];
+  readonly #host: Host;
+  readonly #side: Side;
+  readonly #onRenew: (attempt: number) => void;
+  readonly #machine: Machine<PuncherInput, PuncherAction, PuncherEvent>;
+  readonly #sockets = new Map<string, UdpSocket>();
+  #timer: TimedEvent | undefined;
+  #mainName = '';
+  #mains = 0;
+
+  constructor(host: Host, side: Side, onRenew: (attempt: number) => void) {
+    this.#host = host;
+    this.#side = side;
+    this.#onRenew = onRenew;
+    const random = host.network.random.fork();
+    this.#machine = createPuncher({ random: (length) => random.bytes(length) });
+  }
+
+  get sent(): number {
+    return this.sentAt.length;
+  }
+
+  get isSettled(): boolean {
+    return this.settledAt !== undefined;
+  }
+
+  get main(): UdpSocket {
+    return this.#sockets.get(this.#mainName)!;
+  }
+
+  /** A fresh main socket, on a port that it has not had before. */
+  openMain(): UdpSocket {
+    this.#mainName = `main ${++this.#mains}`;
+    return this.#open(this.#mainName, FIRST_PORT + this.#mains)!;
+  }
+
+  begin(plan: PunchPlan): void {
+    this.#tell({ kind: 'plan', plan, key: KEY, sockets: { ipv4: this.#mainName } });
+  }
+
+  stop(): void {
+    this.#tell({ kind: 'stop' });
+  }
+
+  sendData(): void {
+    this.#sockets.get(this.hole!.socket)!.send(this.hole!.remote, Buffer.from(`data of ${this.#side}`));
+  }
+
+  #tell(input: PuncherInput): void {
+    this.#machine.handleInput(input, this.#host.network.now);
+    this.#settle();
+  }
+
+  #settle(): void {
+    const { network } = this.#host;
+    for (let action = this.#machine.pollAction(); action; action = this.#machine.pollAction())
+      this.#act(action);
+    for (let event = this.#machine.pollEvent(); event; event = this.#machine.pollEvent()) {
+      this.events.push(event);
+      if (event.kind === 'open') this.hole = event;
+      if (event.kind === 'lost') [this.hole, this.settledAt] = [undefined, undefined];
+      if (event.kind === 'open' || event.kind === 'failed') this.settledAt = network.now;
+    }
+    if (this.#timer !== undefined) network.cancel(this.#timer);
+    const at = this.#machine.pollTimeout();
+    this.#timer =
+      at === undefined
+        ? undefined
+        : network.schedule(at, () => {
+            this.#machine.handleTimeout(network.now);
+            this.#settle();
+          });
+  }
+
+  #act(action: PuncherAction): void {
+    const { network } = this.#host;
+    switch (action.kind) {
+      case 'send':
+        this.sentAt.push(network.now);
+        this.#sockets.get(action.socket)!.send(action.to, action.bytes, action.ttl);
+        return;
+      case 'open-socket': {
+        const socket = this.#open(action.socket, 0);
+        const kind = socket === undefined ? 'socket-failed' : 'socket-opened';
+        network.schedule(network.now, () => this.#tell({ kind, socket: action.socket }));
+        return;
+      }
+      case 'close-socket':
+        this.#sockets.get(action.socket)?.close();
+        this.#sockets.delete(action.socket);
+        return;
+      case 'renew':
+        this.#onRenew(action.attempt);
+    }
+  }
+
+  #open(name: string, port: number): UdpSocket | undefined {
+    const local = { address: this.#host.addressOf('ipv4')!, port };
+    const socket = this.#host.openSocket(local, {
+      onDatagram: (bytes, from) => {
+        if (Buffer.from(bytes).toString().startsWith('data of')) this.onData?.();
+        else this.#tell({ kind: 'datagram', socket: name, from, bytes });
+      },
+    });
+    if (socket !== undefined) this.#sockets.set(name, socket);
+    return socket;
+  }
+}
