@@ -28,7 +28,7 @@ import { type BrowserMeasurer, browserRoutes } from './routes/browser.ts';
 import { exportRoute } from './routes/export.ts';
 import { type HealthOptions, healthRoutes } from './routes/health.ts';
 import { metricsRoute } from './routes/metrics.ts';
-import { pageRoutes } from './routes/page.ts';
+import { assetRoutes, pageRoutes } from './routes/page.ts';
 import { postReportRoute, type PostReportOptions } from './routes/post-report.ts';
 import { preflightRoute, type PreflightOptions } from './routes/preflight.ts';
 import { predictRoute } from './routes/predict.ts';
@@ -112,6 +112,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
       browserRoutes(routes, { ...reports, browsers, countReport: countBrowser });
       pageRoutes(routes, { ...options, ...reports });
     }
+    assetRoutes(routes);
     readReportsRoutes(routes, reports.store, checkReader);
     exportRoute(routes, reports.store, checkReader);
     preflightRoute(routes, reports);

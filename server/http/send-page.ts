@@ -15,7 +15,13 @@ export function webAssets(): Promise<WebAssets> {
 
 export function sendPage(reply: FastifyReply, page: string): FastifyReply {
   if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-cache');
-  return reply.type('text/html; charset=utf-8').header('vary', 'accept').send(page);
+  varyBy(reply, 'accept');
+  return reply.type('text/html; charset=utf-8').send(page);
+}
+
+/** Caches are to keep answers apart by this request header too. */
+export function varyBy(reply: Pick<FastifyReply, 'header' | 'getHeader'>, header: string): void {
+  void reply.header('vary', [reply.getHeader('vary'), header].filter(Boolean).join(', '));
 }
 
 /** Whether a page is asked for rather than JSON: browsers name text/html, programs mostly nothing (RFC 9110 §12.5.1). */

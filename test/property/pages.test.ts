@@ -3,7 +3,10 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { renderPassages } from '../../server/http/pages/drawing.ts';
 import { html } from '../../server/http/pages/html.ts';
+import { renderReportPage } from '../../server/http/pages/report-page.ts';
+import { assessPunchability } from '../../server/http/punchability.ts';
 import type { Verdict } from '../../shared/nat/verdict.ts';
+import { readSample } from '../http/app.ts';
 import { checkProperty } from './property.ts';
 
 const hostile = fc.oneof(
@@ -77,3 +80,36 @@ it('drawings keep their tags, whatever the addresses are', () => {
     500,
   );
 });
+
+it('the page of a report keeps its tags, whatever the report says', () => {
+  const sample = readSample('port-restricted-cone');
+  const assets = { urlOf: (file: string) => `/assets/${file}` };
+  const page = (text: string): string => {
+    const endpoints = { local: text, mapped: text };
+    const verdict = { ...sample.verdict, reasons: [{ code: text, text }] };
+    const families = { ...sample.families, ipv6: { skipped: { code: 'late', text } } } as const;
+    return renderReportPage(
+      {
+        id: text,
+        receivedAt: text,
+        source: 'probe',
+        family: 'ipv4',
+        judgeVersion: 1,
+        endpointsWitnessed: false,
+        claimsFollow: false,
+        verdict,
+        report: { ...sample, verdict, endpoints, families, startedAt: text },
+        punchability: PUNCHABILITY,
+      },
+      assets,
+    );
+  };
+  checkProperty(
+    fc.property(hostile, (text) => {
+      expect(tagsOf(page(text))).toEqual(tagsOf(page('plain')));
+    }),
+    300,
+  );
+});
+
+const PUNCHABILITY = assessPunchability(readSample('port-restricted-cone'));

@@ -157,7 +157,7 @@ function frame(passages: readonly { readonly endpoint: Endpoint }[], { who, verd
 
 function nameBetween({ type, mapping }: Verdict): string {
   if (type === 'udp-blocked') return 'blocked';
-  if (type === 'open') return 'nothing';
+  if (type === 'open') return 'no NAT';
   if (type === 'symmetric-firewall') return 'firewall';
   return mapping === 'unknown' ? 'NAT?' : mapping === 'none' ? 'firewall?' : 'NAT';
 }

@@ -11,6 +11,8 @@ import {
   ProblemError,
   problemOfError,
 } from '../problem.ts';
+import { renderProblemPage } from '../pages/problem-page.ts';
+import { prefersPage, sendPage, webAssets } from '../send-page.ts';
 
 /** Errors of the client's that Fastify finds itself. */
 const FASTIFY_CODES: Readonly<Record<string, ProblemCode>> = {
@@ -76,12 +78,15 @@ function problemOf(error: FastifyError): Problem {
   return status >= 500 ? problem('ERR_INTERNAL') : problem('ERR_REQUEST', error.message, { status });
 }
 
-function send(reply: FastifyReply, answer: Problem): FastifyReply {
-  return reply
-    .code(answer.status)
-    .type(PROBLEM_CONTENT_TYPE)
-    .header('cache-control', 'no-store')
-    .send(answer);
+async function send(reply: FastifyReply, answer: Problem): Promise<FastifyReply> {
+  void reply.code(answer.status).header('cache-control', 'no-store');
+  const { request } = reply;
+  if (request.method === 'GET' && prefersPage(request)) {
+    // Without its style a page can't be had: then the document has to do.
+    const assets = await webAssets().catch(() => undefined);
+    if (assets !== undefined) return sendPage(reply, renderProblemPage(answer, assets));
+  }
+  return reply.type(PROBLEM_CONTENT_TYPE).send(answer);
 }
 
 /** The rest of a body that is not wanted isn't read: the connection ends with the answer. */

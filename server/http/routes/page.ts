@@ -4,7 +4,7 @@ import { formatEndpoint, parseEndpoint } from '../../../shared/endpoint.ts';
 import { isLoopback } from '../../local-addresses.ts';
 import { renderFrontPage } from '../pages/front-page.ts';
 import { ProblemError } from '../problem.ts';
-import { sendPage, webAssets } from '../send-page.ts';
+import { sendPage, varyBy, webAssets } from '../send-page.ts';
 import type { Health } from '../status.ts';
 import { ASSETS_PATH } from '../web-assets.ts';
 
@@ -16,13 +16,17 @@ export interface PageOptions {
 
 const A_YEAR_S = 31_536_000;
 
-/** GET /, and the scripts and styles of all pages under /assets. */
+/** GET /, which measures. */
 export function pageRoutes(app: FastifyInstance, { health, publicUrl }: PageOptions): void {
   app.get('/', { schema: { hide: true } }, async ({ hostname }, reply) => {
     const host = publicUrl === undefined ? hostname : new URL(publicUrl).hostname;
     const page = renderFrontPage({ assets: await webAssets(), stunServer: nameStunServer(health(), host) });
     return sendPage(reply, page);
   });
+}
+
+/** The scripts and styles of all pages, under /assets. */
+export function assetRoutes(app: FastifyInstance): void {
   app.get<{ Params: { name: string } }>(
     `${ASSETS_PATH}:name`,
     { schema: { hide: true } },
@@ -33,8 +37,8 @@ export function pageRoutes(app: FastifyInstance, { health, publicUrl }: PageOpti
       if (zipped) void reply.header('content-encoding', 'gzip');
       void reply.headers({
         'cache-control': `public, max-age=${A_YEAR_S}, immutable`,
-        vary: 'accept-encoding',
       });
+      varyBy(reply, 'accept-encoding');
       return reply.type(asset.type).send(zipped ? asset.gzipped : asset.bytes);
     },
   );

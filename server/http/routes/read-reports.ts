@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { ReportPage, ReportStore } from '../../reports/report-store.ts';
+import { renderReportPage } from '../pages/report-page.ts';
 import { ProblemError, problemResponses } from '../problem.ts';
 import type { ReaderCheck } from '../plugins/readers.ts';
 import { assessPunchability } from '../punchability.ts';
@@ -10,6 +11,11 @@ import {
   type ShownReport,
   ShownReportSchema,
 } from '../report-schemas.ts';
+import { prefersPage, sendPage, varyBy, webAssets } from '../send-page.ts';
+
+const ReadQuery = Type.Object({
+  format: Type.Optional(Type.Literal('json', { description: 'JSON, whatever is preferred' })),
+});
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 500;
@@ -23,13 +29,15 @@ type ListQuery = Static<typeof ListQuery>;
 
 /** GET /classify/:id for whoever knows the id, and GET /classify for those who may read them all. */
 export function readReportsRoutes(app: FastifyInstance, store: ReportStore, checkReader: ReaderCheck): void {
-  app.get<{ Params: { id: string }; Reply: ShownReport }>(
+  app.get<{ Params: { id: string }; Querystring: Static<typeof ReadQuery>; Reply: ShownReport }>(
     '/classify/:id',
     {
       schema: {
         summary: 'Read a report',
+        description: 'As JSON, or as a page for who prefers `text/html`.',
         tags: ['reports'],
         params: Type.Object({ id: Type.String({ description: 'As POST /classify answered' }) }),
+        querystring: ReadQuery,
         response: { 200: ShownReportSchema, ...problemResponses(404, 503) },
       },
     },
@@ -38,7 +46,11 @@ export function readReportsRoutes(app: FastifyInstance, store: ReportStore, chec
       if (stored === undefined) throw new ProblemError('ERR_NO_REPORT');
       // Who knows the id may read it; search engines and shared caches need not.
       void reply.header('cache-control', 'private, no-cache').header('x-robots-tag', 'noindex');
-      return { ...stored, punchability: assessPunchability(stored.report) };
+      const shown = { ...stored, punchability: assessPunchability(stored.report) };
+      if (request.query.format !== 'json' && prefersPage(request))
+        return sendPage(reply, renderReportPage(shown, await webAssets()));
+      varyBy(reply, 'accept');
+      return shown;
     },
   );
   app.get<{ Querystring: ListQuery; Reply: ReportPage }>(

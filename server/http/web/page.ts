@@ -1,11 +1,11 @@
 /** The page at `/`: measures as soon as it is there, says what was found, and draws it. */
-import { describeFiltering, describeMapping, toneOf, TYPE_NAMES } from '../../../shared/nat/names.ts';
+import { toneOf, TYPE_NAMES } from '../../../shared/nat/names.ts';
 import { passagesOf } from '../../../shared/nat/passages.ts';
 import { describePunching, describeReach } from '../../../shared/punch/reach.ts';
-import { formatConfidence, formatMs } from '../../../shared/words.ts';
 import { renderPassages } from '../pages/drawing.ts';
 import { html, type Html } from '../pages/html.ts';
 import { renderMatrixRow } from '../pages/matrix.ts';
+import { renderFindings } from '../pages/verdict.ts';
 import {
   type BrowserClassification,
   type BrowserStep,
@@ -69,22 +69,10 @@ function show({ verdict: found, report, url, punchability }: BrowserClassificati
   // The last of them: who waits for it finds the others.
   verdict.dataset['type'] = found.type;
   result.dataset['state'] = toneOf(found.type);
-  const known = found.mapping !== 'unknown';
-  const { mapped } = report.endpoints;
   fill(
     explanation,
     html`<p>${explainVerdict(found) ?? describeReach(found)}</p>
-      <dl class="facts">
-        ${known && fact('Mapping', describeMapping(found.mapping))}
-        ${known && fact('Filtering', describeFiltering(found.filtering))}
-        ${mapped !== undefined && fact('Public', mapped)}
-        ${fact('Confidence', formatConfidence(found.confidence))}
-        ${fact('Took', formatMs(report.timing.totalMs))}
-      </dl>
-      <h2 class="minor">Why</h2>
-      <ul id="reasons" class="reasons">
-        ${found.reasons.map(({ text }) => html`<li>${text}</li>`)}
-      </ul>
+      ${renderFindings(report)}
       <p><a href="${new URL(url, location.href).pathname}">The report, with its evidence</a></p>`,
   );
   const picture = renderPassages(passagesOf(report.evidence), { who: 'browser', verdict: found });
@@ -110,13 +98,6 @@ function fail(error: unknown): void {
   verdict.dataset['error'] = error instanceof ClassifyBrowserError ? error.code : 'failed';
   result.dataset['state'] = 'failed';
   fill(explanation, html`<p>${text}</p>`);
-}
-
-function fact(label: string, text: string): Html {
-  return html`<div>
-    <dt>${label}</dt>
-    <dd>${text}</dd>
-  </div>`;
 }
 
 function fill(element: HTMLElement, content: Html): void {
