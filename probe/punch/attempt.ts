@@ -84,10 +84,11 @@ export class Attempt {
     if (this.#agreed !== undefined) return;
     const path = this.#paths.add(socket, from, this.#strategyOf(socket, from));
     if (path === undefined) return;
+    // Once for each path: a peer may be heard all the time where nothing gets back to it.
+    if (path.heardAt === undefined) this.#heldUntil = now + HOLD_FIRE_MS;
     path.heardAt = now;
     path.ttl = undefined;
     path.untilAt = Infinity;
-    this.#heldUntil = now + HOLD_FIRE_MS;
     if (check.nominates && this.#options.plan.role === 'controlled') this.#nominated = path;
     if (path.echoedAt === undefined) this.#check(path, now);
     this.#agree(now);

@@ -6,7 +6,7 @@ import { type Endpoint, type Family, familyOf } from '../endpoint.ts';
 import type { PortRange } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import { behaviourOf, type PunchBehaviour } from './behaviour.ts';
-import { isMoving } from './plain.ts';
+import { isMoving, type Side, simulatePunch } from './plain.ts';
 import { planSteps, type SideToPlan } from './plan-steps.ts';
 import { likeliestSide, predict, predictOver, type Prediction } from './predict.ts';
 import { DEFAULT_BUDGET, type StrategyName } from './strategy.ts';
@@ -142,7 +142,7 @@ export function planPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPla
     attempts: prediction.strategy === 'relay' ? attempt : Math.max(attempt, MOST_ATTEMPTS),
     predicted: { strategy: prediction.strategy, probability: prediction.probability },
   };
-  const first = pairs[0] !== undefined && isFirstToHear(pairs[0].b, pairs[0].a) ? 'b' : 'a';
+  const first = pairs[0] === undefined ? 'a' : firstToHear(pairs[0].a, pairs[0].b);
   return {
     prediction,
     a: {
@@ -200,8 +200,14 @@ function sideOver(side: PlannedSide, family: Family, startMs: number): SideToPla
   };
 }
 
-/** Whether `one` gets the first answer: its new endpoint is heard and answered, the other's guess is not. */
-function isFirstToHear(one: SideToPlan, other: SideToPlan): boolean {
-  const [first, second] = [one, other].map(({ behaviour }) => likeliestSide(behaviour));
-  return first !== undefined && second !== undefined && isMoving(first) && !isMoving(second);
+/**
+ * The side whose first packet is heard, and so answered first: it can nominate soonest. Where that is
+ * both or neither, one that is heard from a new endpoint; else the one that asks.
+ */
+function firstToHear(a: SideToPlan, b: SideToPlan): Side {
+  const [one, other] = [likeliestSide(a.behaviour), likeliestSide(b.behaviour)];
+  if (one === undefined || other === undefined) return 'a';
+  const heard = simulatePunch(one, other).packets.filter((packet) => packet.round === 1 && packet.heard);
+  if (heard.length === 1) return heard[0]!.sender;
+  return isMoving(other) && !isMoving(one) ? 'b' : 'a';
 }

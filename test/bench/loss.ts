@@ -7,7 +7,8 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { meanBurstOf, meanLossOf, type LossOptions } from '../sim/loss.ts';
+import type { LossOptions } from '../sim/loss.ts';
+import { describeLoss } from './describe-loss.ts';
 import { SCENARIOS, type Task, type TaskResult } from './loss-worker.ts';
 import { shareOut } from './worker-pool.ts';
 
@@ -98,20 +99,6 @@ function printLine(name: string, parts: readonly TaskResult[]): boolean {
   for (const miss of misses.slice(0, SHOWN_MISSES)) console.log(`    seed ${miss}`);
   if (misses.length > SHOWN_MISSES) console.log(`    … and ${misses.length - SHOWN_MISSES} more`);
   return isGood;
-}
-
-function describeLoss(loss: LossOptions): string {
-  const mean = `mean loss ${(meanLossOf(loss) * 100).toFixed(1)} %`;
-  switch (loss.kind) {
-    case 'none':
-      return 'no loss';
-    case 'independent':
-      return `independent loss: ${mean}`;
-    case 'gilbert-elliott':
-      return `Gilbert–Elliott by packets: p ${loss.p}, r ${loss.r}, loss ${loss.lossGood} / ${loss.lossBad}: ${mean}, mean burst ${meanBurstOf(loss).toFixed(1)} packets`;
-    case 'timed-gilbert-elliott':
-      return `Gilbert–Elliott in time: good ${loss.meanGoodMs} ms, bad ${loss.meanBadMs} ms on average, loss ${loss.lossGood} / ${loss.lossBad}: ${mean}`;
-  }
 }
 
 function sum<Item>(items: readonly Item[], value: (item: Item) => number): number {

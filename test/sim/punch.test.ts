@@ -46,6 +46,8 @@ function symmetric(ports: PortAllocation): Layer {
 const COUNTING = symmetric({ kind: 'sequential', first: 20_000, delta: 1 });
 const BLOCK = symmetric({ kind: 'block', base: 1024, size: 512, within: 'random' });
 const RANDOM = symmetric({ kind: 'random' });
+/** Whose main socket hears the peer all the time, which never hears it. */
+const ADMITTING = NINE_CELLS[6]!.layers[0]!;
 const [STRICT] = LINUX_WITH_DROP.layers as readonly [Layer];
 const [TRACKING] = LINUX_WITHOUT_DROP.layers as readonly [Layer];
 const SEEDS = Array.from({ length: 10 }, (_, index) => index + 1);
@@ -134,6 +136,7 @@ describe('two punchers', () => {
     ['counted ports', COUNTING, STRICT],
     ['ports of a block', BLOCK, STRICT],
     ['random ports', RANDOM, STRICT],
+    ['random ports that let everybody in', ADMITTING, STRICT],
     ['random ports, before a router that remembers', RANDOM, TRACKING],
     ['counted ports, before a router that remembers', COUNTING, TRACKING],
   ])('guess %s', (_name, moving, steady) => {

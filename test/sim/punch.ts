@@ -30,7 +30,7 @@ export interface PunchRun {
   readonly holes: Readonly<Record<Side, OpenHole>> | undefined;
   /** Whether a datagram each way got through it. */
   readonly carries: boolean;
-  /** From the first common start until both had it, or had failed. */
+  /** From when both had first started until both had it, or had failed. */
   readonly tookMs: number;
   /** What both sent. */
   readonly packets: number;
@@ -130,14 +130,12 @@ export class PunchMatch {
       };
     };
     const plans = planPunch(sideOf('a'), sideOf('b'), attempt);
-    if (attempt === 1) {
-      this.#predicted = plans.prediction.probability;
-      this.#startAt = network.now + plans.a.startInMs + rttMs / 4;
-    }
+    if (attempt === 1) this.#predicted = plans.prediction.probability;
     this.#plans = { a: plans.a, b: plans.b };
     for (const side of SIDES) {
-      const lateMs = skewMs * random.fraction();
-      network.schedule(network.now + rttMs / 4 + lateMs, () => this.peers[side].begin(plans[side]));
+      const arrivesAt = network.now + rttMs / 4 + skewMs * random.fraction();
+      if (attempt === 1) this.#startAt = Math.max(this.#startAt, arrivesAt + plans[side].startInMs);
+      network.schedule(arrivesAt, () => this.peers[side].begin(plans[side]));
     }
   }
 
