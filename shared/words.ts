@@ -1,4 +1,4 @@
-/** Lists and numbers, as people read them. */
+/** Lists, numbers and what others wrote, as people read them. */
 
 /** `a`, `a and b`, `a, b and c`. */
 export function listWords(words: readonly string[], conjunction = 'and'): string {
@@ -17,4 +17,13 @@ export function formatConfidence(confidence: number): string {
   // What floating point leaves of 0.9998 × 10000 is a hair below 9998.
   const hundredths = Math.floor(confidence * 10_000 + 1e-6);
   return `${hundredths / 100} %`;
+}
+
+/** Of others' text one line without control, format and broken characters, which may move a terminal's cursor, cut at `longest`. */
+export function plainLine(text: string, longest: number): string {
+  return text
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .slice(0, longest)
+    .toWellFormed();
 }

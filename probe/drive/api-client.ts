@@ -1,7 +1,11 @@
 /** One request to a server's HTTP API, within a time and a size; whatever goes wrong is a NatprobeError. */
 import { ERROR_CATALOGUE, type ErrorCode, NatprobeError } from '../../shared/errors.ts';
 import { isHttpUrl } from '../../shared/http-url.ts';
+import { plainLine } from '../../shared/words.ts';
 import { systemErrorCode } from './udp.ts';
+
+/** What a server says ends up on a terminal: a few lines of it at most. */
+const LONGEST_WORDS = 300;
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST';
@@ -133,20 +137,19 @@ function refusalOf(status: number, body: unknown, url: URL): NatprobeError {
     const words = typeof detail === 'string' ? detail : undefined;
     const own = words?.startsWith(known) === true ? words.slice(known.length) : undefined;
     const place = typeof field === 'string' ? `${url.href} ${field}` : url.href;
-    return new NatprobeError(code, printable(place), own === undefined ? undefined : printable(own));
+    return new NatprobeError(
+      code,
+      plainLine(place, LONGEST_WORDS),
+      own === undefined ? undefined : plainLine(own, LONGEST_WORDS),
+    );
   }
   const said = [detail, title].find((text) => typeof text === 'string');
-  const words = typeof said === 'string' ? `: ${printable(said)}` : '';
+  const words = typeof said === 'string' ? `: ${plainLine(said, LONGEST_WORDS)}` : '';
   return new NatprobeError('ERR_API_REFUSED', url.href, `status ${status}${words}`);
 }
 
 function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_CATALOGUE, code);
-}
-
-/** What a server says ends up on a terminal: no control characters, and no more than a few lines. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, 300);
 }
 
 /** fetch hides the system's error in its cause, and several of them in an AggregateError there. */

@@ -1,10 +1,11 @@
-/** How much of a report's mapping evidence this server, or one that shares its keys, stands witness to. Pure. */
+/** What this server, or one that shares its keys, stands witness to: of a report's mapping evidence, of a peer's candidates. Pure. */
 import { parseIpAddress } from '../../shared/address.ts';
 import { type Endpoint, sameEndpoint } from '../../shared/endpoint.ts';
 import type { BindingEvidence, Evidence } from '../../shared/nat/evidence.ts';
 import { isPlain } from '../../shared/nat/evidence.ts';
 import { type Sighting, sightingOf } from '../../shared/nat/mapping.ts';
 import type { GivenWitness, ReportWitnesses } from '../../shared/report/witnesses.ts';
+import type { WitnessPurpose } from '../../shared/stun/attributes/natprobe.ts';
 import type { WitnessKeys } from './witness-keys.ts';
 import { isWitnessMac, type PackedEndpoint } from './witness-mac.ts';
 
@@ -30,7 +31,8 @@ export function checkWitnesses(
   const nonce = Buffer.from(witnesses.nonce, 'hex');
   const good = new Map<string, GivenWitness>();
   for (const witness of witnesses.given) {
-    if (isFresh(witness, nowMs) && isGenuine(witness, nonce, keys)) good.set(witness.transactionId, witness);
+    if (isFresh(witness, nowMs) && isGenuine(witness, 'report', nonce, keys))
+      good.set(witness.transactionId, witness);
   }
   let seen = 0;
   let witnessed = 0;
@@ -66,6 +68,25 @@ function isWitnessed(
   });
 }
 
+export interface WitnessTimes {
+  /** Since it was made, and until it is stale. */
+  readonly agoMs: number;
+  readonly leftMs: number;
+}
+
+/** Of a witness for the broker under that nonce (hexadecimal); undefined if it is stale, or none at all. */
+export function checkBrokerWitness(
+  witness: GivenWitness,
+  nonce: string,
+  keys: WitnessKeys,
+  nowMs: number,
+): WitnessTimes | undefined {
+  if (!isFresh(witness, nowMs) || !isGenuine(witness, 'broker', Buffer.from(nonce, 'hex'), keys))
+    return undefined;
+  const agoMs = Math.max(0, nowMs - witness.madeAtMs);
+  return { agoMs, leftMs: witness.madeAtMs + WITNESS_LIFETIME_MS + WITNESS_CLOCK_SLACK_MS - nowMs };
+}
+
 function isFresh({ madeAtMs }: GivenWitness, nowMs: number): boolean {
   return (
     nowMs >= madeAtMs - WITNESS_CLOCK_SLACK_MS &&
@@ -73,12 +94,17 @@ function isFresh({ madeAtMs }: GivenWitness, nowMs: number): boolean {
   );
 }
 
-function isGenuine(witness: GivenWitness, nonce: Uint8Array, keys: WitnessKeys): boolean {
+function isGenuine(
+  witness: GivenWitness,
+  purpose: WitnessPurpose,
+  nonce: Uint8Array,
+  keys: WitnessKeys,
+): boolean {
   const source = packEndpoint(witness.mapped);
   const arrival = packEndpoint(witness.to);
   if (source === undefined || arrival === undefined || !Number.isSafeInteger(witness.madeAtMs)) return false;
   const facts = {
-    purpose: 'report',
+    purpose,
     nonce,
     transactionId: Buffer.from(witness.transactionId, 'hex'),
     source,

@@ -23,6 +23,9 @@ interface OddsPart {
   readonly within: Float64Array;
 }
 
+/** What of the axis it takes. */
+export type KnownPorts = Pick<PortsAxis, 'value' | 'delta' | 'block' | 'seenRange' | 'whenTaken' | 'model'>;
+
 /** More guesses than this are made towards nobody. */
 export const MAX_GUESSES = 2048;
 
@@ -58,7 +61,7 @@ export const LOW_PORT_ODDS: PortOdds = {
   parts: [{ weight: 1, drawn: true, within: uniform(LOW_PORTS.last - LOW_PORTS.first + 1) }],
 };
 
-export function portOddsOf(axis: PortsAxis): PortOdds {
+export function portOddsOf(axis: KnownPorts): PortOdds {
   const laws = axis.model.newEndpoint;
   const guesses = guessPorts(axis, SITUATION, MAX_GUESSES);
   return {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatConfidence, formatMs, listWords } from '../../shared/words.ts';
+import { formatConfidence, formatMs, listWords, plainLine } from '../../shared/words.ts';
 
 describe('words and numbers', () => {
   it('lists', () => {
@@ -31,5 +31,11 @@ describe('words and numbers', () => {
       '29 %',
       '0 %',
     ]);
+  });
+
+  it('makes of others’ text a line that moves no cursor', () => {
+    expect(plainLine('a\u001b[2Jb\r\n\u202ec\u2028\ud800', 20)).toBe('a [2Jb c \ufffd');
+    expect(plainLine('x'.repeat(9), 3)).toBe('xxx');
+    expect(plainLine('xy😀', 3)).toBe('xy\ufffd');
   });
 });

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { explainMismatch } from '../explain-mismatch.ts';
+import { explainMismatch } from '../../../shared/explain-mismatch.ts';
 import { ProblemError } from '../problem.ts';
 
 export function validateBySchema(app: FastifyInstance): void {
