@@ -181,6 +181,92 @@ export const ERROR_CATALOGUE = {
     remedy:
       'give PEM files that this user can read: the certificate with its chain, and the key that belongs to it',
   },
+  ERR_BROKER_MESSAGE: {
+    exitCode: 1,
+    problem: 'not a message of natprobe/broker@1 that fits here',
+    remedy: 'use a natprobe as new as the server, or correct that field',
+  },
+  ERR_BROKER_RATE: {
+    exitCode: 1,
+    problem: 'too much on this connection at once',
+    remedy: 'connect again, and send less',
+  },
+  ERR_BROKER_FULL: {
+    exitCode: 1,
+    problem: 'the broker takes no more',
+    remedy: 'try again later, or in another room',
+  },
+  ERR_BROKER_SILENT: {
+    exitCode: 1,
+    problem: 'nothing was heard on this connection in time',
+    remedy: 'connect again, and answer each heartbeat',
+  },
+  ERR_BROKER_STOPS: {
+    exitCode: 1,
+    problem: 'the broker stops',
+    remedy: 'connect again in a moment',
+  },
+  ERR_ROOM_KEY: {
+    exitCode: 2,
+    problem: 'not the key of that room',
+    remedy: 'ask those in the room for its key, or take another room',
+  },
+  ERR_PEER_NAME: {
+    exitCode: 2,
+    problem: 'not a name for a peer or a room',
+    remedy: 'give one of 1 to 64 characters; that of a peer has to have something else than digits',
+  },
+  ERR_NAME_TAKEN: {
+    exitCode: 1,
+    problem: 'somebody else in the room has that name',
+    remedy: 'take another name; whoever had it before resumes it with the token that came with it',
+  },
+  ERR_SESSION_MOVED: {
+    exitCode: 1,
+    problem: 'another connection goes on with this name',
+    remedy: 'join under another name if both are to stay',
+  },
+  ERR_CANDIDATE: {
+    exitCode: 1,
+    problem: 'a candidate that the broker cannot take',
+    remedy:
+      'ask the server’s STUN endpoints for witnesses under the nonce of this session, and send them within a minute',
+  },
+  ERR_NOT_REGISTERED: {
+    exitCode: 1,
+    problem: 'this peer is not registered, or its candidates are stale',
+    remedy: 'send candidates with fresh witnesses first',
+  },
+  ERR_NO_PEER: {
+    exitCode: 1,
+    problem: 'no such peer in the room',
+    remedy: 'see who is there with `natprobe peers`',
+  },
+  ERR_PEER_AWAY: {
+    exitCode: 1,
+    problem: 'the peer cannot be reached now',
+    remedy: 'try again in a moment: its connection is lost, or its candidates are stale',
+  },
+  ERR_PEER_REFUSED: {
+    exitCode: 1,
+    problem: 'the peer does not want to be introduced',
+    remedy: 'agree with whoever is there first',
+  },
+  ERR_PEER_SILENT: {
+    exitCode: 1,
+    problem: 'the peer has not said whether it wants to be introduced',
+    remedy: 'try again when somebody is there to answer',
+  },
+  ERR_INTRODUCTIONS: {
+    exitCode: 1,
+    problem: 'too many introductions at once',
+    remedy: 'wait until those under way have ended',
+  },
+  ERR_NO_INTRODUCTION: {
+    exitCode: 1,
+    problem: 'no such introduction of this peer, or it has ended',
+    remedy: 'take the number from the question or the plan, and answer in time',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

@@ -1,0 +1,58 @@
+/** What one peer, one client and everybody together may take of the broker. */
+export interface BrokerLimits {
+  /** Each of these, and each name that is kept for a connection that is lost. */
+  readonly connections: number;
+  /** From one address, or one /64 of IPv6; many machines may be behind a carrier's NAT. */
+  readonly connectionsPerClient: number;
+  readonly rooms: number;
+  readonly peersPerRoom: number;
+  /** Frames and bytes on one connection: so many a second, and twice as many at once. */
+  readonly framesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Introductions that a peer has asked for, or is asked about, and that are not decided. */
+  readonly pendingPerPeer: number;
+  /** That a peer may ask for in a second, and twice as many at once. */
+  readonly introductionsPerSecond: number;
+  /** The same of all peers of one client: a plan may take tens of milliseconds. */
+  readonly introductionsPerClient: number;
+  /** Plans of a peer whose outcome is not known yet. */
+  readonly plansPerPeer: number;
+}
+
+export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
+  connections: 20_000,
+  connectionsPerClient: 256,
+  rooms: 10_000,
+  peersPerRoom: 256,
+  framesPerSecond: 20,
+  bytesPerSecond: 32 << 10,
+  pendingPerPeer: 8,
+  introductionsPerSecond: 2,
+  introductionsPerClient: 8,
+  plansPerPeer: 64,
+};
+
+/** How long what may take; all in milliseconds. */
+export interface BrokerTimes {
+  /** From a connection to its hello. */
+  readonly helloMs: number;
+  /** From one heartbeat to the next. */
+  readonly heartbeatMs: number;
+  /** A connection on which nothing is heard for so long is taken for lost. */
+  readonly silenceMs: number;
+  /** A name whose connection is lost is kept for so long. */
+  readonly graceMs: number;
+  /** To say whether one consents. */
+  readonly consentMs: number;
+  /** To report the outcome of a plan: more than a birthday punch with its retries takes. */
+  readonly outcomeMs: number;
+}
+
+export const DEFAULT_BROKER_TIMES: BrokerTimes = {
+  helloMs: 10_000,
+  heartbeatMs: 15_000,
+  silenceMs: 35_000,
+  graceMs: 30_000,
+  consentMs: 30_000,
+  outcomeMs: 120_000,
+};

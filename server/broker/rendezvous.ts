@@ -1,0 +1,369 @@
+/**
+ * The broker as a machine without I/O: connections and their frames go in, frames to send and
+ * connections to close come out. It keeps the promise that nobody is told an address that was not
+ * witnessed in its peer's session, and that whatever one connection does disturbs no other.
+ */
+import { decodeClientMessage } from '../../shared/broker/decode.ts';
+import { BROKER_SCHEMA, type ClientMessage, type Hello } from '../../shared/broker/messages.ts';
+import type { ServerMessage } from '../../shared/broker/messages.ts';
+import { ERROR_CATALOGUE, NatprobeError } from '../../shared/errors.ts';
+import type { Machine } from '../../shared/machine.ts';
+import { plainLine } from '../../shared/words.ts';
+import { Allowance } from './allowance.ts';
+import { acceptCandidates, type CheckWitness } from './candidates.ts';
+import { Clients } from './clients.ts';
+import { Deadlines } from './deadlines.ts';
+import { type IntroductionEvent, Introductions, type Outlet } from './introductions.ts';
+import {
+  type BrokerLimits,
+  type BrokerTimes,
+  DEFAULT_BROKER_LIMITS,
+  DEFAULT_BROKER_TIMES,
+} from './limits.ts';
+import { listPeers, type RandomBytes, Rooms } from './rooms.ts';
+import type { PeerSession } from './session.ts';
+
+export type RendezvousInput =
+  /** `connection` is a number of its own; `client` is whom the limit of connections goes by. */
+  | { readonly kind: 'opened'; readonly connection: number; readonly client: string }
+  | { readonly kind: 'frame'; readonly connection: number; readonly text: string }
+  | { readonly kind: 'closed'; readonly connection: number }
+  /** Nobody is served any more. */
+  | { readonly kind: 'stop' };
+
+export type RendezvousAction =
+  | { readonly kind: 'send'; readonly connection: number; readonly message: ServerMessage }
+  /** After what was sent; `code` as in RFC 6455 §7.4.1. Nothing more is said of this connection. */
+  | { readonly kind: 'close'; readonly connection: number; readonly code: number };
+
+export type RendezvousEvent =
+  | { readonly kind: 'joined' | 'resumed' | 'lost' | 'left'; readonly peers: number }
+  | { readonly kind: 'refused'; readonly code: NatprobeError['code'] }
+  | IntroductionEvent;
+
+export interface RendezvousOptions {
+  readonly checkWitness: CheckWitness;
+  readonly random: RandomBytes;
+  readonly limits?: Partial<BrokerLimits>;
+  readonly times?: Partial<BrokerTimes>;
+}
+
+interface Connection {
+  readonly number: number;
+  readonly client: string;
+  readonly frames: Allowance;
+  readonly bytes: Allowance;
+  session: PeerSession | undefined;
+  beat: number;
+  /** Until the heartbeat is answered. */
+  beatSentAt: number | undefined;
+}
+
+const CLOSE = { normal: 1000, goingAway: 1001, policy: 1008, tryAgainLater: 1013 } as const;
+
+export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, RendezvousEvent> {
+  private readonly limits: BrokerLimits;
+  private readonly times: BrokerTimes;
+  private readonly checkWitness: CheckWitness;
+  private readonly rooms: Rooms;
+  private readonly introductions: Introductions;
+  private readonly connections = new Map<number, Connection>();
+  private readonly clients: Clients;
+  /** For whom a name is kept while its connection is lost. */
+  private readonly keptFor = new Map<PeerSession, string>();
+  private peers = 0;
+  private readonly helloDue: Deadlines<Connection>;
+  private readonly heartbeatDue: Deadlines<Connection>;
+  private readonly silenceDue: Deadlines<Connection>;
+  private readonly graceDue: Deadlines<PeerSession>;
+  private readonly actions: RendezvousAction[] = [];
+  private readonly events: RendezvousEvent[] = [];
+
+  constructor({ checkWitness, random, limits, times }: RendezvousOptions) {
+    this.limits = { ...DEFAULT_BROKER_LIMITS, ...limits };
+    this.times = { ...DEFAULT_BROKER_TIMES, ...times };
+    this.checkWitness = checkWitness;
+    this.clients = new Clients(this.limits);
+    this.rooms = new Rooms(this.limits, random);
+    this.helloDue = new Deadlines(this.times.helloMs);
+    this.heartbeatDue = new Deadlines(this.times.heartbeatMs);
+    this.silenceDue = new Deadlines(this.times.silenceMs);
+    this.graceDue = new Deadlines(this.times.graceMs);
+    const outlet: Outlet = {
+      send: ({ connection }, message) => {
+        if (connection !== undefined) this.actions.push({ kind: 'send', connection, message });
+      },
+      refuse: ({ connection }, error, id) => {
+        if (connection !== undefined) this.refuse(connection, error, id);
+      },
+      emit: (event) => this.events.push(event),
+    };
+    this.introductions = new Introductions(this.limits, this.times, outlet);
+  }
+
+  handleInput(input: RendezvousInput, now: number): void {
+    switch (input.kind) {
+      case 'opened':
+        this.open(input.connection, input.client, now);
+        break;
+      case 'stop':
+        this.stop(now);
+        break;
+      case 'frame':
+      case 'closed': {
+        const connection = this.connections.get(input.connection);
+        // One that was closed may still say something.
+        if (connection === undefined) return;
+        if (input.kind === 'closed') this.lose(connection, now);
+        else this.handleFrame(connection, input.text, now);
+      }
+    }
+  }
+
+  handleTimeout(now: number): void {
+    for (const connection of this.helloDue.takeDue(now)) this.silence(connection, now);
+    for (const connection of this.silenceDue.takeDue(now)) this.silence(connection, now);
+    for (const connection of this.heartbeatDue.takeDue(now)) this.beat(connection, now);
+    this.introductions.handleTimeout(now);
+    for (const session of this.graceDue.takeDue(now)) this.leave(session);
+  }
+
+  pollAction(): RendezvousAction | undefined {
+    return this.actions.shift();
+  }
+
+  pollTimeout(): number | undefined {
+    const due = [
+      this.helloDue.next(),
+      this.silenceDue.next(),
+      this.heartbeatDue.next(),
+      this.graceDue.next(),
+      ...this.introductions.dueTimes(),
+    ].filter((at) => at !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  pollEvent(): RendezvousEvent | undefined {
+    return this.events.shift();
+  }
+
+  private open(number: number, client: string, now: number): void {
+    // A name that is kept takes a place too.
+    const isFull = this.connections.size + this.graceDue.size >= this.limits.connections;
+    if (isFull || !this.clients.admit(client, now)) {
+      const detail = isFull ? 'too many connections' : 'too many connections from one address';
+      this.refuse(number, new NatprobeError('ERR_BROKER_FULL', 'the connection', detail));
+      this.actions.push({ kind: 'close', connection: number, code: CLOSE.tryAgainLater });
+      return;
+    }
+    const connection: Connection = {
+      number,
+      client,
+      frames: new Allowance(this.limits.framesPerSecond, now),
+      bytes: new Allowance(this.limits.bytesPerSecond, now),
+      session: undefined,
+      beat: 0,
+      beatSentAt: undefined,
+    };
+    this.connections.set(number, connection);
+    this.helloDue.set(connection, now);
+  }
+
+  private handleFrame(connection: Connection, text: string, now: number): void {
+    try {
+      this.handleMessage(connection, this.readFrame(connection, text, now), now);
+    } catch (error) {
+      this.expel(connection, natprobeError(error), now);
+    }
+  }
+
+  /** Throws ERR_BROKER_RATE or ERR_BROKER_MESSAGE. */
+  private readFrame(connection: Connection, text: string, now: number): ClientMessage {
+    if (!connection.frames.take(1, now) || !connection.bytes.take(text.length, now))
+      throw new NatprobeError('ERR_BROKER_RATE', 'the connection');
+    const message = decodeClientMessage(text);
+    const isFirst = connection.session === undefined;
+    if ((message.kind === 'hello') === isFirst) return message;
+    const detail = isFirst ? 'hello comes first' : 'hello comes once';
+    throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', detail);
+  }
+
+  /** Throws as Rooms.enter for a hello; what is wrong with other messages is told, and no reason to part. */
+  private handleMessage(connection: Connection, message: ClientMessage, now: number): void {
+    const { session } = connection;
+    this.silenceDue.set(connection, now);
+    if (message.kind === 'hello') {
+      this.greet(connection, message, now);
+      return;
+    }
+    try {
+      this.serve(connection, session!, message, now);
+    } catch (error) {
+      this.refuse(connection.number, natprobeError(error), 'id' in message ? message.id : undefined);
+    }
+  }
+
+  private greet(connection: Connection, hello: Hello, now: number): void {
+    const { session, token, resumed } = this.rooms.enter(hello, now);
+    const earlier = session.connection === undefined ? undefined : this.connections.get(session.connection);
+    if (earlier !== undefined)
+      this.expel(earlier, new NatprobeError('ERR_SESSION_MOVED', 'the connection'), now);
+    this.release(session);
+    session.attach(connection.number, hello);
+    connection.session = session;
+    this.helloDue.delete(connection);
+    const { room, name, number, nonce } = session.identity;
+    this.send(connection, {
+      kind: 'welcome',
+      schema: BROKER_SCHEMA,
+      peer: number,
+      room: room.name,
+      name,
+      token,
+      nonce,
+      heartbeatMs: this.times.heartbeatMs,
+      graceMs: this.times.graceMs,
+      resumed,
+    });
+    this.beat(connection, now);
+    if (!resumed) this.peers++;
+    this.events.push({ kind: resumed ? 'resumed' : 'joined', peers: this.peers });
+  }
+
+  private serve(
+    connection: Connection,
+    session: PeerSession,
+    message: Exclude<ClientMessage, Hello>,
+    now: number,
+  ): void {
+    switch (message.kind) {
+      case 'candidates': {
+        const { nonce } = session.identity;
+        const candidates = acceptCandidates(message, nonce, this.checkWitness, now);
+        session.candidates = candidates;
+        const renewInMs = Math.min(...candidates.public.map(({ goodUntil }) => goodUntil - now));
+        const endpoints = candidates.public.map(({ endpoint }) => endpoint);
+        this.send(connection, { kind: 'registered', public: endpoints, renewInMs });
+        break;
+      }
+      case 'heartbeat':
+        if (message.beat !== connection.beat || connection.beatSentAt === undefined) break;
+        session.addRoundTrip(now - connection.beatSentAt);
+        connection.beatSentAt = undefined;
+        break;
+      case 'peers':
+        this.send(connection, {
+          kind: 'peers',
+          id: message.id,
+          peers: listPeers(session.identity.room, now),
+        });
+        break;
+      case 'introduce':
+        if (!this.clients.mayIntroduce(connection.client, now))
+          throw new NatprobeError('ERR_INTRODUCTIONS', 'introduce', 'from one address in a second');
+        this.introductions.introduce(session, message, now);
+        break;
+      case 'consent':
+        this.introductions.consent(session, message.introduction, now);
+        break;
+      case 'refuse':
+        this.introductions.refuse(session, message.introduction, message.text);
+        break;
+      case 'outcome':
+        this.introductions.report(session, message);
+        break;
+      case 'bye':
+        this.lose(connection, now);
+        this.leave(session);
+        this.actions.push({ kind: 'close', connection: connection.number, code: CLOSE.normal });
+    }
+  }
+
+  private beat(connection: Connection, now: number): void {
+    connection.beat++;
+    connection.beatSentAt = now;
+    this.heartbeatDue.set(connection, now);
+    this.send(connection, { kind: 'heartbeat', beat: connection.beat });
+  }
+
+  private silence(connection: Connection, now: number): void {
+    this.expel(connection, new NatprobeError('ERR_BROKER_SILENT', 'the connection'), now);
+  }
+
+  /** Says why, and closes. The name is kept for a while, as where a connection is lost. */
+  private expel(
+    connection: Connection,
+    error: NatprobeError,
+    now: number,
+    code: number = CLOSE.policy,
+  ): void {
+    this.refuse(connection.number, error);
+    this.actions.push({ kind: 'close', connection: connection.number, code });
+    this.lose(connection, now);
+  }
+
+  private lose(connection: Connection, now: number): void {
+    const { number, client, session } = connection;
+    this.connections.delete(number);
+    this.helloDue.delete(connection);
+    this.heartbeatDue.delete(connection);
+    this.silenceDue.delete(connection);
+    if (session === undefined) {
+      this.clients.release(client);
+      return;
+    }
+    session.connection = undefined;
+    this.keptFor.set(session, client);
+    this.graceDue.set(session, now);
+    this.introductions.withdraw(session);
+    this.events.push({ kind: 'lost', peers: this.peers });
+  }
+
+  private leave(session: PeerSession): void {
+    this.release(session);
+    this.rooms.leave(session);
+    this.peers--;
+    this.events.push({ kind: 'left', peers: this.peers });
+  }
+
+  /** A name that was kept for its peer isn't any more. */
+  private release(session: PeerSession): void {
+    const client = this.keptFor.get(session);
+    if (client === undefined) return;
+    this.keptFor.delete(session);
+    this.graceDue.delete(session);
+    this.clients.release(client);
+  }
+
+  private stop(now: number): void {
+    const error = new NatprobeError('ERR_BROKER_STOPS', 'the connection');
+    for (const connection of [...this.connections.values()])
+      this.expel(connection, error, now, CLOSE.goingAway);
+  }
+
+  private send({ number }: Connection, message: ServerMessage): void {
+    this.actions.push({ kind: 'send', connection: number, message });
+  }
+
+  private refuse(connection: number, { code, place, detail }: NatprobeError, id?: number): void {
+    const { problem, remedy } = ERROR_CATALOGUE[code];
+    const text = `${place}: ${problem}${detail === undefined ? '' : ` (${detail})`}`;
+    const message: ServerMessage = {
+      kind: 'error',
+      ...(id !== undefined && { id }),
+      code,
+      text: plainLine(text, LONGEST_TEXT),
+      remedy,
+    };
+    this.actions.push({ kind: 'send', connection, message });
+    this.events.push({ kind: 'refused', code });
+  }
+}
+
+const LONGEST_TEXT = 600;
+
+/** Refusals are NatprobeErrors; anything else is a mistake of this program, and its driver's to handle. */
+function natprobeError(error: unknown): NatprobeError {
+  if (error instanceof NatprobeError) return error;
+  throw error;
+}

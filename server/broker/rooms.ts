@@ -1,0 +1,123 @@
+/** Rooms and the names in them: who may enter, who holds a name, who is who. Only hashes of secrets are kept. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type BrokerPeer, DEFAULT_ROOM, type Hello, NAME_LENGTH } from '../../shared/broker/messages.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import { plainLine } from '../../shared/words.ts';
+import { Allowance } from './allowance.ts';
+import type { BrokerLimits } from './limits.ts';
+import { PeerSession } from './session.ts';
+
+/** Random bytes, as many as asked for. */
+export type RandomBytes = (count: number) => Uint8Array;
+
+export interface Room {
+  readonly name: string;
+  readonly keyHash: Buffer | undefined;
+  readonly byName: Map<string, PeerSession>;
+  readonly byNumber: Map<number, PeerSession>;
+  /** Never given twice in a room: a number doesn't come to mean somebody else. */
+  lastNumber: number;
+}
+
+export interface Entry {
+  readonly session: PeerSession;
+  readonly token: string;
+  readonly resumed: boolean;
+}
+
+const TOKEN_BYTES = 24;
+const NONCE_BYTES = 16;
+
+export class Rooms {
+  private readonly limits: BrokerLimits;
+  private readonly random: RandomBytes;
+  private readonly rooms = new Map<string, Room>();
+
+  constructor(limits: BrokerLimits, random: RandomBytes) {
+    this.limits = limits;
+    this.random = random;
+  }
+
+  /** Throws ERR_PEER_NAME, ERR_ROOM_KEY, ERR_NAME_TAKEN or ERR_BROKER_FULL; then nothing has changed. */
+  enter(hello: Hello, now: number): Entry {
+    const name = readName(hello.name, 'name');
+    if (/^\p{Nd}+$/u.test(name)) throw new NatprobeError('ERR_PEER_NAME', 'name', 'only digits');
+    const roomName = readName(hello.room ?? DEFAULT_ROOM, 'room');
+    const room = this.rooms.get(keyOf(roomName));
+    if (room !== undefined) checkRoomKey(room, hello.roomKey);
+    const holder = room?.byName.get(keyOf(name));
+    if (holder !== undefined) return resume(holder, hello.token);
+    if (room === undefined && this.rooms.size >= this.limits.rooms)
+      throw new NatprobeError('ERR_BROKER_FULL', 'room', `${this.limits.rooms} rooms`);
+    if (room !== undefined && room.byName.size >= this.limits.peersPerRoom)
+      throw new NatprobeError('ERR_BROKER_FULL', 'room', `${this.limits.peersPerRoom} peers in this room`);
+    return this.addSession(room ?? this.addRoom(roomName, hello.roomKey), name, hello, now);
+  }
+
+  /** Frees the name; a room that nobody is in any more is none. */
+  leave({ identity: { room, name, number } }: PeerSession): void {
+    room.byName.delete(keyOf(name));
+    room.byNumber.delete(number);
+    if (room.byName.size === 0) this.rooms.delete(keyOf(room.name));
+  }
+
+  private addRoom(name: string, key: string | undefined): Room {
+    const keyHash = key === undefined ? undefined : hash(key);
+    const room: Room = { name, keyHash, byName: new Map(), byNumber: new Map(), lastNumber: 0 };
+    this.rooms.set(keyOf(name), room);
+    return room;
+  }
+
+  private addSession(room: Room, name: string, hello: Hello, now: number): Entry {
+    const token = Buffer.from(this.random(TOKEN_BYTES)).toString('base64url');
+    const nonce = Buffer.from(this.random(NONCE_BYTES)).toString('hex');
+    const number = ++room.lastNumber;
+    const introductions = new Allowance(this.limits.introductionsPerSecond, now);
+    const identity = { room, number, name, tokenHash: hash(token), nonce, introductions };
+    const session = new PeerSession(identity, hello);
+    room.byName.set(keyOf(name), session);
+    room.byNumber.set(number, session);
+    return { session, token, resumed: false };
+  }
+}
+
+export function findPeer(room: Room, peer: string | number): PeerSession | undefined {
+  return typeof peer === 'number'
+    ? room.byNumber.get(peer)
+    : room.byName.get(keyOf(plainLine(peer, NAME_LENGTH).trim()));
+}
+
+/** Those that can be introduced, by number. */
+export function listPeers(room: Room, now: number): BrokerPeer[] {
+  return [...room.byNumber.values()]
+    .filter((session) => session.connection !== undefined && session.isRegistered(now))
+    .map(({ peer }) => peer);
+}
+
+/** Names that look alike are the same. */
+function keyOf(name: string): string {
+  return name.normalize('NFKC').toLowerCase();
+}
+
+function readName(text: string, place: string): string {
+  const name = plainLine(text, NAME_LENGTH + 1).trim();
+  if (name.length === 0 || name.length > NAME_LENGTH) throw new NatprobeError('ERR_PEER_NAME', place);
+  return name;
+}
+
+function checkRoomKey({ keyHash }: Room, key: string | undefined): void {
+  const isRight =
+    keyHash === undefined ? key === undefined : key !== undefined && timingSafeEqual(hash(key), keyHash);
+  if (!isRight) throw new NatprobeError('ERR_ROOM_KEY', 'room');
+}
+
+function resume(session: PeerSession, token: string | undefined): Entry {
+  if (token === undefined || !timingSafeEqual(hash(token), session.identity.tokenHash))
+    throw new NatprobeError('ERR_NAME_TAKEN', 'name');
+  return { session, token, resumed: true };
+}
+
+/** Tokens are random, so that a plain hash doesn't give them away. */
+function hash(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,108 @@
+/** One peer as the broker knows it: its name, held by a token, and all that a plan takes. */
+import type { Endpoint } from '../../shared/endpoint.ts';
+import { behaviourOfPeer, soundPorts } from '../../shared/broker/behaviour.ts';
+import type { BrokerPeer, Consent, Hello } from '../../shared/broker/messages.ts';
+import type { PunchBehaviour } from '../../shared/punch/behaviour.ts';
+import type { PlannedSide, PunchCandidate } from '../../shared/punch/plan.ts';
+import type { Allowance } from './allowance.ts';
+import type { Room } from './rooms.ts';
+
+export interface WitnessedEndpoint {
+  readonly endpoint: Endpoint;
+  /** By the machine's clock. */
+  readonly seenAt: number;
+  readonly goodUntil: number;
+}
+
+/** Canonical, and checked where that takes a check. */
+export interface SessionCandidates {
+  readonly public: readonly WitnessedEndpoint[];
+  readonly mapped: readonly Endpoint[];
+  readonly private: readonly Endpoint[];
+}
+
+const NO_CANDIDATES: SessionCandidates = { public: [], mapped: [], private: [] };
+
+/** So many round trips are remembered, of which the quickest counts: the others waited somewhere. */
+const ROUND_TRIPS = 4;
+/** None counts for more, nor if there was none yet: who answers late makes nobody else wait. */
+const LONGEST_RTT_MS = 2000;
+
+export interface SessionIdentity {
+  readonly room: Room;
+  readonly number: number;
+  readonly name: string;
+  readonly tokenHash: Buffer;
+  /** Hexadecimal. */
+  readonly nonce: string;
+  /** What it may ask for. */
+  readonly introductions: Allowance;
+}
+
+export class PeerSession {
+  readonly identity: SessionIdentity;
+  candidates = NO_CANDIDATES;
+  /** Undefined while the connection is lost. */
+  connection: number | undefined;
+  private hello: Hello;
+  private behaviour: PunchBehaviour | undefined;
+  private roundTripsMs: number[] = [];
+
+  constructor(identity: SessionIdentity, hello: Hello) {
+    this.identity = identity;
+    this.hello = hello;
+  }
+
+  /** Begins, or goes on, over a connection. */
+  attach(connection: number, hello: Hello): void {
+    this.connection = connection;
+    this.hello = hello;
+    this.behaviour = undefined;
+    this.roundTripsMs = [];
+  }
+
+  get consent(): Consent {
+    return this.hello.consent;
+  }
+
+  get introductions(): Allowance {
+    return this.identity.introductions;
+  }
+
+  addRoundTrip(ms: number): void {
+    this.roundTripsMs = [...this.roundTripsMs, ms].slice(-ROUND_TRIPS);
+  }
+
+  /** Witnessed within this session, and not stale. */
+  freshEndpoints(now: number): Endpoint[] {
+    return this.candidates.public.filter(({ goodUntil }) => now < goodUntil).map(({ endpoint }) => endpoint);
+  }
+
+  isRegistered(now: number): boolean {
+    return this.candidates.public.some(({ goodUntil }) => now < goodUntil);
+  }
+
+  /** What others in the room are told. */
+  get peer(): BrokerPeer {
+    const { number, name } = this.identity;
+    return { number, name, type: this.hello.behaviours[0]!.type };
+  }
+
+  /** As a plan for it and its peer takes it; `candidates` is what the peer is told. */
+  sideToPlan(candidates: readonly PunchCandidate[], now: number): PlannedSide {
+    const { publicKey, behaviours, natLayers, lifetimeMs } = this.hello;
+    const ports = soundPorts(behaviours[0]!);
+    const seenAt = this.candidates.public.find(({ goodUntil }) => now < goodUntil)?.seenAt ?? now;
+    return {
+      // Reckoned once, since models of ports take a while.
+      behaviour: (this.behaviour ??= behaviourOfPeer(behaviours)),
+      candidates,
+      publicKey,
+      rttMs: Math.min(LONGEST_RTT_MS, ...this.roundTripsMs),
+      seenAgoMs: now - seenAt,
+      ...(ports !== undefined && { ports }),
+      ...(natLayers !== undefined && { natLayers }),
+      ...(lifetimeMs !== undefined && { lifetimeMs }),
+    };
+  }
+}
