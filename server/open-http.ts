@@ -15,7 +15,7 @@ import { openTokens } from './http/tokens.ts';
 import { readReportSettings } from './reports/settings.ts';
 import type { CertificateSource } from './tls/certificate.ts';
 import type { BrowserClassifier } from './udp/browser-classifier.ts';
-import { checkWitnesses } from './witness/check-witnesses.ts';
+import { checkWitnesses, checkBrokerWitness } from './witness/check-witnesses.ts';
 import type { WitnessKeys } from './witness/witness-keys.ts';
 
 /** What HTTP tells of the rest of the server, and takes from it. */
@@ -50,8 +50,9 @@ export async function openHttp(
   { isReady, counts, witnessKeys, browsers, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
-  const [{ buildApp }, { openReports }] = await Promise.all([
+  const [{ buildApp }, { BrokerService }, { openReports }] = await Promise.all([
     import('./http/app.ts'),
+    import('./http/broker-service.ts'),
     import('./reports/open.ts'),
   ]);
   const readTokens = openTokens(access.tokenFile, tokens);
@@ -79,6 +80,10 @@ export async function openHttp(
     },
     browsers,
     browserCounts: () => browsers.counts(),
+    broker: new BrokerService({
+      checkWitness: (witness, nonce) => checkBrokerWitness(witness, nonce, witnessKeys, Date.now()),
+      onError: (error) => log('error', `broker: ${error.stack ?? error.message}`),
+    }),
     access,
     tokens: readTokens,
     ...(certificate && { tls: certificate.current().options }),

@@ -1,4 +1,5 @@
 /** The HTTP side: builds the Fastify app, which tests call with inject() and the server listens with. */
+import type { IncomingMessage } from 'node:http';
 import type { SecureContextOptions } from 'node:tls';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { NatType } from '../../shared/nat/behaviour.ts';
@@ -24,6 +25,8 @@ import { limitRates } from './plugins/rate-limits.ts';
 import { createReaderCheck } from './plugins/readers.ts';
 import { setSecurityHeaders } from './plugins/security-headers.ts';
 import { validateBySchema } from './plugins/validation.ts';
+import type { BrokerService } from './broker-service.ts';
+import { BROKER_PATH, brokerRoute } from './routes/broker.ts';
 import { type BrowserMeasurer, browserRoutes } from './routes/browser.ts';
 import { exportRoute } from './routes/export.ts';
 import { type HealthOptions, healthRoutes } from './routes/health.ts';
@@ -42,6 +45,8 @@ export interface AppOptions extends HealthOptions {
   /** Measures browsers; without it there is no page that does. */
   readonly browsers?: BrowserMeasurer;
   readonly browserCounts?: () => BrowserCounts;
+  /** Introduces peers to each other; the app closes it. */
+  readonly broker?: BrokerService;
   /** Who may ask, and how often; by default as natprobed without flags. */
   readonly access?: AccessSettings;
   readonly connectionLimits?: HttpConnectionLimits;
@@ -63,7 +68,12 @@ const MAX_BODY_BYTES = 2 << 20;
 export function buildApp(options: AppOptions): FastifyInstance {
   const { access = readAccessSettings({}), reports, tls } = options;
   const { isTrustedProxy, rateLimits } = access;
-  const http = { connectionsCheckingInterval: TIMEOUT_CHECK_MS };
+  const http = {
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    // Elsewhere an offer to upgrade is no reason not to answer.
+    shouldUpgradeCallback: ({ url = '' }: IncomingMessage) =>
+      options.broker !== undefined && url.split('?')[0] === BROKER_PATH,
+  };
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES,
     // A stop waits for the requests under way, but not for idle clients.
@@ -78,8 +88,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     ...(tls === undefined ? { http } : { https: { ...http, ...tls } }),
     // Both kinds of server are used alike.
   }) as unknown as FastifyInstance;
-  const { browsers } = options;
-  const metrics = createMetrics(options.laneCounts, options.browserCounts);
+  const { browsers, broker } = options;
+  const metrics = createMetrics(options.laneCounts, options.browserCounts, broker && (() => broker.counts()));
   limitConnections(app, {
     isExempt: (address) => isLoopback(address) || isTrustedProxy?.(address) === true,
     countRefused: metrics.countRefusedConnection,
@@ -117,6 +127,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     exportRoute(routes, reports.store, checkReader);
     preflightRoute(routes, reports);
     statisticsRoute(routes, reports.store);
+    if (broker !== undefined) brokerRoute(routes, { broker, origins: access.corsOrigins });
   });
   return app;
 }

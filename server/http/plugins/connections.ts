@@ -65,6 +65,8 @@ export function drainOnClose(app: FastifyInstance, isTls: boolean): void {
     socket.once('close', () => unasked.delete(socket));
   });
   app.server.on('request', ({ socket }) => unasked.delete(socket));
+  // A WebSocket is closed by whoever talks over it.
+  app.server.on('upgrade', ({ socket }) => unasked.delete(socket));
   let cutOff: NodeJS.Timeout | undefined;
   app.addHook('preClose', (done) => {
     for (const socket of unasked) socket.destroy();

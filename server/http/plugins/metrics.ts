@@ -8,6 +8,7 @@ import type { AnswerCounts } from '../../answer/answer-counters.ts';
 import type { FamilyCounts, StreamCounts } from '../../family-counts.ts';
 import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
+import type { BrokerCounts } from '../broker-service.ts';
 import type { LimitScope } from './rate-limits.ts';
 import { onRequestEnd } from './request-end.ts';
 
@@ -24,7 +25,11 @@ export interface Metrics {
   readonly countRefusedConnection: () => void;
 }
 
-export function createMetrics(laneCounts: () => LaneCounts, browserCounts?: () => BrowserCounts): Metrics {
+export function createMetrics(
+  laneCounts: () => LaneCounts,
+  browserCounts?: () => BrowserCounts,
+  brokerCounts?: () => BrokerCounts,
+): Metrics {
   const registry = new Registry();
   const registers = [registry];
   new Gauge({ name: 'natprobed_info', help: 'Always 1', labelNames: ['version'], registers }).set(
@@ -35,6 +40,7 @@ export function createMetrics(laneCounts: () => LaneCounts, browserCounts?: () =
   collectDefaultMetrics({ register: registry });
   countLanes(laneCounts, registers);
   if (browserCounts !== undefined) countBrowsers(browserCounts, registers);
+  if (brokerCounts !== undefined) countBroker(brokerCounts, registers);
   const reports = new Counter({
     name: 'natprobed_reports_total',
     help: 'Reports kept, by who measured and the verdict on their evidence',
@@ -157,6 +163,28 @@ function countBrowsers(counts: () => BrowserCounts, registers: Registry[]): void
     'Datagrams that measured browsers, taken from them and sent to them',
     ['direction'],
     () => samplesOf({}, 'direction', counts().datagrams),
+  );
+}
+
+function countBroker(counts: () => BrokerCounts, registers: Registry[]): void {
+  for (const [name, help] of [
+    ['connections', 'Connections to the broker'],
+    ['peers', 'Names that the broker holds'],
+  ] as const) {
+    new Gauge({
+      name: `natprobed_broker_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(counts()[name]);
+      },
+    });
+  }
+  counterReader(registers)(
+    'natprobed_broker_events_total',
+    'What befell peers of the broker, and their introductions',
+    ['event'],
+    () => samplesOf({}, 'event', counts().events),
   );
 }
 

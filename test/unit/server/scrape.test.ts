@@ -99,11 +99,16 @@ describeIf(missingPrograms('openssl'))('the metrics of a running server', () => 
       'nodejs_eventloop_lag_seconds',
       'process_resident_memory_bytes',
       'natprobed_browser_sessions',
+      'natprobed_broker_connections',
+      'natprobed_broker_peers',
     ]) {
       expect(body).toMatch(new RegExp(`^${name} [\\d.e-]+$`, 'm'));
     }
     for (const event of ['begun', 'refused', 'measured', 'abandoned']) {
       expect(body).toContain(`natprobed_browser_sessions_total{event="${event}"} 0\n`);
+    }
+    for (const event of ['joined', 'resumed', 'lost', 'left', 'refused', 'planned', 'punched']) {
+      expect(body).toContain(`natprobed_broker_events_total{event="${event}"} 0\n`);
     }
   });
 });

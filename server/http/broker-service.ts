@@ -1,0 +1,123 @@
+/** Runs the broker over WebSockets: clock, timers, randomness, connections for server/broker. */
+import { randomBytes } from 'node:crypto';
+import type { WebSocket } from '@fastify/websocket';
+import type { CheckWitness } from '../broker/candidates.ts';
+import type { BrokerLimits, BrokerTimes } from '../broker/limits.ts';
+import { Rendezvous, type RendezvousEvent, type RendezvousInput } from '../broker/rendezvous.ts';
+
+export interface BrokerServiceOptions {
+  readonly checkWitness: CheckWitness;
+  /** Told of mistakes of this program's own; the connection that met one is closed. */
+  readonly onError?: (error: Error) => void;
+  readonly onEvent?: (event: RendezvousEvent) => void;
+  readonly limits?: Partial<BrokerLimits>;
+  readonly times?: Partial<BrokerTimes>;
+}
+
+export interface BrokerCounts {
+  readonly connections: number;
+  /** Names that are held, by those who are there and those whose connection is lost. */
+  readonly peers: number;
+  readonly events: Readonly<Record<RendezvousEvent['kind'], number>>;
+}
+
+/** Who doesn't read what the broker says is cut off at so much that waits. */
+const MOST_WAITING_BYTES = 256 << 10;
+/** What a connection of a stopped server has to say goodbye. */
+const STOP_GRACE_MS = 250;
+
+export class BrokerService {
+  private readonly rendezvous: Rendezvous;
+  private readonly onError: (error: Error) => void;
+  private readonly onEvent: (event: RendezvousEvent) => void;
+  private readonly sockets = new Map<number, WebSocket>();
+  private readonly events = { joined: 0, resumed: 0, lost: 0, left: 0, refused: 0, planned: 0, punched: 0 };
+  private peers = 0;
+  private lastConnection = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+
+  constructor({ checkWitness, onError, onEvent, limits, times }: BrokerServiceOptions) {
+    this.onError = onError ?? (() => undefined);
+    this.onEvent = onEvent ?? (() => undefined);
+    this.rendezvous = new Rendezvous({
+      checkWitness,
+      random: randomBytes,
+      ...(limits && { limits }),
+      ...(times && { times }),
+    });
+  }
+
+  /** Takes a connection over; `client` is whom the limit of connections goes by. */
+  accept(socket: WebSocket, client: string): void {
+    const connection = ++this.lastConnection;
+    this.sockets.set(connection, socket);
+    socket.on('message', (data, isBinary) => {
+      // A binary frame is no message, and as such it is refused.
+      const text = isBinary ? '' : (data as Buffer).toString();
+      this.handle({ kind: 'frame', connection, text });
+    });
+    socket.on('close', () => {
+      this.sockets.delete(connection);
+      this.handle({ kind: 'closed', connection });
+    });
+    if (this.isStopped) socket.terminate();
+    else this.handle({ kind: 'opened', connection, client });
+  }
+
+  counts(): BrokerCounts {
+    return { connections: this.sockets.size, peers: this.peers, events: { ...this.events } };
+  }
+
+  /** Tells everybody, and ends all connections; resolves once they are closed. */
+  async close(): Promise<void> {
+    this.isStopped = true;
+    this.handle({ kind: 'stop' });
+    clearTimeout(this.timer);
+    const left = [...this.sockets.values()];
+    const closed = left.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    const cutOff = setTimeout(() => left.forEach((socket) => socket.terminate()), STOP_GRACE_MS);
+    await Promise.all(closed);
+    clearTimeout(cutOff);
+  }
+
+  private handle(input: RendezvousInput): void {
+    try {
+      this.rendezvous.handleInput(input, performance.now());
+    } catch (error) {
+      this.onError(error instanceof Error ? error : new Error(String(error)));
+      if ('connection' in input) this.sockets.get(input.connection)?.terminate();
+    }
+    this.drive();
+  }
+
+  private drive(): void {
+    for (let action = this.rendezvous.pollAction(); action; action = this.rendezvous.pollAction()) {
+      const socket = this.sockets.get(action.connection);
+      if (socket === undefined) continue;
+      if (action.kind === 'close') socket.close(action.code);
+      else if (socket.bufferedAmount > MOST_WAITING_BYTES) socket.terminate();
+      else socket.send(JSON.stringify(action.message));
+    }
+    for (let event = this.rendezvous.pollEvent(); event; event = this.rendezvous.pollEvent()) {
+      this.events[event.kind]++;
+      if ('peers' in event) this.peers = event.peers;
+      this.onEvent(event);
+    }
+    clearTimeout(this.timer);
+    const due = this.isStopped ? undefined : this.rendezvous.pollTimeout();
+    if (due === undefined) return;
+    this.timer = setTimeout(() => this.wake(), Math.max(0, due - performance.now()));
+    // A server that stops doesn't wait for peers.
+    this.timer.unref();
+  }
+
+  private wake(): void {
+    try {
+      this.rendezvous.handleTimeout(performance.now());
+    } catch (error) {
+      this.onError(error instanceof Error ? error : new Error(String(error)));
+    }
+    this.drive();
+  }
+}

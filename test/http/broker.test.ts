@@ -1,0 +1,263 @@
+/** The WebSocket /broker over real connections, with the browser's client and with bare sockets. */
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decodeServerMessage } from '../../shared/broker/decode.ts';
+import { type ClientMessage, MAX_FRAME_BYTES, type ServerMessage } from '../../shared/broker/messages.ts';
+import { BrokerService, type BrokerServiceOptions } from '../../server/http/broker-service.ts';
+import { checkBrokerWitness } from '../../server/witness/check-witnesses.ts';
+import { WitnessKeys } from '../../server/witness/witness-keys.ts';
+import { BROKER_KEY, helloOf, witnessOf } from '../support/broker.ts';
+import { openTestApp, problemOf, type TestApp } from './app.ts';
+
+const AT_ANN = { address: '198.51.100.7', port: 40000 };
+const AT_BOB = { address: '203.0.113.9', port: 50000 };
+
+let running: TestApp;
+let broker: BrokerService;
+let port: number;
+let clients: (Client | Socket)[] = [];
+let stop: () => Promise<void>;
+
+async function start(options: Partial<BrokerServiceOptions> = {}): Promise<void> {
+  const keys = new WitnessKeys(BROKER_KEY);
+  broker = new BrokerService({
+    checkWitness: (witness, nonce) => checkBrokerWitness(witness, nonce, keys, Date.now()),
+    ...options,
+  });
+  running = await openTestApp({}, { broker });
+  await running.app.listen({ host: '127.0.0.1', port: 0 });
+  ({ port } = running.app.server.address() as AddressInfo);
+  let stopped: Promise<void> | undefined;
+  stop = () => (stopped ??= running.close());
+}
+beforeEach(() => start());
+afterEach(async () => {
+  await stop();
+  clients.forEach((client) => (client instanceof Client ? client.socket.close() : client.destroy()));
+  clients = [];
+});
+
+/** A peer that reads one message after the other. */
+class Client {
+  readonly socket: WebSocket;
+  private readonly heard: ServerMessage[] = [];
+  private wake: () => void = () => undefined;
+  readonly closed: Promise<number>;
+
+  constructor() {
+    clients.push(this);
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}/broker`);
+    this.socket.addEventListener('message', ({ data }) => {
+      this.heard.push(decodeServerMessage(String(data)));
+      this.wake();
+    });
+    this.closed = new Promise((resolve) =>
+      this.socket.addEventListener('close', ({ code }) => {
+        resolve(code);
+        this.wake();
+      }),
+    );
+  }
+
+  async say(...messages: (ClientMessage | string | Uint8Array<ArrayBuffer>)[]): Promise<void> {
+    if (this.socket.readyState === WebSocket.CONNECTING)
+      await new Promise((resolve) => this.socket.addEventListener('open', resolve));
+    for (const message of messages) {
+      const isRaw = typeof message === 'string' || message instanceof Uint8Array;
+      this.socket.send(isRaw ? message : JSON.stringify(message));
+    }
+  }
+
+  /** The next message, but for heartbeats. Rejects if the connection closes before. */
+  async next(): Promise<ServerMessage> {
+    for (;;) {
+      const message = this.heard.shift();
+      if (message !== undefined && message.kind !== 'heartbeat') return message;
+      if (message !== undefined) continue;
+      if (this.socket.readyState === WebSocket.CLOSED) throw new Error('closed');
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+
+  async register(name: string, mapped: typeof AT_ANN): Promise<string> {
+    await this.say(helloOf(name));
+    const welcome = await this.next();
+    if (welcome.kind !== 'welcome') throw new Error(JSON.stringify(welcome));
+    const witness = witnessOf(welcome.nonce, mapped, Date.now());
+    await this.say({ kind: 'candidates', public: [witness], private: [], mapped: [] });
+    expect(await this.next()).toMatchObject({ kind: 'registered', public: [mapped] });
+    return welcome.token;
+  }
+}
+
+async function introduceBoth(): Promise<void> {
+  const [ann, bob] = [new Client(), new Client()];
+  await Promise.all([ann.register('ann', AT_ANN), bob.register('bob', AT_BOB)]);
+  await ann.say({ kind: 'introduce', id: 1, peer: 'bob' });
+  expect(await ann.next()).toMatchObject({ kind: 'plan', id: 1, peer: { name: 'bob' } });
+  expect(await bob.next()).toMatchObject({ kind: 'plan', peer: { name: 'ann' } });
+  ann.socket.close();
+  bob.socket.close();
+  await Promise.all([ann.closed, bob.closed]);
+}
+
+/** A WebSocket's connection without its rules, opened by hand. */
+async function openBare(path = '/broker', headers = ''): Promise<{ socket: Socket; head: string }> {
+  const socket = connect(port, '127.0.0.1');
+  clients.push(socket);
+  socket.on('error', () => undefined);
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n${headers}\r\n`,
+  );
+  const head = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+  return { socket, head: head.toString() };
+}
+
+function ended(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('data', () => undefined);
+    socket.once('close', () => resolve());
+  });
+}
+
+describe('WebSocket /broker', () => {
+  it('introduces two peers to each other', introduceBoth);
+
+  it('resumes a name over another connection', async () => {
+    const ann = new Client();
+    const token = await ann.register('ann', AT_ANN);
+    ann.socket.close();
+    await ann.closed;
+    const again = new Client();
+    await again.say(helloOf('ann', { token }));
+    expect(await again.next()).toMatchObject({ kind: 'welcome', resumed: true });
+    expect(broker.counts()).toMatchObject({ connections: 1, peers: 1, events: { lost: 1, resumed: 1 } });
+  });
+
+  it('is a problem for who doesn’t speak WebSocket', async () => {
+    const response = await running.app.inject('/broker');
+    expect(response.headers['upgrade']).toBe('websocket');
+    expect(problemOf(response)).toMatchObject({ status: 426, code: 'ERR_REQUEST' });
+  });
+
+  it('is not for pages of other origins, but for this server’s own', async () => {
+    const foreign = await openBare('/broker', 'Origin: https://example.com\r\n');
+    expect(foreign.head).toMatch(/^HTTP\/1\.1 403 [^]*"code":"ERR_REQUEST"/);
+    const own = await openBare('/broker', `Origin: http://127.0.0.1:${port}\r\n`);
+    expect(own.head).toMatch(/^HTTP\/1\.1 101 /);
+  });
+
+  it('makes an offer to upgrade no obstacle elsewhere', async () => {
+    expect((await openBare('/healthz')).head).toMatch(/^HTTP\/1\.1 200 /);
+    expect((await openBare('/nowhere')).head).toMatch(/^HTTP\/1\.1 404 /);
+  });
+});
+
+describe('frames', () => {
+  afterEach(introduceBoth);
+
+  it('that are no message close the connection, with the code', async () => {
+    const eve = new Client();
+    await eve.say('nonsense');
+    expect(await eve.next()).toMatchObject({ kind: 'error', code: 'ERR_BROKER_MESSAGE' });
+    expect(await eve.closed).toBe(1008);
+  });
+
+  it('that are binary do so too', async () => {
+    const eve = new Client();
+    await eve.say(new Uint8Array([1, 2, 3]));
+    expect(await eve.next()).toMatchObject({ kind: 'error', code: 'ERR_BROKER_MESSAGE' });
+    expect(await eve.closed).toBe(1008);
+  });
+
+  it('that are too long close it with 1009', async () => {
+    const eve = new Client();
+    await eve.say('x'.repeat(MAX_FRAME_BYTES + 1));
+    expect(await eve.closed).toBe(1009);
+  });
+
+  it('that break the protocol end it', async () => {
+    const { socket } = await openBare();
+    // Not masked, with a reserved bit, of an opcode that is none.
+    socket.write(Buffer.from([0xf3, 0x02, 0x61, 0x62]));
+    await ended(socket);
+    await expect.poll(() => broker.counts().connections).toBe(0);
+  });
+
+  it('that never end take no more than their limit', async () => {
+    const { socket } = await openBare();
+    // A text frame of 2^40 bytes is announced.
+    socket.write(Buffer.from([0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4]));
+    await ended(socket);
+  });
+
+  it('in a flood end in ERR_BROKER_RATE', async () => {
+    const eve = new Client();
+    await eve.register('eve', AT_BOB);
+    await eve.say(...Array.from({ length: 100 }, (_, id) => ({ kind: 'peers', id }) as const));
+    let last = await eve.next();
+    while (last.kind === 'peers') last = await eve.next();
+    expect(last).toMatchObject({ kind: 'error', code: 'ERR_BROKER_RATE' });
+    expect(await eve.closed).toBe(1008);
+  });
+});
+
+describe('connections', () => {
+  it('that say nothing are closed', async () => {
+    await stop();
+    await start({ times: { helloMs: 50 } });
+    const { socket } = await openBare();
+    await ended(socket);
+    await introduceBoth();
+  });
+
+  it('that are half open are closed, also where nobody answers a goodbye', async () => {
+    await stop();
+    await start({ times: { heartbeatMs: 40, silenceMs: 100, graceMs: 50 } });
+    const { socket } = await openBare();
+    const hello = Buffer.from(JSON.stringify(helloOf('eve')));
+    const header = Buffer.from([0x81, 0xfe, hello.length >> 8, hello.length & 0xff, 0, 0, 0, 0]);
+    socket.write(Buffer.concat([header, hello]));
+    await ended(socket);
+    await expect.poll(() => broker.counts()).toMatchObject({ connections: 0, peers: 0 });
+  });
+
+  it('end with the server, which says so and doesn’t wait for those that don’t listen', async () => {
+    const ann = new Client();
+    await ann.register('ann', AT_ANN);
+    const { socket } = await openBare();
+    const startedAt = performance.now();
+    const stopped = stop();
+    expect(await ann.next()).toMatchObject({ kind: 'error', code: 'ERR_BROKER_STOPS' });
+    expect(await ann.closed).toBe(1001);
+    await ended(socket);
+    await stopped;
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+  });
+});
+
+describe('a mistake of the broker’s own', () => {
+  it('ends the connection that met it, and is told', async () => {
+    const errors: Error[] = [];
+    await stop();
+    await start({
+      onError: (error) => errors.push(error),
+      checkWitness: () => {
+        throw new Error('a mistake');
+      },
+    });
+    const eve = new Client();
+    await eve.say(helloOf('eve'));
+    const welcome = await eve.next();
+    if (welcome.kind !== 'welcome') throw new Error('no welcome');
+    const witness = witnessOf(welcome.nonce, AT_ANN, Date.now());
+    await eve.say({ kind: 'candidates', public: [witness], private: [], mapped: [] });
+    await eve.closed;
+    expect(errors.map(({ message }) => message)).toEqual(['a mistake']);
+    const bob = new Client();
+    await bob.say(helloOf('bob'));
+    expect(await bob.next()).toMatchObject({ kind: 'welcome' });
+  });
+});
