@@ -1,11 +1,11 @@
 /** The steps of both sides over one address family, from what is predicted of them. */
 import type { Endpoint } from '../endpoint.ts';
-import { FIRST_PORT, LAST_PORT, type PortRange, rangesOf } from '../nat/port-law.ts';
+import { FIRST_PORT, LAST_PORT, type PortRange, rangesOf, type Situation } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import { isMoving, opens, punchesPlainly } from './plain.ts';
 import type { PunchCandidate, PunchStep } from './plan.ts';
-import { guessPorts, LOW_PORTS } from './port-odds.ts';
+import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead } from './port-odds.ts';
 import type { CertainSide } from './possibilities.ts';
 import { likeliestSide, type Prediction } from './predict.ts';
 import { shareAddress } from './strategies.ts';
@@ -38,8 +38,8 @@ export function planSteps(
   if (one === undefined || other === undefined) return { a: [], b: [] };
   const planner = new Planner(prediction, attempt, atMs);
   return {
-    a: planner.plan({ side: a, certain: one }, { side: b, certain: other }),
-    b: planner.plan({ side: b, certain: other }, { side: a, certain: one }),
+    a: planner.plan({ side: a, certain: one }, { side: b, certain: other }, 2),
+    b: planner.plan({ side: b, certain: other }, { side: a, certain: one }, 1),
   };
 }
 
@@ -68,13 +68,15 @@ class Planner {
     this.#atMs = atMs;
   }
 
-  plan(own: Certain, peer: Certain): PunchStep[] {
+  /** `stride` tells the two sides apart where both have to guess. */
+  plan(own: Certain, peer: Certain, stride: number): PunchStep[] {
     const near = this.#checkPrivate(peer.side);
     if (shareAddress(own.side.behaviour, peer.side.behaviour))
       return [...near, ...this.#hairpin(own.side, peer.side)];
     const to = publicOf(peer.side);
     if (to.length === 0) return near;
-    if (haveBothToGuess(own.certain, peer.certain)) return [...near, ...this.#meet(peer.side, to)];
+    if (haveBothToGuess(own.certain, peer.certain))
+      return [...near, ...this.#meet(own.side, peer.side, to, stride)];
     return [
       ...near,
       ...this.#checkPublic(own, peer, to),
@@ -150,9 +152,10 @@ class Planner {
   }
 
   /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
-  #meet(peer: SideToPlan, to: readonly Endpoint[]): PunchStep[] {
+  #meet(own: SideToPlan, peer: SideToPlan, to: readonly Endpoint[], stride: number): PunchStep[] {
     const probes = this.#strategy('port-prediction')?.guessing?.probes ?? 1;
-    const ports = portsOf(peer, probes);
+    const isCounted = aheadOf(own, 1) !== undefined;
+    const ports = (isCounted ? aheadOf(peer, stride) : undefined) ?? portsOf(peer, probes);
     if (ports === undefined || ports.length === 0)
       return [this.#step('plain', 0, PLAIN_MS, { kind: 'check', to })];
     const action = { kind: 'guess', address: to[0]!.address, ports, rounds: GUESS_ROUNDS } as const;
@@ -227,16 +230,30 @@ function haveBothToGuess(own: CertainSide, peer: CertainSide): boolean {
 }
 
 /** The likeliest ports of the side's main socket towards a new peer; undefined if nothing is known of them. */
-function portsOf({ ports, behaviour, seenAgoMs }: SideToPlan, count: number): number[] | undefined {
-  const { mapped, local } = behaviour;
-  if (ports === undefined || mapped === undefined) return undefined;
-  const situation = {
-    localPort: local?.port ?? mapped.port,
-    ownPort: mapped.port,
-    afterMs: seenAgoMs,
-    latest: { port: mapped.port, agoMs: seenAgoMs },
-  };
-  return guessPorts(ports, situation, count);
+function portsOf(side: SideToPlan, count: number): number[] | undefined {
+  const situation = situationOf(side);
+  return side.ports === undefined || situation === undefined
+    ? undefined
+    : guessPorts(side.ports, situation, count);
+}
+
+/** Those that its main socket's next mappings have, if they are counted. */
+function aheadOf(side: SideToPlan, stride: number): number[] | undefined {
+  const situation = situationOf(side);
+  return side.ports === undefined || situation === undefined
+    ? undefined
+    : portsAhead(side.ports, situation, (2 * MEETING_SKIPS) / stride, stride);
+}
+
+function situationOf({ behaviour: { mapped, local }, seenAgoMs }: SideToPlan): Situation | undefined {
+  return (
+    mapped && {
+      localPort: local?.port ?? mapped.port,
+      ownPort: mapped.port,
+      afterMs: seenAgoMs,
+      latest: { port: mapped.port, agoMs: seenAgoMs },
+    }
+  );
 }
 
 function rangesOfGuesses(side: SideToPlan, probes: number): PortRange[] {

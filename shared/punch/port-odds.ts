@@ -2,7 +2,15 @@
  * Where the next mapping of a NAT will be, boiled down to how likely it is among the n likeliest
  * ports; and from that what guessing costs (MEASURING.md §3 and §7).
  */
-import { FIRST_PORT, LAST_PORT, massesOf, PORT_COUNT, type Situation } from '../nat/port-law.ts';
+import {
+  FIRST_PORT,
+  LAST_PORT,
+  massesOf,
+  PORT_COUNT,
+  type PortLaw,
+  type Situation,
+  wrapPort,
+} from '../nat/port-law.ts';
 import { describePorts, type PortsAxis } from '../nat/ports.ts';
 
 export interface PortOdds {
@@ -19,6 +27,8 @@ interface OddsPart {
   readonly weight: number;
   /** Whether each mapping is drawn anew, so that more sockets are more chances. */
   readonly drawn: boolean;
+  /** Whether it is a step from the last one. */
+  readonly counted: boolean;
   /** At n - 1: that a mapping has one of the first n ports to be guessed; the last entry holds beyond. */
   readonly within: Float64Array;
 }
@@ -48,7 +58,7 @@ export const UNKNOWN_ODDS: PortOdds = {
   text: `how it picks ports was not measured, so each of ${PORT_COUNT} is taken for as likely`,
   value: 'unknown',
   measured: false,
-  parts: [{ weight: 1, drawn: true, within: uniform(PORT_COUNT) }],
+  parts: [{ weight: 1, drawn: true, counted: false, within: uniform(PORT_COUNT) }],
 };
 
 /** netfilter maps a local port of these into these (MEASURING.md §7). */
@@ -58,7 +68,7 @@ export const LOW_PORT_ODDS: PortOdds = {
   text: 'a local port from 600 to 1023 is mapped into the same 424 ports',
   value: 'random',
   measured: true,
-  parts: [{ weight: 1, drawn: true, within: uniform(LOW_PORTS.last - LOW_PORTS.first + 1) }],
+  parts: [{ weight: 1, drawn: true, counted: false, within: uniform(LOW_PORTS.last - LOW_PORTS.first + 1) }],
 };
 
 export function portOddsOf(axis: KnownPorts): PortOdds {
@@ -72,7 +82,8 @@ export function portOddsOf(axis: KnownPorts): PortOdds {
       const masses = massesOf([{ weight: 1, law }], SITUATION);
       let sum = 0;
       const within = Float64Array.from(guesses, (port) => Math.min(1, (sum += masses[port]!)));
-      return { weight, drawn: law.kind === 'uniform' || law.kind === 'spread', within };
+      const drawn = law.kind === 'uniform' || law.kind === 'spread';
+      return { weight, drawn, counted: isCounted(law), within };
     }),
   };
 }
@@ -90,6 +101,34 @@ export function guessPorts(
     if (masses[port]! > 0 && masses[port]! >= threshold) ports.push(port);
   return ports.sort((a, b) => masses[b]! - masses[a]!).slice(0, count);
 }
+
+/**
+ * Where both sides count their ports: how many others' mappings may have come in between on both
+ * together, so that the two still meet. The one sends to each port ahead, the other to every second, so
+ * that after each further pair of packets they would meet with one mapping more in between.
+ */
+export const MEETING_SKIPS = 16;
+
+/** The first `count` ports ahead of a counted one, each `stride` mappings on; undefined if it isn't counted. */
+export function portsAhead(
+  { model }: Pick<PortsAxis, 'model'>,
+  { ownPort, localPort, latest }: Situation,
+  count: number,
+  stride: number,
+): number[] | undefined {
+  const laws = model.newEndpoint.flatMap(({ weight, law }) =>
+    law.kind === 'after-last' || law.kind === 'after-own' ? [{ weight, law }] : [],
+  );
+  // Several may differ in the traffic alone that they reckon with.
+  if (laws.reduce((sum, { weight }) => sum + weight, 0) < LEAST_COUNTED) return undefined;
+  const { law } = laws.reduce((best, next) => (next.weight > best.weight ? next : best));
+  const own = ownPort ?? localPort;
+  const from = law.kind === 'after-last' ? (latest?.port ?? own) : own;
+  return Array.from({ length: count }, (_, index) => wrapPort(from + law.delta * (1 + index * stride)));
+}
+
+/** That ports are counted has to be so likely, or the likeliest ports are tried instead. */
+const LEAST_COUNTED = 0.5;
 
 /**
  * That one of `sockets` mappings is among `probes` guessed ports. For ports that are drawn without
@@ -118,11 +157,25 @@ export function chanceOfMeeting(a: PortOdds, b: PortOdds, packets: number): numb
             ? q * (1 - (1 - p) ** packets)
             : other.drawn
               ? p * (1 - (1 - q) ** packets)
-              : p * q;
+              : one.counted && other.counted
+                ? chanceOfSkipsWithin(one.within, other.within, Math.min(packets, MEETING_SKIPS))
+                : p * q;
       chance += one.weight * other.weight * meeting;
     }
   }
   return chance;
+}
+
+/** That fewer than `most` mappings of others came in between, on both sides together. */
+function chanceOfSkipsWithin(one: Float64Array, other: Float64Array, most: number): number {
+  let chance = 0;
+  for (let skips = 0; skips < most; skips++)
+    chance += (massWithin(one, skips + 1) - massWithin(one, skips)) * massWithin(other, most - skips);
+  return chance;
+}
+
+function isCounted({ kind }: PortLaw): boolean {
+  return kind === 'after-last' || kind === 'after-own';
 }
 
 function massWithin(within: Float64Array, guesses: number): number {

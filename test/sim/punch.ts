@@ -99,20 +99,28 @@ export class PunchMatch {
     if (this.#isRegistering) return;
     this.#isRegistering = true;
     const { network } = this.world;
-    for (const side of SIDES) {
-      const socket = this.peers[side].openMain();
-      for (let index = 0; index < REGISTRATIONS; index++)
-        network.schedule(network.now + index * 10, () =>
-          socket.send(RENDEZVOUS, Buffer.from(`${side} ${attempt}`)),
-        );
-    }
-    network.schedule(network.now + REGISTRATION_MS, () => {
-      this.#isRegistering = false;
-      this.#plan(attempt);
-    });
+    const sockets = SIDES.map((side) => this.peers[side].openMain());
+    const keyOf = (side: Side): string => `${side} ${sockets[SIDES.indexOf(side)]!.local.port}`;
+    const tellRendezvous = (): void => {
+      for (const [index, side] of SIDES.entries())
+        for (let turn = 0; turn < REGISTRATIONS; turn++)
+          network.schedule(network.now + turn * 10, () =>
+            sockets[index]!.send(RENDEZVOUS, Buffer.from(keyOf(side))),
+          );
+      network.schedule(network.now + REGISTRATION_MS, () => {
+        const [a, b] = SIDES.map((side) => this.#seen.get(keyOf(side)));
+        if (a === undefined || b === undefined) {
+          tellRendezvous();
+          return;
+        }
+        this.#isRegistering = false;
+        this.#plan(attempt, { a, b });
+      });
+    };
+    tellRendezvous();
   }
 
-  #plan(attempt: number): void {
+  #plan(attempt: number, seen: Readonly<Record<Side, Endpoint>>): void {
     const { network, rttMs } = this.world;
     const random = network.random.fork();
     const { near = false, skewMs = 0 } = this.#options;
@@ -121,7 +129,7 @@ export class PunchMatch {
       return {
         ...this.#options[side],
         candidates: [
-          { kind: 'public', endpoint: this.#seen.get(`${side} ${attempt}`)! },
+          { kind: 'public', endpoint: seen[side] },
           ...(near ? [{ kind: 'private', endpoint: local } as const] : []),
         ],
         publicKey: '',

@@ -113,6 +113,23 @@ describe('a plan', () => {
     expect(outline(b.steps)).toEqual(['0 port-prediction: guess']);
   });
 
+  it('has the two meet however many mappings of others came in between, up to fifteen', () => {
+    const { a, b } = planPunch(moving('a', COUNTING), moving('b', COUNTING));
+    const [fromA, fromB] = [a, b].map(({ steps: [step] }) =>
+      step!.action.kind === 'guess' ? step!.action.ports : [],
+    ) as [readonly number[], readonly number[]];
+    for (let skippedA = 0; skippedA <= 15; skippedA++) {
+      for (let skippedB = 0; skippedA + skippedB <= 15; skippedB++) {
+        // The n-th packet leaves from the n-th port that is handed out after those of others.
+        const meets = fromA.some((to, n) => {
+          const m = fromB.indexOf(SEEN.a.port + 1 + skippedA + n);
+          return m !== -1 && to === SEEN.b.port + 1 + skippedB + m;
+        });
+        expect([skippedA, skippedB, meets]).toEqual([skippedA, skippedB, true]);
+      }
+    }
+  });
+
   it('tries the private addresses first behind one NAT, then the public ones', () => {
     const near = (name: 'a' | 'b', host: number): PlannedSide => {
       const candidates: PunchCandidate[] = [
