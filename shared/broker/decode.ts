@@ -16,7 +16,8 @@ export const decodeClientMessage: (text: string) => ClientMessage = decoderOf(Cl
 export const decodeServerMessage: (text: string) => ServerMessage = decoderOf(ServerMessageSchema);
 
 function decoderOf<Schema extends TSchema>(schema: Schema): (text: string) => Static<Schema> {
-  const validator = Compile(schema);
+  // At the first frame: it takes a while, and each end decodes only what the other says.
+  let validator: ReturnType<typeof Compile<Schema>> | undefined;
   return (text) => {
     let value: unknown;
     try {
@@ -24,6 +25,7 @@ function decoderOf<Schema extends TSchema>(schema: Schema): (text: string) => St
     } catch {
       throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', 'no JSON');
     }
+    validator ??= Compile(schema);
     if (validator.Check(value)) return value;
     const { field, wanted } = explainMismatch(schema, value);
     throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', `${field || 'it'} ${wanted}`.slice(0, 300));
