@@ -31,7 +31,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 /** What esbuild starts from. Pictures are taken as they are. */
-const ENTRY_POINTS = ['page.ts', 'page.css'];
+const ENTRY_POINTS = ['page.ts', 'stats.ts', 'page.css'];
 
 /** Rejects where neither built files nor esbuild, which a checkout has, are to be found. */
 export async function loadWebAssets(): Promise<WebAssets> {

@@ -194,7 +194,7 @@ describe('--cors', () => {
   it('lets pages of that origin ask and see answers, and no others', async () => {
     const { ask, app } = await open({ cors: [origin, 'http://localhost:3000'] });
     const allowed = await ask('/stats', '127.0.0.1', { origin });
-    expect(allowed.headers).toMatchObject({ 'access-control-allow-origin': origin, vary: 'Origin' });
+    expect(allowed.headers).toMatchObject({ 'access-control-allow-origin': origin, vary: 'Origin, accept' });
     const other = await ask('/stats', '127.0.0.1', { origin: 'https://evil.example.org' });
     expect(other.headers['access-control-allow-origin']).not.toBe('https://evil.example.org');
     const preflight = await app.inject({
