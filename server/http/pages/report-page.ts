@@ -1,4 +1,5 @@
 /** The page of a kept report: what the server judged, and what it rests on. */
+import { type AxisRow, describeAxes } from '../../../shared/nat/axes.ts';
 import { TYPE_NAMES, toneOf } from '../../../shared/nat/names.ts';
 import { passagesOf } from '../../../shared/nat/passages.ts';
 import type { Family } from '../../../shared/endpoint.ts';
@@ -26,7 +27,7 @@ export function renderReportPage(shown: ShownReport, assets: AssetUrls): string 
         <h2 id="verdict" class="headline">NAT type: ${TYPE_NAMES[verdict.type]}</h2>
         <p>${describeReach(verdict)}</p>
         <p>${describePunching(verdict)}</p>
-        ${renderFindings(report)}
+        ${renderFindings(report, axesOf(report))}
       </section>
       <section aria-labelledby="passages-title">
         <h2 id="passages-title">Which packets came through, over ${FAMILY_NAMES[report.family]}</h2>
@@ -50,6 +51,10 @@ export function renderReportPage(shown: ShownReport, assets: AssetUrls): string 
   });
 }
 
+function axesOf({ axes }: FamilyReport): AxisRow[] {
+  return axes === undefined ? [] : describeAxes(axes);
+}
+
 function drawingOf(family: FamilyReport, source: ShownReport['source']): Html | undefined {
   const who = source === 'browser' ? 'browser' : 'machine';
   return renderPassages(passagesOf(family.evidence), { who, verdict: family.verdict });
@@ -68,7 +73,7 @@ function renderOther(
     </section>`;
   return html`<section aria-label="${name}">
     <h2>${name}: ${TYPE_NAMES[found.verdict.type]}</h2>
-    <div class="card">${renderFindings(found)}</div>
+    <div class="card">${renderFindings(found, axesOf(found))}</div>
     ${drawingOf(found, source)}
   </section>`;
 }
