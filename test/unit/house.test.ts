@@ -30,8 +30,8 @@ const IMPURE = [
 
 /** Built-in modules that do no I/O; node:crypto for its hashes alone (IMPURE holds its randomness off). */
 const PURE_MODULES = new Set(['node:crypto', 'node:buffer']);
-/** What makes the pages from source: the package has them made already, and doesn't get there. */
-const CHECKOUT_ONLY = new Set(['esbuild']);
+/** What the pages are made with and of: the package has them made already, and doesn't get there. */
+const CHECKOUT_ONLY = new Set(['esbuild', 'uplot']);
 const PURE_PACKAGES = new Set(['ip-num', 'typebox']);
 
 interface Import {
