@@ -54,6 +54,11 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   return [predicted, drawn];
 }
 
+/** How many packets each sends at a time where both have to guess. */
+export function packetsToMeet(a: PunchBehaviour, b: PunchBehaviour): number {
+  return planMeeting({ a: oddsOf(a), b: oddsOf(b) });
+}
+
 function describePrediction(moving: readonly PunchSide[], { probes }: Guessing, meeting: number): string {
   if (moving.length === 2)
     return `each predicts the other's next port, with up to ${meeting} packets at a time`;
@@ -81,6 +86,8 @@ interface Reckoning {
   /** That both are, where each is the same for all that is sent, and where it is new for each port sent to. */
   readonly bothKept: number;
   readonly bothNew: number;
+  /** Where both draw, the ports of the first round are still taken in a second, and small blocks full. */
+  readonly rounds: number;
 }
 
 function reckon(odds: Odds, { sockets, probes }: Guessing, meeting: number): Reckoning {
@@ -88,24 +95,29 @@ function reckon(odds: Odds, { sockets, probes }: Guessing, meeting: number): Rec
     hit: { a: chanceOfHit(odds.a, sockets, probes), b: chanceOfHit(odds.b, sockets, probes) },
     bothKept: chanceOfBoth(odds, meeting),
     bothNew: chanceOfMeeting(odds.a, odds.b, meeting),
+    rounds: [odds.a, odds.b].every(isDrawn) ? 1 : ROUNDS_OF_BOTH,
   };
 }
 
 /** That a hole opens between two certain sides, by guessing where plain sending isn't enough. */
-function chanceBy({ hit, bothKept, bothNew }: Reckoning): (a: CertainSide, b: CertainSide) => number {
+function chanceBy({ hit, bothKept, bothNew, rounds }: Reckoning): (a: CertainSide, b: CertainSide) => number {
   return (a, b) => {
     const opening = chanceOfOpening(a, b);
     if (punchesPlainly(a, b)) return opening;
     const alone = { a: opens(a, b, 'aGuessed') ? hit.a : 0, b: opens(a, b, 'bGuessed') ? hit.b : 0 };
     if (alone.a + alone.b > 0) return opening * (1 - (1 - alone.a) * (1 - alone.b));
     const keepsPort = a.mapping === 'address-dependent' || b.mapping === 'address-dependent';
-    return opening * (1 - (1 - (keepsPort ? bothKept : bothNew)) ** ROUNDS_OF_BOTH);
+    return opening * (1 - (1 - (keepsPort ? bothKept : bothNew)) ** rounds);
   };
 }
 
 /** That each hits the other's port, where these are the same for all that is sent. */
 function chanceOfBoth({ a, b }: Odds, packets: number): number {
   return chanceOfHit(a, 1, packets) * chanceOfHit(b, 1, packets);
+}
+
+function isDrawn({ parts }: PortOdds): boolean {
+  return parts.every(({ drawn }) => drawn);
 }
 
 /** Where both guess: they try again from fresh sockets once. */
@@ -147,7 +159,7 @@ function planPrediction(odds: PortOdds): Guessing {
   };
 }
 
-/** How many packets each sends at a time where both have to guess. */
+/** The fewest that bring nearly all that the budget would. */
 function planMeeting(odds: Odds): number {
   const most = Math.floor((DEFAULT_BUDGET.packets - PLAIN_COST.packets) / (2 * ROUNDS_OF_BOTH));
   const wanted = [chanceOfMeeting(odds.a, odds.b, most), chanceOfBoth(odds, most)];

@@ -3,6 +3,7 @@ import type { Endpoint } from '../endpoint.ts';
 import { FIRST_PORT, LAST_PORT, type PortRange, rangesOf, type Situation } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
+import { packetsToMeet } from './guessing.ts';
 import { isMoving, opens, punchesPlainly } from './plain.ts';
 import type { PunchCandidate, PunchStep } from './plan.ts';
 import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead } from './port-odds.ts';
@@ -56,6 +57,8 @@ const AFTER_GUESSES_MS = 600;
 const HAIRPIN_AFTER_MS = 100;
 /** How often a predicted port is tried. */
 const GUESS_ROUNDS = 4;
+/** Of many ports on both sides; a second time for what was lost. */
+const MEETING_ROUNDS = 2;
 
 class Planner {
   readonly #prediction: Prediction;
@@ -75,8 +78,7 @@ class Planner {
       return [...near, ...this.#hairpin(own.side, peer.side)];
     const to = publicOf(peer.side);
     if (to.length === 0) return near;
-    if (haveBothToGuess(own.certain, peer.certain))
-      return [...near, ...this.#meet(own.side, peer.side, to, stride)];
+    if (haveBothToGuess(own.certain, peer.certain)) return [...near, ...this.#meet(own, peer, to, stride)];
     return [
       ...near,
       ...this.#checkPublic(own, peer, to),
@@ -152,14 +154,22 @@ class Planner {
   }
 
   /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
-  #meet(own: SideToPlan, peer: SideToPlan, to: readonly Endpoint[], stride: number): PunchStep[] {
-    const probes = this.#strategy('port-prediction')?.guessing?.probes ?? 1;
-    const isCounted = aheadOf(own, 1) !== undefined;
-    const ports = (isCounted ? aheadOf(peer, stride) : undefined) ?? portsOf(peer, probes);
+  #meet(own: Certain, peer: Certain, to: readonly Endpoint[], stride: number): PunchStep[] {
+    const isListed = this.#strategy('port-prediction') !== undefined;
+    const count = isListed ? packetsToMeet(own.side.behaviour, peer.side.behaviour) : 1;
+    const areCounted = [own, peer].every(({ side }) => aheadOf(side, 1, 1) !== undefined);
+    // A side that keeps its port towards one address leaves nothing out by sending to each.
+    const areNew = [own, peer].every(({ certain }) => certain.mapping === 'address-and-port-dependent');
+    const step = areNew ? stride : 1;
+    const ahead = areCounted
+      ? aheadOf(peer.side, (2 * MEETING_SKIPS) / step, step)
+      : aheadOf(peer.side, count, 1);
+    const ports = ahead ?? portsOf(peer.side, count);
     if (ports === undefined || ports.length === 0)
       return [this.#step('plain', 0, PLAIN_MS, { kind: 'check', to })];
-    const action = { kind: 'guess', address: to[0]!.address, ports, rounds: GUESS_ROUNDS } as const;
-    return [this.#step('port-prediction', 0, this.#lastsMs(), action)];
+    const action = { kind: 'guess', address: to[0]!.address, ports, rounds: MEETING_ROUNDS } as const;
+    const untilMs = MEETING_ROUNDS * count * GUESS_PACE_MS + AFTER_GUESSES_MS;
+    return [this.#step('port-prediction', 0, Math.max(PLAIN_MS, untilMs), action)];
   }
 
   /** One more for each attempt that used it: too low by one opens nothing, too high by one spoils it. */
@@ -238,11 +248,11 @@ function portsOf(side: SideToPlan, count: number): number[] | undefined {
 }
 
 /** Those that its main socket's next mappings have, if they are counted. */
-function aheadOf(side: SideToPlan, stride: number): number[] | undefined {
+function aheadOf(side: SideToPlan, count: number, stride: number): number[] | undefined {
   const situation = situationOf(side);
   return side.ports === undefined || situation === undefined
     ? undefined
-    : portsAhead(side.ports, situation, (2 * MEETING_SKIPS) / stride, stride);
+    : portsAhead(side.ports, situation, count, stride);
 }
 
 function situationOf({ behaviour: { mapped, local }, seenAgoMs }: SideToPlan): Situation | undefined {

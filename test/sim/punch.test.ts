@@ -162,6 +162,21 @@ describe('two punchers', () => {
     expect(countOpen(runs).open).toBeGreaterThanOrEqual(9);
   });
 
+  it('meet where one keeps a drawn port, whatever the other does', () => {
+    const keeping: Layer = {
+      kind: 'nat',
+      behaviour: {
+        mapping: 'address-dependent',
+        filtering: 'address-and-port-dependent',
+        ports: { kind: 'block', base: 1024, size: 512, within: 'random' },
+      },
+    };
+    for (const other of [keeping, COUNTING, BLOCK]) {
+      const runs = SEEDS.slice(0, 5).map((seed) => punchMeasured(keeping, other, { seed }));
+      expect(countOpen(runs)).toEqual({ open: 5, by: ['port-prediction'] });
+    }
+  });
+
   it('find each other behind one NAT: on the LAN, or by a hairpin', () => {
     const nat = (hairpin: 'none' | 'external-source'): Layer => ({
       kind: 'nat',
