@@ -10,6 +10,8 @@ interface DayCount {
 
 const HEIGHT = 280;
 const DAY_S = 86_400;
+/** Shown before the last one, however few there are. */
+const FEWEST_DAYS = 13;
 
 const place = document.getElementById('days-chart');
 if (place !== null) void draw(place);
@@ -55,6 +57,7 @@ function stack(days: readonly DayCount[]): Stack {
 
 function plot(element: HTMLElement, { types, columns: [x, ...sums] }: Stack): uPlot {
   const colour = (name: string): string => getComputedStyle(element).getPropertyValue(name);
+  const last = x.at(-1)!;
   const bars = uPlot.paths.bars!({ size: [0.8, 40] });
   const axis = {
     stroke: colour('--faint'),
@@ -68,7 +71,8 @@ function plot(element: HTMLElement, { types, columns: [x, ...sums] }: Stack): uP
     cursor: { show: false },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
     scales: {
-      x: { range: (_, from, to) => [from - DAY_S / 2, to + DAY_S / 2] },
+      // Told here, since around a single day uPlot would show years.
+      x: { range: () => [Math.min(x[0]!, last - FEWEST_DAYS * DAY_S) - DAY_S / 2, last + DAY_S / 2] },
       y: { range: (_, _from, to) => [0, Math.max(1, to)] },
     },
     axes: [
