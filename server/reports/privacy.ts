@@ -224,7 +224,10 @@ function serversOf(evidence: readonly Evidence[]): Set<string> {
         break;
       case 'ice-check':
         for (const server of item.offered) note(asked, server);
-        for (const { from } of item.received) note(own, from);
+        for (const { at, from } of item.received) {
+          note(further, at);
+          note(own, from);
+        }
         for (const { from, to } of item.checks) {
           note(further, from);
           note(own, to);
@@ -237,14 +240,6 @@ function serversOf(evidence: readonly Evidence[]): Set<string> {
       case 'interface':
         note(own, item);
         if (item.gateway !== undefined) own.add(item.gateway);
-        break;
-      case 'ice-check':
-        for (const endpoint of item.offered) note(asked, endpoint);
-        for (const { from } of item.checks) note(further, from);
-        for (const { at, from } of item.received) {
-          note(further, at);
-          note(own, from);
-        }
         break;
       case 'port-mapper':
         own.add(item.gateway);
