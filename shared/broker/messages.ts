@@ -46,6 +46,8 @@ const PublicKey = Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' });
 /** Whether a peer is introduced to whoever asks, only once it has said so, or never when others ask. */
 export const CONSENTS = ['auto', 'ask', 'refuse'] as const;
 export type Consent = (typeof CONSENTS)[number];
+export const TRANSPORTS = ['udp', 'tcp'] as const;
+export type Transport = (typeof TRANSPORTS)[number];
 export const PUNCH_OUTCOMES = ['open', 'failed'] as const;
 export const PUNCH_PATHS = ['direct', 'lan', 'hairpin', 'relay'] as const;
 
@@ -55,6 +57,8 @@ export const HelloSchema = Type.Object({
   /** DEFAULT_ROOM if absent. Who comes first decides whether a room has a key. */
   room: Type.Optional(Words),
   roomKey: Type.Optional(Words),
+  /** Where the server wants one: a JWT (RFC 7519) that names the room, and may name the peer. */
+  roomToken: Type.Optional(Type.String({ maxLength: 4096 })),
   name: Words,
   /** From an earlier `welcome`: goes on with that session, also if its connection seems to be open still. */
   token: Type.Optional(Type.String({ maxLength: 100 })),
@@ -75,6 +79,10 @@ export const CandidatesSchema = Type.Object({
   private: ListOf(BrokerEndpoint, MAX_PRIVATE_CANDIDATES),
   /** Of a port mapper, through which a packet of the server came; its address is that of a witnessed one. */
   mapped: ListOf(BrokerEndpoint, MAX_MAPPED_CANDIDATES),
+  /** For TCP: witnesses that came over TCP connections to the server, which stay open. */
+  tcp: Type.Optional(ListOf(GivenWitnessSchema, MAX_PUBLIC_CANDIDATES)),
+  /** The `prepare` that these answer: its plan is made with them. */
+  introduction: Type.Optional(IntroductionNumber),
 });
 
 export const OutcomeSchema = Type.Object({
@@ -97,6 +105,14 @@ const IntroduceSchema = Type.Object({
   peer: Type.Union([Words, PeerNumber]),
   /** 1 if absent: each further one wants fresh candidates of fresh sockets (MEASURING.md §7). */
   attempt: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
+  /** UDP if absent. */
+  transport: Type.Optional(Type.Enum([...TRANSPORTS])),
+});
+/** What an introduction to that peer would promise, without asking it. */
+const ForeseeSchema = Type.Object({
+  kind: Type.Literal('foresee'),
+  id: RequestId,
+  peer: Type.Union([Words, PeerNumber]),
 });
 const AskedPeersSchema = Type.Object({ kind: Type.Literal('peers'), id: RequestId });
 const ConsentSchema = Type.Object({ kind: Type.Literal('consent'), introduction: IntroductionNumber });
@@ -114,6 +130,7 @@ export const ClientMessageSchema = Type.Union([
   CandidatesSchema,
   HeartbeatSchema,
   AskedPeersSchema,
+  ForeseeSchema,
   IntroduceSchema,
   ConsentSchema,
   RefuseSchema,
@@ -139,6 +156,16 @@ const { outcome, probability, strategy, plain } = PredictionSchema.properties;
 const PlannedPredictionSchema = Type.Object({ outcome, probability, strategy, plain });
 export type PlannedPrediction = Static<typeof PlannedPredictionSchema>;
 
+/** A TURN server (RFC 8656) as WebRTC names it; a relay that wants no credentials has none. */
+export const RelaySchema = Type.Object({
+  urls: Type.Immutable(Type.Array(Type.String({ maxLength: 300 }), { minItems: 1, maxItems: 8 })),
+  username: Type.Optional(Type.String({ maxLength: 512 })),
+  credential: Type.Optional(Type.String({ maxLength: 512 })),
+  /** How long the credentials hold. */
+  lifetimeMs: Type.Optional(Milliseconds),
+});
+export type Relay = Static<typeof RelaySchema>;
+
 export const PlanSchema = Type.Object({
   kind: Type.Literal('plan'),
   introduction: IntroductionNumber,
@@ -150,6 +177,8 @@ export const PlanSchema = Type.Object({
   prediction: PlannedPredictionSchema,
   /** `startInMs` counts from when this arrives. */
   plan: PunchPlanSchema,
+  /** Where the two may be relayed, if the server has such a place. */
+  relay: Type.Optional(RelaySchema),
 });
 export type Plan = Static<typeof PlanSchema>;
 
@@ -178,6 +207,22 @@ export const ServerMessageSchema = Type.Union([
     renewInMs: Milliseconds,
   }),
   Type.Object({ kind: Type.Literal('peers'), id: RequestId, peers: Type.Immutable(Type.Array(PeerSchema)) }),
+  Type.Object({
+    kind: Type.Literal('prediction'),
+    id: RequestId,
+    peer: PeerSchema,
+    prediction: PlannedPredictionSchema,
+  }),
+  /**
+   * Fresh candidates are wanted for an introduction, from fresh sockets: ports that move have moved since,
+   * an attempt has failed, or it is over TCP. `candidates` with its number answers.
+   */
+  Type.Object({
+    kind: Type.Literal('prepare'),
+    introduction: IntroductionNumber,
+    transport: Type.Enum([...TRANSPORTS]),
+    timeoutMs: Milliseconds,
+  }),
   /** The peer is being asked. */
   Type.Object({ kind: Type.Literal('waiting'), id: RequestId, introduction: IntroductionNumber }),
   /** Somebody wants to be introduced; `consent` or `refuse` answers. */
