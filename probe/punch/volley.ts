@@ -27,6 +27,8 @@ export function planVolley(
 ): Shot[] {
   switch (action.kind) {
     case 'check':
+    case 'connect':
+    case 'listen':
       return [];
     case 'guess': {
       const { address, ports, rounds } = action;

@@ -2,7 +2,8 @@
 import Type, { type Static } from 'typebox';
 import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../nat/behaviour.ts';
 import type { PortsAxis } from '../nat/ports.ts';
-import { behaviourOf, type PunchBehaviour } from '../punch/behaviour.ts';
+import { UNSOLICITED_SYNS } from '../nat/tcp.ts';
+import { behaviourOf, type PunchBehaviour, tcpBehaviourOf } from '../punch/behaviour.ts';
 import { portOddsOf } from '../punch/port-odds.ts';
 import { type FamilyReport, isClassified, type Report } from '../report/report.ts';
 
@@ -76,6 +77,15 @@ export const BrokerBehaviourSchema = Type.Object({
   hairpin: Type.Enum(['none', 'translated', 'untranslated', 'unknown']),
   ports: Type.Optional(StatedPortsSchema),
   lowPorts: Type.Optional(Type.Boolean()),
+  /** Where it was measured. */
+  tcp: Type.Optional(
+    Type.Object({
+      mapping: Type.Enum([...MAPPINGS]),
+      filtering: Type.Enum([...FILTERINGS]),
+      confidence: Probability,
+      unsolicitedSyn: Type.Enum([...UNSOLICITED_SYNS, 'unknown']),
+    }),
+  ),
 });
 export type BrokerBehaviour = Static<typeof BrokerBehaviourSchema>;
 type StatedPorts = Static<typeof StatedPortsSchema>;
@@ -94,7 +104,7 @@ function stateFamily(
   family: BrokerBehaviour['family'],
   { verdict: { type, mapping, filtering, confidence }, axes = {} }: FamilyReport,
 ): BrokerBehaviour {
-  const { ports, unsolicited, hairpin } = axes;
+  const { ports, unsolicited, hairpin, tcp } = axes;
   return {
     family,
     type,
@@ -104,6 +114,7 @@ function stateFamily(
     unsolicited: unsolicited?.value ?? 'unknown',
     hairpin: hairpin?.value ?? 'unknown',
     ...(ports !== undefined && { ports: statePorts(ports) }),
+    ...(tcp !== undefined && { tcp: tcpBehaviourOf(tcp) }),
   };
 }
 
@@ -123,7 +134,7 @@ export function behaviourOfPeer(stated: readonly BrokerBehaviour[]): PunchBehavi
 }
 
 function behaviourOverFamily(stated: BrokerBehaviour): PunchBehaviour {
-  const { family, type, mapping, filtering, confidence, unsolicited, hairpin, lowPorts } = stated;
+  const { family, type, mapping, filtering, confidence, unsolicited, hairpin, lowPorts, tcp } = stated;
   const ports = soundPorts(stated);
   const isSteady = mapping === 'none' || mapping === 'endpoint-independent';
   return {
@@ -133,6 +144,7 @@ function behaviourOverFamily(stated: BrokerBehaviour): PunchBehaviour {
     hairpin,
     ...(ports !== undefined && !isSteady && { ports: portOddsOf(ports) }),
     ...(lowPorts !== undefined && { lowPorts }),
+    ...(tcp !== undefined && { tcp }),
     family,
   };
 }

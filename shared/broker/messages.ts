@@ -5,11 +5,14 @@
  */
 import Type, { type Static, type TSchema } from 'typebox';
 import { NAT_TYPES } from '../nat/behaviour.ts';
+import { TRANSPORTS } from '../punch/plan.ts';
 import { PunchPlanSchema } from '../punch/plan-schema.ts';
 import { PredictionSchema } from '../punch/schema.ts';
 import { STRATEGY_NAMES } from '../punch/strategy.ts';
 import { GivenWitnessSchema } from '../report/submission-schema.ts';
 import { BrokerBehaviourSchema } from './behaviour.ts';
+
+export { TRANSPORTS, type Transport } from '../punch/plan.ts';
 
 export const BROKER_SCHEMA = 'natprobe/broker@1';
 
@@ -46,8 +49,6 @@ const PublicKey = Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' });
 /** Whether a peer is introduced to whoever asks, only once it has said so, or never when others ask. */
 export const CONSENTS = ['auto', 'ask', 'refuse'] as const;
 export type Consent = (typeof CONSENTS)[number];
-export const TRANSPORTS = ['udp', 'tcp'] as const;
-export type Transport = (typeof TRANSPORTS)[number];
 export const PUNCH_OUTCOMES = ['open', 'failed'] as const;
 export const PUNCH_PATHS = ['direct', 'lan', 'hairpin', 'relay'] as const;
 

@@ -8,13 +8,15 @@ import { assessSightings, type MappingAssessment, type SeenSocket } from './mapp
 import { type DialState, observeTcp, stateOfDials, type TcpObservations } from './tcp-dials.ts';
 
 /** What becomes of a SYN that nobody asked for (RFC 5382 REQ-4). */
-export type UnsolicitedSyn =
-  | 'accepted'
-  | 'dropped'
+export type UnsolicitedSyn = (typeof UNSOLICITED_SYNS)[number];
+export const UNSOLICITED_SYNS = [
+  'accepted',
+  'dropped',
   /** By a TCP reset, or an ICMP port unreachable: the server's system reports both alike. */
-  | 'reset'
+  'reset',
   /** By another ICMP error. */
-  | 'icmp';
+  'icmp',
+] as const;
 
 /** Whether two ends can connect to each other at once (RFC 5382 REQ-2), as far as it follows from the rest: it is not tried. */
 export type SimultaneousOpen =

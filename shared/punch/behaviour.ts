@@ -10,6 +10,7 @@ import {
   natTypeOf,
 } from '../nat/behaviour.ts';
 import type { HairpinAxis } from '../nat/hairpin.ts';
+import type { TcpAxis } from '../nat/tcp.ts';
 import type { UnsolicitedAxis } from '../nat/unsolicited.ts';
 import { type FamilyReport, isClassified, type Report } from '../report/report.ts';
 import { type PortOdds, portOddsOf } from './port-odds.ts';
@@ -32,12 +33,22 @@ export interface PunchBehaviour {
    * from as few public ones (MEASURING.md §7).
    */
   readonly lowPorts?: boolean;
+  /** What its NAT does with TCP, where that was measured. */
+  readonly tcp?: TcpBehaviour;
   /** Absent for a named type. */
   readonly family?: Family;
   readonly local?: Endpoint;
   readonly mapped?: Endpoint;
   /** The same side over the other family. */
   readonly otherFamily?: PunchBehaviour;
+}
+
+/** How a NAT treats TCP, as far as a punch goes. */
+export interface TcpBehaviour {
+  readonly mapping: Mapping;
+  readonly filtering: Filtering;
+  readonly confidence: number;
+  readonly unsolicitedSyn: TcpAxis['unsolicitedSyn']['value'];
 }
 
 /**
@@ -94,6 +105,17 @@ export function behaviourOfReport(
   };
 }
 
+/** Of the axis what a punch takes: as sure as the less sure of mapping and filtering. */
+export function tcpBehaviourOf({ mapping, filtering, unsolicitedSyn }: TcpAxis): TcpBehaviour {
+  const known = [mapping, filtering].filter(({ value }) => value !== 'unknown');
+  return {
+    mapping: mapping.value,
+    filtering: filtering.value,
+    confidence: Math.min(1, ...known.map(({ confidence }) => confidence)),
+    unsolicitedSyn: unsolicitedSyn.value,
+  };
+}
+
 /** An error shows no more characters of what was typed. */
 const SHOWN = 40;
 
@@ -139,7 +161,7 @@ function behaviourOfFamily(
   { verdict, endpoints, axes = {} }: FamilyReport,
   pseudonymous: boolean,
 ): PunchBehaviour {
-  const { ports, unsolicited, hairpin } = axes;
+  const { ports, unsolicited, hairpin, tcp } = axes;
   const { local, mapped } = pseudonymous ? {} : endpoints;
   const isSteady = verdict.mapping === 'none' || verdict.mapping === 'endpoint-independent';
   return {
@@ -148,6 +170,7 @@ function behaviourOfFamily(
     unsolicited: unsolicited?.value ?? 'unknown',
     hairpin: hairpin?.value ?? 'unknown',
     ...(ports !== undefined && !isSteady && { ports: portOddsOf(ports) }),
+    ...(tcp !== undefined && { tcp: tcpBehaviourOf(tcp) }),
     family,
     ...(local !== undefined && { local: parseEndpoint(local, 'report') }),
     ...(mapped !== undefined && { mapped: parseEndpoint(mapped, 'report') }),

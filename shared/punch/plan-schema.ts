@@ -2,7 +2,7 @@
 import Type from 'typebox';
 import type { Static, TSchema } from 'typebox';
 import { canonicalAddress } from '../endpoint.ts';
-import { CANDIDATE_KINDS, PUNCH_ROLES, type PunchPlan } from './plan.ts';
+import { CANDIDATE_KINDS, PUNCH_ROLES, type PunchPlan, TRANSPORTS } from './plan.ts';
 import { MAX_GUESSES } from './port-odds.ts';
 import { STRATEGY_NAMES } from './strategy.ts';
 
@@ -23,6 +23,8 @@ const PortsSchema = Type.Object({ first: Port, last: Port });
 const MOST_ENDPOINTS = 16;
 const MOST_STEPS = 32;
 const MOST_SOCKETS = 256;
+/** Whoever refuses connections isn't asked more often. */
+const LEAST_RETRY_MS = 20;
 
 export const PunchCandidateSchema = Type.Object({
   kind: Type.Enum([...CANDIDATE_KINDS]),
@@ -54,10 +56,17 @@ const StepActionSchema = Type.Union([
     localPorts: Type.Optional(PortsSchema),
     ttl: Type.Optional(Ttl),
   }),
+  Type.Object({
+    kind: Type.Literal('connect'),
+    to: ListOf(EndpointSchema, MOST_ENDPOINTS),
+    everyMs: Type.Optional(Type.Number({ minimum: LEAST_RETRY_MS, maximum: 60_000 })),
+  }),
+  Type.Object({ kind: Type.Literal('listen'), family: Type.Enum(['ipv4', 'ipv6']) }),
 ]);
 
 export const PunchPlanSchema = Type.Object(
   {
+    transport: Type.Enum([...TRANSPORTS]),
     role: Type.Enum([...PUNCH_ROLES]),
     peer: Type.Object({
       publicKey: Type.String({ maxLength: 64 }),

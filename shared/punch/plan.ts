@@ -23,8 +23,12 @@ export interface PunchCandidate {
   readonly endpoint: Endpoint;
 }
 
+export const TRANSPORTS = ['udp', 'tcp'] as const;
+export type Transport = (typeof TRANSPORTS)[number];
+
 /** What one side is told. Times are milliseconds, those of steps from the common start. */
 export interface PunchPlan {
+  readonly transport: Transport;
   /** The controlling side nominates the pair that is used. */
   readonly role: PunchRole;
   readonly peer: {
@@ -87,7 +91,14 @@ export type StepAction =
       readonly sockets: number;
       readonly localPorts?: { readonly first: number; readonly last: number };
       readonly ttl?: number;
-    };
+    }
+  /**
+   * Over TCP: a connection from the main port to each of these, and where one fails another each
+   * `everyMs`, if there is such a time. A `guess` is one from there to each of its ports.
+   */
+  | { readonly kind: 'connect'; readonly to: readonly Endpoint[]; readonly everyMs?: number }
+  /** Over TCP: takes connections in on the main port. */
+  | { readonly kind: 'listen'; readonly family: Family };
 
 /** One side, as the broker or a report knows it. */
 export interface PlannedSide {
@@ -134,6 +145,7 @@ export function planPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPla
   const timeMs = Math.max(0, ...both.map(({ untilMs }) => untilMs));
   const lifetimeMs = Math.min(a.lifetimeMs ?? Infinity, b.lifetimeMs ?? Infinity);
   const common = {
+    transport: 'udp' as const,
     timeMs,
     limits: LIMITS,
     keepaliveMs: Number.isFinite(lifetimeMs) ? Math.max(SHORTEST_KEEPALIVE_MS, lifetimeMs / 2) : KEEPALIVE_MS,

@@ -11,6 +11,7 @@ export const STRATEGY_NAMES = [
   'reversal',
   'lan',
   'plain',
+  'sequential',
   'hairpin',
   'low-ttl',
   'port-prediction',

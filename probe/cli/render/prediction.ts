@@ -56,6 +56,7 @@ const STRATEGIES: Readonly<Record<StrategyName, string>> = {
   reversal: 'connection reversal',
   lan: 'private addresses',
   plain: 'simultaneous sending',
+  sequential: 'connecting one after the other',
   hairpin: 'hairpinning',
   'low-ttl': 'low-TTL first packets',
   'port-prediction': 'port prediction',

@@ -201,9 +201,11 @@ describe('a plan', () => {
           expect([what, ...schema.Errors(plan)]).toEqual([what]);
           expect([what, schema.Check(JSON.parse(JSON.stringify(plan)))]).toEqual([what, true]);
           const addresses = plan.steps.flatMap(({ action }) =>
-            action.kind === 'check'
-              ? action.to.map(({ address }) => address)
-              : [action.kind === 'spread' ? action.to.address : action.address],
+            'to' in action
+              ? [action.to].flat().map(({ address }) => address)
+              : 'address' in action
+                ? [action.address]
+                : [],
           );
           expect(new Set(peer.candidates.map(({ endpoint }) => endpoint.address))).toEqual(
             new Set([...addresses, SEEN[peer === other ? 'b' : 'a'].address]),

@@ -26,6 +26,7 @@ function plan(more: Partial<PunchPlan> = {}): PunchPlan {
     steps: [CHECK],
     timeMs: 1000,
     limits: { packetsPerSecond: 1000, packets: 500 },
+    transport: 'udp',
     keepaliveMs: 15_000,
     attempt: 1,
     attempts: 1,
