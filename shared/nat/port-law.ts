@@ -140,7 +140,7 @@ function logGamma(x: number): number {
 export function spreadDensity(span: number, samples: number, beyond: number): number {
   // With a prior of 1/width on the width: inside the span n-1 of n+1 parts, n-th power tails outside.
   const inside = (samples - 1) / ((samples + 1) * span);
-  return inside * (span / (span + beyond)) ** samples;
+  return beyond === 0 ? inside : inside * (span / (span + beyond)) ** samples;
 }
 
 /** `port` moved by whole rounds into the ports that a NAT hands out. */

@@ -95,11 +95,42 @@ export function guessPorts(
   count: number,
 ): number[] {
   const masses = massesOf(model.newEndpoint, situation);
-  const threshold = masses.slice().sort().at(-count)!;
+  const least = massAtRank(masses, count);
   const ports: number[] = [];
-  for (let port = FIRST_PORT; port <= LAST_PORT; port++)
-    if (masses[port]! > 0 && masses[port]! >= threshold) ports.push(port);
-  return ports.sort((a, b) => masses[b]! - masses[a]!).slice(0, count);
+  const alike: number[] = [];
+  for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
+    if (masses[port]! > least) ports.push(port);
+    else if (masses[port] === least && least > 0 && alike.length < count) alike.push(port);
+  }
+  return [...ports.sort((a, b) => masses[b]! - masses[a]!), ...alike].slice(0, count);
+}
+
+/** The mass of the `rank`-th likeliest port; 0 if fewer have any. By quickselect: sorting them all takes ten times as long. */
+function massAtRank(masses: Float64Array, rank: number): number {
+  const some = new Float64Array(masses.length);
+  let high = 0;
+  for (const mass of masses) if (mass > 0) some[high++] = mass;
+  let low = 0;
+  while (rank <= high) {
+    // Three parts, since most of them are alike where ports are drawn.
+    const pivot = some[(low + high) >> 1]!;
+    let above = low;
+    let below = high;
+    for (let at = low; at < below;) {
+      const mass = some[at]!;
+      if (mass > pivot) {
+        some[at++] = some[above]!;
+        some[above++] = mass;
+      } else if (mass < pivot) {
+        some[at] = some[--below]!;
+        some[below] = mass;
+      } else at++;
+    }
+    if (rank <= above) high = above;
+    else if (rank <= below) return pivot;
+    else low = below;
+  }
+  return 0;
 }
 
 /**

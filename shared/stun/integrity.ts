@@ -1,5 +1,5 @@
 /** MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256, and the keys for them (RFC 8489 §9, §14.5, §14.6). */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { ATTRIBUTE, HEADER_LENGTH } from './registry.ts';
 import type { StunMessage } from './message.ts';
 import type { MessageWriter } from './writer.ts';
@@ -103,7 +103,8 @@ function hmac(
 ): Uint8Array {
   const header = Buffer.from(bytes.subarray(0, HEADER_LENGTH));
   header.writeUInt16BE(attributeOffset - HEADER_LENGTH + 4 + valueLength, 2);
-  const mac = createHmac(algorithm, key)
+  // With the bytes themselves Node takes four times as long to look at the key.
+  const mac = createHmac(algorithm, createSecretKey(key))
     .update(header)
     .update(bytes.subarray(HEADER_LENGTH, attributeOffset));
   if (!modern) mac.update(new Uint8Array(-attributeOffset & (RFC3489_BLOCK - 1)));

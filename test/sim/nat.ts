@@ -1,7 +1,7 @@
 import { parseIpAddress } from '../../shared/address.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Network } from './network.ts';
-import { destinationKey, endpointKey, sourceKey, type Packet } from './packet.ts';
+import { endpointKey, sourceKey, type Packet } from './packet.ts';
 import { createPortAllocator, type PortAllocation, type PortAllocator } from './ports.ts';
 import type { Random } from './random.ts';
 import type { Middlebox, Passage } from './realm.ts';
@@ -87,7 +87,8 @@ export class Nat implements Middlebox {
   readonly #allocators = new Map<string, PortAllocator>();
   readonly #pairedWith = new Map<string, string>();
   readonly #byInside = new Map<string, Mapping>();
-  readonly #byOutside = new Map<string, Mapping>();
+  /** By external address and port. */
+  readonly #byOutside = new Map<string, Map<number, Mapping>>();
 
   constructor(network: Network, externalAddresses: readonly string[], behaviour: NatBehaviour) {
     this.#network = network;
@@ -97,6 +98,7 @@ export class Nat implements Middlebox {
     this.#random = network.random.fork();
     for (const address of externalAddresses) {
       this.#allocators.set(address, createPortAllocator(behaviour.ports, this.#random));
+      this.#byOutside.set(address, new Map());
     }
   }
 
@@ -124,7 +126,7 @@ export class Nat implements Middlebox {
       packet.destinationPort = forwarded.port;
       return 'pass';
     }
-    const mapping = this.#live(this.#byOutside.get(destinationKey(packet)));
+    const mapping = this.#live(this.#byOutside.get(packet.destinationAddress)?.get(packet.destinationPort));
     if (mapping === undefined) return 'drop';
     const { filtering } = this.#behaviour;
     if (!mapping.contacted.has(scopeKey(filtering, packet.sourceAddress, packet.sourcePort))) return 'drop';
@@ -158,13 +160,10 @@ export class Nat implements Middlebox {
   #createMapping(key: string, packet: Packet): Mapping | undefined {
     const { sourceAddress: internalAddress, sourcePort: internalPort } = packet;
     const externalAddress = this.#pickAddress(internalAddress);
+    const taken = this.#byOutside.get(externalAddress)!;
     const externalPort = this.#allocators
       .get(externalAddress)!
-      .allocate(
-        internalAddress,
-        internalPort,
-        (port) => this.#live(this.#byOutside.get(endpointKey(externalAddress, port))) === undefined,
-      );
+      .allocate(internalAddress, internalPort, (port) => this.#live(taken.get(port)) === undefined);
     if (externalPort === undefined) return undefined;
     const mapping: Mapping = {
       key,
@@ -176,7 +175,7 @@ export class Nat implements Middlebox {
       expiresAt: this.#network.now + this.#lifetime.idleMs,
     };
     this.#byInside.set(key, mapping);
-    this.#byOutside.set(endpointKey(externalAddress, externalPort), mapping);
+    taken.set(externalPort, mapping);
     return mapping;
   }
 
@@ -196,7 +195,7 @@ export class Nat implements Middlebox {
   #live(mapping: Mapping | undefined): Mapping | undefined {
     if (mapping === undefined || mapping.expiresAt > this.#network.now) return mapping;
     this.#byInside.delete(mapping.key);
-    this.#byOutside.delete(endpointKey(mapping.externalAddress, mapping.externalPort));
+    this.#byOutside.get(mapping.externalAddress)!.delete(mapping.externalPort);
     return undefined;
   }
 }
