@@ -5,13 +5,13 @@ import { startCrossTraffic } from '../sim/cross-traffic.ts';
 import { Host } from '../sim/host.ts';
 import type { LossOptions } from '../sim/loss.ts';
 import { measureSide } from '../sim/measure-side.ts';
-import { type KnownSide, punchIn, type PunchRun } from '../sim/punch.ts';
+import { type KnownSide, PunchMatch, type PunchRun } from '../sim/punch.ts';
 import { buildPunchWorld, type PunchWorld } from '../sim/punch-world.ts';
 import { type PunchCase, punchCases } from './punch-setups.ts';
 
 export const RTT_MS = 50;
 
-/** A part of one line's runs: seeds from `firstSeed` on. */
+/** A part of one line's runs: worlds from `firstSeed` on. */
 export interface Task {
   readonly line: number;
   readonly grid: 'core' | 'full';
@@ -43,34 +43,56 @@ export interface PunchOutcome {
 
 parentPort?.on('message', (task: Task) => parentPort!.postMessage(runTask(task)));
 
+/** What a report is used for: so many punches, with so much quiet in between that no NAT remembers the last one. */
+export const PUNCHES_A_WORLD = 5;
+const QUIET_MS = 310_000;
+
 function runTask({ line, grid, index, loss, flowsPerSecond, firstSeed, runs }: Task): TaskResult {
   const item = punchCases(grid)[index]!;
-  const outcomes = Array.from({ length: runs }, (_, run) => {
-    const world = buildPunchWorld({ ...item, seed: firstSeed + run, rttMs: RTT_MS, loss });
-    if (flowsPerSecond > 0) addCrossTraffic(world, item, flowsPerSecond);
-    return outcomeOf(punchBetween(world, item));
-  });
+  const outcomes: PunchOutcome[] = [];
+  for (let seed = firstSeed; outcomes.length < runs; seed++) {
+    const world = buildPunchWorld({ ...item, seed, rttMs: RTT_MS, loss });
+    const neighbours = flowsPerSecond > 0 ? neighboursIn(world, item) : [];
+    const stopTraffic = startTraffic(neighbours, flowsPerSecond);
+    const known = measureBoth(world, item);
+    stopTraffic();
+    for (let punch = 0; punch < PUNCHES_A_WORLD && outcomes.length < runs; punch++) {
+      world.network.run(world.network.now + QUIET_MS);
+      const stop = startTraffic(neighbours, flowsPerSecond);
+      world.network.run(world.network.now + WARM_UP_MS);
+      const match = new PunchMatch(world, { ...known, near: item.near === true, skewMs: 10 });
+      outcomes.push(outcomeOf(match.run()));
+      match.stop();
+      stop();
+    }
+  }
   return { line, outcomes };
 }
 
-function punchBetween(world: PunchWorld, { near = false, natLayers }: PunchCase): PunchRun {
+/** For the neighbours to make some mappings first. */
+const WARM_UP_MS = 1000;
+
+function measureBoth(world: PunchWorld, { near = false, natLayers }: PunchCase): Record<Side, KnownSide> {
   const known = (side: Side, layers: number): KnownSide => ({
     ...measureSide(world, side, { hairpin: near }),
     natLayers: layers,
   });
-  return punchIn(world, { a: known('a', natLayers[0]), b: known('b', natLayers[1]), near, skewMs: 10 });
+  return { a: known('a', natLayers[0]), b: known('b', natLayers[1]) };
 }
 
-/** Of a neighbour of each side that is behind a NAT; of one where both have the same. */
-function addCrossTraffic(
-  { realms, hosts }: PunchWorld,
-  { a, b, common }: PunchCase,
-  flowsPerSecond: number,
-): void {
+/** One of each side that is behind a NAT; one where both have the same. */
+function neighboursIn({ realms, hosts }: PunchWorld, { a, b, common }: PunchCase): Host[] {
   const sides: Side[] = a.length === 0 && b.length === 0 && common !== undefined ? ['a'] : ['a', 'b'];
-  for (const side of sides)
-    if (hosts[side].addressOf('ipv4')!.startsWith('10.'))
-      startCrossTraffic(new Host(realms[side], ['10.0.0.9']), flowsPerSecond);
+  return sides
+    .filter((side) => hosts[side].addressOf('ipv4')!.startsWith('10.'))
+    .map((side) => new Host(realms[side], ['10.0.0.9']));
+}
+
+function startTraffic(neighbours: readonly Host[], flowsPerSecond: number): () => void {
+  const stops = neighbours.map((host) => startCrossTraffic(host, flowsPerSecond));
+  return () => {
+    for (const stop of stops) stop();
+  };
 }
 
 function outcomeOf({ a, holes, carries, tookMs, packets, predicted, plans }: PunchRun): PunchOutcome {

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import type { LossOptions } from '../sim/loss.ts';
 import { describeLoss } from './describe-loss.ts';
 import { type CaseGroup, type PunchCase, punchCases } from './punch-setups.ts';
-import { type PunchOutcome, RTT_MS, type Task, type TaskResult } from './punch-worker.ts';
+import { type PunchOutcome, PUNCHES_A_WORLD, RTT_MS, type Task, type TaskResult } from './punch-worker.ts';
 import { shareOut } from './worker-pool.ts';
 
 /** What has to open at least, and the median time from the common start for it at most; of issue 5. */
@@ -25,8 +25,8 @@ const TARGETS: Readonly<Record<CaseGroup, { readonly share: number; readonly med
 };
 /** A bin of predictions may be off by so much. */
 const MOST_OFF = 0.05;
-/** A bin of fewer is not held to it. */
-const FEWEST_IN_BIN = 100;
+/** A bin is held to it if the 95 % interval of its share is no wider than this to either side: 1,537 punches are always enough. */
+const DECIDABLE = MOST_OFF / 2;
 const BINS = 10;
 /** Of the same mean as 5 % independent loss. */
 const BURSTS: LossOptions = { kind: 'gilbert-elliott', p: 0.0125, r: 0.2375, lossGood: 0, lossBad: 1 };
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
     punchCases(grid).map((item, index): Line => ({ item, index, loss })),
   );
   console.log(
-    `${runs} punches a line, seeds ${seed} to ${seed + runs - 1}, RTT ${RTT_MS} ms, start skew up to 10 ms, ` +
+    `${runs} punches a line, ${PUNCHES_A_WORLD} for each report, seeds from ${seed} on, RTT ${RTT_MS} ms, start skew up to 10 ms, ` +
       `${flowsPerSecond} mappings a second by a neighbour; lost on the way out of each side`,
   );
   const results = new Map<Line, readonly PunchOutcome[]>();
@@ -139,11 +139,12 @@ function printReliability(outcomes: readonly PunchOutcome[]): number {
     if (inBin.length === 0) continue;
     const said = mean(inBin.map(({ predicted }) => predicted));
     const came = mean(inBin.map(actual));
-    const isOff = inBin.length >= FEWEST_IN_BIN && Math.abs(said - came) > MOST_OFF;
+    const isDecidable = 1.96 * Math.sqrt((said * (1 - said)) / inBin.length) <= DECIDABLE;
+    const isOff = isDecidable && Math.abs(said - came) > MOST_OFF;
     off += isOff ? 1 : 0;
     console.log(
       `${`${bin * 10} to ${(bin + 1) * 10} %`.padEnd(14)}${String(inBin.length).padStart(9)}${(100 * said).toFixed(1).padStart(9)}` +
-        `${(100 * came).toFixed(1).padStart(9)}${(100 * (came - said)).toFixed(1).padStart(7)}${isOff ? '  MISSED' : ''}`,
+        `${(100 * came).toFixed(1).padStart(9)}${(100 * (came - said)).toFixed(1).padStart(7)}${isOff ? '  MISSED' : isDecidable ? '' : '  too few to tell'}`,
     );
   }
   console.log(`Brier score ${brier.toFixed(4)} over ${outcomes.length} punches`);

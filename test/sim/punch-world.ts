@@ -28,6 +28,8 @@ export interface PunchWorld {
   readonly realms: Readonly<Record<Side, Realm>>;
   /** What either can be measured with. */
   readonly server: SimulatedServer;
+  /** Where both meet. */
+  readonly rendezvous: Host;
 }
 
 export function buildPunchWorld({ seed, rttMs, loss, a, b, common = [] }: PunchSetup): PunchWorld {
@@ -49,7 +51,8 @@ export function buildPunchWorld({ seed, rttMs, loss, a, b, common = [] }: PunchS
     b: builder.addHost(places.b, inOne ? '10.0.0.3' : '10.0.0.2', '198.51.100.2'),
   };
   const server = new SimulatedServer(network, { addresses: ['192.0.2.1', '192.0.2.2'] });
-  return { network, rttMs, hosts, realms: { a: places.a.realm, b: places.b.realm }, server };
+  const rendezvous = new Host(network.internet, ['192.0.2.50']);
+  return { network, rttMs, hosts, realms: { a: places.a.realm, b: places.b.realm }, server, rendezvous };
 }
 
 interface Place {

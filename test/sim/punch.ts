@@ -6,7 +6,7 @@ import type { Machine } from '../../shared/machine.ts';
 import { type PlannedSide, planPunch, type PunchPlan } from '../../shared/punch/plan.ts';
 import type { Side } from '../../shared/punch/plain.ts';
 import type { TimedEvent } from './event-queue.ts';
-import { Host, type UdpSocket } from './host.ts';
+import type { Host, UdpSocket } from './host.ts';
 import type { PunchWorld } from './punch-world.ts';
 
 /** What is known of a side before it registers. */
@@ -38,7 +38,6 @@ export interface PunchRun {
   readonly plans: Readonly<Record<Side, PunchPlan>>;
 }
 
-const RENDEZVOUS: Endpoint = { address: '192.0.2.50', port: 3478 };
 /** Several packets, as they may be lost, and the time for them. */
 const REGISTRATIONS = 6;
 const REGISTRATION_MS = 200;
@@ -60,13 +59,17 @@ export class PunchMatch {
   #predicted = 0;
   #startAt = 0;
   #isRegistering = false;
+  readonly #rendezvous: UdpSocket;
 
   constructor(world: PunchWorld, options: PunchOptions) {
     this.world = world;
     this.#options = options;
-    new Host(world.network.internet, [RENDEZVOUS.address]).openSocket(RENDEZVOUS, {
-      onDatagram: (bytes, from) => this.#seen.set(Buffer.from(bytes).toString(), from),
-    });
+    this.#rendezvous = world.rendezvous.openSocket(
+      { address: world.rendezvous.addressOf('ipv4')!, port: 3478 },
+      {
+        onDatagram: (bytes, from) => this.#seen.set(Buffer.from(bytes).toString(), from),
+      },
+    )!;
     const peerOf = (side: Side): Peer =>
       new Peer(world.hosts[side], side, (attempt) => this.#register(attempt));
     this.peers = { a: peerOf('a'), b: peerOf('b') };
@@ -94,6 +97,12 @@ export class PunchMatch {
     };
   }
 
+  /** Ends what goes on; the world can have another. */
+  stop(): void {
+    for (const side of SIDES) this.peers[side].stop();
+    this.#rendezvous.close();
+  }
+
   /** Fresh sockets on both sides, then a plan for both. */
   #register(attempt: number): void {
     if (this.#isRegistering) return;
@@ -105,7 +114,7 @@ export class PunchMatch {
       for (const [index, side] of SIDES.entries())
         for (let turn = 0; turn < REGISTRATIONS; turn++)
           network.schedule(network.now + turn * 10, () =>
-            sockets[index]!.send(RENDEZVOUS, Buffer.from(keyOf(side))),
+            sockets[index]!.send(this.#rendezvous.local, Buffer.from(keyOf(side))),
           );
       network.schedule(network.now + REGISTRATION_MS, () => {
         const [a, b] = SIDES.map((side) => this.#seen.get(keyOf(side)));
