@@ -113,11 +113,13 @@ describe('MessageWriter', () => {
     expect(toHex(writer.buffer.subarray(0, 4))).toBe('01110000');
   });
 
-  it('throws where the message does not fit the buffer, not before the end', () => {
+  it('throws at the attribute that does not fit the buffer, and leaves it out', () => {
     const writer = new MessageWriter(new Uint8Array(30));
     writer.begin(BINDING_SUCCESS, MODERN_REQUEST, 0);
-    writer.address(ATTRIBUTE.MAPPED_ADDRESS, 4, IPV4, 0, 1);
-    expect(() => writer.end()).toThrow(new RangeError('a message of 32 bytes in a buffer of 30'));
+    expect(() => {
+      writer.address(ATTRIBUTE.MAPPED_ADDRESS, 4, IPV4, 0, 1);
+    }).toThrow(new RangeError('a message of 32 bytes in a buffer of 30'));
+    expect(writer.end()).toBe(20);
   });
 
   it('throws where a length field cannot say it', () => {
