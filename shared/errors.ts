@@ -257,6 +257,17 @@ export const ERROR_CATALOGUE = {
     problem: 'the peer has not said whether it wants to be introduced',
     remedy: 'try again when somebody is there to answer',
   },
+  ERR_NOT_PREPARED: {
+    exitCode: 1,
+    problem: 'no fresh candidates came in time',
+    remedy:
+      'try again: each side has to open fresh sockets and have them witnessed as soon as the broker asks for it',
+  },
+  ERR_TRANSPORT: {
+    exitCode: 1,
+    problem: 'this server plans no punches over that transport',
+    remedy: 'punch over UDP, or take a server that is as new as natprobe',
+  },
   ERR_INTRODUCTIONS: {
     exitCode: 1,
     problem: 'too many introductions at once',

@@ -1,34 +1,45 @@
 /** Which candidates a peer may name, and which of them another peer is told (MEASURING.md §4). */
 import { parseIpAddress } from '../../shared/address.ts';
 import { isBehindNat, scopeOf } from '../../shared/address-scope.ts';
-import type { Candidates } from '../../shared/broker/messages.ts';
+import type { Candidates, Transport } from '../../shared/broker/messages.ts';
 import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { PunchCandidate } from '../../shared/punch/plan.ts';
 import type { GivenWitness } from '../../shared/report/witnesses.ts';
 import type { WitnessTimes } from '../witness/check-witnesses.ts';
-import type { PeerSession, SessionCandidates, WitnessedEndpoint } from './session.ts';
+import type { SessionCandidates, WitnessedEndpoint } from './session.ts';
 
 /** When a witness under that nonce (hexadecimal) was made, and how long it is good; undefined if it isn't. */
 export type CheckWitness = (witness: GivenWitness, nonce: string) => WitnessTimes | undefined;
 
-/** Throws ERR_CANDIDATE if a single one can't be taken. */
+/**
+ * `transport`: over which there has to be one, where that matters. Throws ERR_CANDIDATE if a single one
+ * can't be taken, or there is none that is witnessed.
+ */
 export function acceptCandidates(
   message: Candidates,
   nonce: string,
   checkWitness: CheckWitness,
   now: number,
+  transport?: Transport,
 ): SessionCandidates {
-  const witnessed = message.public.map((witness, index): WitnessedEndpoint => {
-    const place = `/public/${index}`;
-    const times = checkWitness(witness, nonce);
-    if (times === undefined) throw refused(place, 'no fresh witness of this session');
-    const endpoint = readEndpoint(witness.mapped, place);
-    return { endpoint, seenAt: now - times.agoMs, goodUntil: now + times.leftMs };
-  });
-  const addresses = new Set(witnessed.map(({ endpoint }) => endpoint.address));
+  const accept = (witnesses: readonly GivenWitness[], field: string): WitnessedEndpoint[] => {
+    const endpoints = witnesses.map((witness, index): WitnessedEndpoint => {
+      const place = `/${field}/${index}`;
+      const times = checkWitness(witness, nonce);
+      if (times === undefined) throw refused(place, 'no fresh witness of this session');
+      const endpoint = readEndpoint(witness.mapped, place);
+      return { endpoint, seenAt: now - times.agoMs, goodUntil: now + times.leftMs };
+    });
+    return withoutDoubles(endpoints, ({ endpoint }) => endpoint);
+  };
+  const witnessed = { udp: accept(message.public, 'public'), tcp: accept(message.tcp ?? [], 'tcp') };
+  const needed = transport === undefined ? [...witnessed.udp, ...witnessed.tcp] : witnessed[transport];
+  if (needed.length === 0)
+    throw refused(transport === 'tcp' ? '/tcp' : '/public', 'it takes one with a witness');
+  const addresses = new Set([...witnessed.udp, ...witnessed.tcp].map(({ endpoint }) => endpoint.address));
   return {
-    public: withoutDoubles(witnessed, ({ endpoint }) => endpoint),
+    witnessed,
     mapped: withoutDoubles(
       message.mapped.map((candidate, index) => {
         const endpoint = readEndpoint(candidate, `/mapped/${index}`);
@@ -44,23 +55,32 @@ export function acceptCandidates(
 }
 
 /** What `to` is told of `of`: fresh ones only, and private ones only where both are seen in one network. */
-export function candidatesFor(to: PeerSession, of: PeerSession, now: number): PunchCandidate[] {
-  const fresh = of.freshEndpoints(now);
-  const { mapped, private: locals } = of.candidates;
+export function candidatesFor(
+  to: SessionCandidates,
+  of: SessionCandidates,
+  transport: Transport,
+  now: number,
+): PunchCandidate[] {
+  const fresh = freshEndpoints(of, transport, now);
+  const { mapped, private: locals } = of;
   const stillWitnessed = mapped.filter(({ address }) => fresh.some((one) => one.address === address));
   return [
     ...fresh.map((endpoint): PunchCandidate => {
       return { kind: familyOf(endpoint.address) === 'ipv6' ? 'ipv6' : 'public', endpoint };
     }),
     ...stillWitnessed.map((endpoint): PunchCandidate => ({ kind: 'mapped', endpoint })),
-    ...(shareNetwork(fresh, to.freshEndpoints(now))
+    ...(shareNetwork(fresh, freshEndpoints(to, transport, now))
       ? locals.map((endpoint): PunchCandidate => ({ kind: 'private', endpoint }))
       : []),
   ];
 }
 
+function freshEndpoints({ witnessed }: SessionCandidates, transport: Transport, now: number): Endpoint[] {
+  return witnessed[transport].filter(({ goodUntil }) => now < goodUntil).map(({ endpoint }) => endpoint);
+}
+
 /** Whether two of these have the same /24, or /48 of IPv6: then the private addresses may lead somewhere. */
-export function shareNetwork(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
+function shareNetwork(some: readonly Endpoint[], others: readonly Endpoint[]): boolean {
   const networks = new Set(some.map(networkOf));
   return others.some((endpoint) => networks.has(networkOf(endpoint)));
 }

@@ -1,151 +1,146 @@
-/** Introductions: asked for, consented to, planned, and how they ended. Only between registered peers of one room. */
+/**
+ * Introductions: asked for, consented to, and prepared where candidates have to be fresh. Only between
+ * registered peers of one room.
+ */
 import {
+  type Candidates,
   type Introduce,
-  type Outcome,
   type PlannedPrediction,
-  type ServerMessage,
   TEXT_LENGTH,
+  type Transport,
 } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import { planPunch } from '../../shared/punch/plan.ts';
 import { plainLine } from '../../shared/words.ts';
-import { candidatesFor } from './candidates.ts';
+import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
 import type { BrokerLimits, BrokerTimes } from './limits.ts';
+import { PerPeer } from './per-peer.ts';
+import { foreseePunch, type Outlet, type Punches, type PunchSide, tooMany } from './punches.ts';
 import { findPeer } from './rooms.ts';
-import type { PeerSession } from './session.ts';
+import type { PeerSession, SessionCandidates } from './session.ts';
 
-/** How a punch went, as one side has it. */
-export type ReportedOutcome = Omit<Outcome, 'kind' | 'introduction'>;
-
-/** What a plan promised, and what became of it. */
-export interface PunchRecord {
-  readonly introduction: number;
-  /** The behaviours in short; `a` asked. */
-  readonly a: string;
-  readonly b: string;
-  readonly prediction: PlannedPrediction;
-}
-
-export type IntroductionEvent =
-  | ({ readonly kind: 'planned' } & PunchRecord)
-  /** A side that reported nothing in time is absent. */
-  | ({
-      readonly kind: 'punched';
-      readonly outcomes: { readonly a?: ReportedOutcome; readonly b?: ReportedOutcome };
-    } & PunchRecord);
-
-/** Where messages and events go. */
-export interface Outlet {
-  send(session: PeerSession, message: ServerMessage): void;
-  refuse(session: PeerSession, error: NatprobeError, id?: number): void;
-  emit(event: IntroductionEvent): void;
+export interface IntroductionOptions {
+  readonly limits: BrokerLimits;
+  readonly times: BrokerTimes;
+  readonly outlet: Outlet;
+  readonly punches: Punches;
+  readonly checkWitness: CheckWitness;
 }
 
 interface Pending {
   readonly number: number;
   readonly asker: PeerSession;
   readonly asked: PeerSession;
-  /** The asker's number for it. */
+  /** The asker's number for it, and that of the asked peer if it asks back. */
   readonly id: number;
-  readonly attempt: number;
-}
-
-interface Planned {
-  readonly record: PunchRecord;
-  readonly sides: Readonly<Record<'a' | 'b', PeerSession>>;
-  readonly outcomes: { a?: ReportedOutcome; b?: ReportedOutcome };
+  askedId: number | undefined;
+  attempt: number;
+  readonly transport: Transport;
+  /** Once there is consent: the sides that were asked for fresh candidates, with those that have come. */
+  fresh: Map<PeerSession, SessionCandidates | undefined> | undefined;
 }
 
 export class Introductions {
-  private readonly limits: BrokerLimits;
-  private readonly times: BrokerTimes;
-  private readonly outlet: Outlet;
+  private readonly options: IntroductionOptions;
   private readonly pending = new Map<number, Pending>();
-  private readonly planned = new Map<number, Planned>();
-  private readonly pendingOf = new Map<PeerSession, Set<Pending>>();
-  private readonly plannedOf = new Map<PeerSession, Set<Planned>>();
+  private readonly pendingOf = new PerPeer<Pending>();
   private readonly consentDue: Deadlines<number>;
-  private readonly outcomeDue: Deadlines<number>;
+  private readonly prepareDue: Deadlines<number>;
   private lastNumber = 0;
 
-  constructor(limits: BrokerLimits, times: BrokerTimes, outlet: Outlet) {
-    this.limits = limits;
-    this.times = times;
-    this.outlet = outlet;
-    this.consentDue = new Deadlines(times.consentMs);
-    this.outcomeDue = new Deadlines(times.outcomeMs);
+  constructor(options: IntroductionOptions) {
+    this.options = options;
+    this.consentDue = new Deadlines(options.times.consentMs);
+    this.prepareDue = new Deadlines(options.times.prepareMs);
   }
 
-  /** Throws ERR_NOT_REGISTERED, ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED or ERR_INTRODUCTIONS. */
-  introduce(asker: PeerSession, { id, peer, attempt = 1 }: Introduce, now: number): void {
+  /** Throws ERR_NOT_REGISTERED, ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
+  introduce(asker: PeerSession, { id, peer, attempt = 1, transport = 'udp' }: Introduce, now: number): void {
     if (!asker.isRegistered(now)) throw new NatprobeError('ERR_NOT_REGISTERED', 'introduce');
-    const asked = findPeer(asker.identity.room, peer);
-    if (asked === undefined) throw new NatprobeError('ERR_NO_PEER', 'peer');
-    if (asked === asker) throw new NatprobeError('ERR_NO_PEER', 'peer', 'that is this peer itself');
+    const asked = findOther(asker, peer);
     if (!isReachable(asked, now)) throw new NatprobeError('ERR_PEER_AWAY', 'peer');
-    if (!asker.introductions.take(1, now)) throw tooMany('in a second');
-    const other = this.pendingBetween(asked, asker);
-    // Who asks back consents.
+    this.options.punches.plannerOf(transport);
+    takeOne(asker, now);
+    const other = this.pendingBetween(asked, asker, transport);
     if (other !== undefined) {
-      this.accept(other, now, id);
+      this.askBack(other, id, attempt, now);
       return;
     }
     if (asked.consent === 'refuse') throw new NatprobeError('ERR_PEER_REFUSED', 'peer');
-    const pending = { number: this.lastNumber + 1, asker, asked, id, attempt };
-    if (asked.consent === 'auto') this.plan(pending, now);
+    const number = this.lastNumber + 1;
+    const pending = {
+      number,
+      asker,
+      asked,
+      id,
+      askedId: undefined,
+      attempt,
+      transport,
+      fresh: undefined,
+    };
+    if (asked.consent === 'auto') this.prepareOrPlan(pending, now);
     else this.ask(pending, now);
-    this.lastNumber = pending.number;
+    this.lastNumber = number;
+  }
+
+  /** Nobody is asked for it. Throws ERR_NO_PEER, ERR_PEER_AWAY or ERR_INTRODUCTIONS. */
+  foresee(
+    asker: PeerSession,
+    peer: string | number,
+    now: number,
+  ): { readonly peer: PeerSession; readonly prediction: PlannedPrediction } {
+    const asked = findOther(asker, peer);
+    if (!isReachable(asked, now)) throw new NatprobeError('ERR_PEER_AWAY', 'peer');
+    takeOne(asker, now);
+    return { peer: asked, prediction: foreseePunch(asker, asked, now) };
   }
 
   /** Throws ERR_NO_INTRODUCTION, ERR_NOT_REGISTERED, ERR_PEER_AWAY or ERR_INTRODUCTIONS. */
   consent(session: PeerSession, number: number, now: number): void {
-    const pending = this.pendingFor(session, number);
+    const pending = this.askedFor(session, number);
     if (!session.isRegistered(now)) throw new NatprobeError('ERR_NOT_REGISTERED', 'consent');
     if (!isReachable(pending.asker, now)) {
       this.forget(pending);
       const detail = 'the peer has consented';
-      this.outlet.refuse(pending.asker, new NatprobeError('ERR_NOT_REGISTERED', 'peer', detail), pending.id);
+      this.refuse(pending.asker, new NatprobeError('ERR_NOT_REGISTERED', 'peer', detail), pending.id);
       throw new NatprobeError('ERR_PEER_AWAY', 'consent');
     }
-    this.accept(pending, now);
+    this.prepareOrPlan(pending, now);
   }
 
   /** Throws ERR_NO_INTRODUCTION. */
-  refuse(session: PeerSession, number: number, text: string | undefined): void {
-    const pending = this.pendingFor(session, number);
+  decline(session: PeerSession, number: number, text: string | undefined): void {
+    const pending = this.askedFor(session, number);
     this.forget(pending);
     const said = text === undefined ? undefined : plainLine(text, TEXT_LENGTH);
-    this.outlet.refuse(pending.asker, new NatprobeError('ERR_PEER_REFUSED', 'peer', said), pending.id);
+    this.refuse(pending.asker, new NatprobeError('ERR_PEER_REFUSED', 'peer', said), pending.id);
   }
 
-  /** Each side says it once. Throws ERR_NO_INTRODUCTION. */
-  report(
-    session: PeerSession,
-    { introduction, outcome, strategy, path, packets, timeMs, reason }: Outcome,
-  ): void {
-    const planned = this.planned.get(introduction);
-    const side = planned?.sides.a === session ? 'a' : planned?.sides.b === session ? 'b' : undefined;
-    if (planned === undefined || side === undefined || planned.outcomes[side] !== undefined)
-      throw new NatprobeError('ERR_NO_INTRODUCTION', 'outcome');
-    planned.outcomes[side] = {
-      outcome,
-      packets,
-      timeMs,
-      ...(strategy !== undefined && { strategy }),
-      ...(path !== undefined && { path }),
-      ...(reason !== undefined && { reason: plainLine(reason, TEXT_LENGTH) }),
-    };
-    if (planned.outcomes.a !== undefined && planned.outcomes.b !== undefined) this.conclude(planned);
+  /**
+   * Fresh candidates of one side for the introduction that they name. Throws ERR_NO_INTRODUCTION, or
+   * ERR_CANDIDATE, which ends the introduction.
+   */
+  prepare(session: PeerSession, number: number, message: Candidates, now: number): void {
+    const pending = this.pending.get(number);
+    if (pending?.fresh?.has(session) !== true || pending.fresh.get(session) !== undefined)
+      throw new NatprobeError('ERR_NO_INTRODUCTION', 'candidates');
+    const { transport, fresh } = pending;
+    try {
+      const { checkWitness } = this.options;
+      fresh.set(session, acceptCandidates(message, session.identity.nonce, checkWitness, now, transport));
+    } catch (error) {
+      this.fail(pending, [session]);
+      throw error;
+    }
+    if (![...fresh.values()].includes(undefined)) this.plan(pending, now);
   }
 
   /** Ends what is undecided of a peer that is gone, and tells the others. */
   withdraw(session: PeerSession): void {
-    for (const pending of [...(this.pendingOf.get(session) ?? [])]) {
+    for (const pending of this.pendingOf.of(session)) {
       this.forget(pending);
-      if (pending.asker === session)
-        this.outlet.send(pending.asked, { kind: 'withdrawn', introduction: pending.number });
-      else this.outlet.refuse(pending.asker, new NatprobeError('ERR_PEER_AWAY', 'peer'), pending.id);
+      if (pending.asker === session) this.withdrawFrom(pending, new NatprobeError('ERR_PEER_AWAY', 'peer'));
+      else this.refuse(pending.asker, new NatprobeError('ERR_PEER_AWAY', 'peer'), pending.id);
     }
   }
 
@@ -153,123 +148,154 @@ export class Introductions {
     for (const number of this.consentDue.takeDue(now)) {
       const pending = this.pending.get(number)!;
       this.forget(pending);
-      this.outlet.send(pending.asked, { kind: 'withdrawn', introduction: number });
-      this.outlet.refuse(pending.asker, new NatprobeError('ERR_PEER_SILENT', 'peer'), pending.id);
+      const error = new NatprobeError('ERR_PEER_SILENT', 'peer');
+      this.withdrawFrom(pending, error);
+      this.refuse(pending.asker, error, pending.id);
     }
-    for (const number of this.outcomeDue.takeDue(now)) this.conclude(this.planned.get(number)!);
+    for (const number of this.prepareDue.takeDue(now)) {
+      const pending = this.pending.get(number)!;
+      const late = [...pending.fresh!].flatMap(([session, candidates]) => (candidates ? [] : [session]));
+      this.fail(pending, late);
+    }
   }
 
-  dueTimes(): (number | undefined)[] {
-    return [this.consentDue.next(), this.outcomeDue.next()];
+  nextDue(): (number | undefined)[] {
+    return [this.consentDue.next(), this.prepareDue.next()];
   }
 
   private ask(pending: Pending, now: number): void {
     const { number: introduction, asker, asked, id } = pending;
-    if (this.pendingBetween(asker, asked) !== undefined) throw tooMany('of this peer');
-    for (const session of [asker, asked]) {
-      if ((this.pendingOf.get(session)?.size ?? 0) >= this.limits.pendingPerPeer)
-        throw tooMany(session === asker ? 'are being asked' : 'wait for that peer');
-    }
-    this.pending.set(introduction, pending);
-    addTo(this.pendingOf, asker, pending);
-    addTo(this.pendingOf, asked, pending);
+    this.remember(pending);
     this.consentDue.set(introduction, now);
-    this.outlet.send(asker, { kind: 'waiting', id, introduction });
-    this.outlet.send(asked, {
+    this.options.outlet.send(asker, { kind: 'waiting', id, introduction });
+    this.options.outlet.send(asked, {
       kind: 'ask',
       introduction,
       peer: asker.peer,
-      timeoutMs: this.times.consentMs,
+      timeoutMs: this.options.times.consentMs,
     });
   }
 
-  /** `askedId` is the number of a request by which the asked peer asked back. */
-  private accept(pending: Pending, now: number, askedId?: number): void {
-    this.plan(pending, now, askedId);
+  /** Who asks back consents. */
+  private askBack(pending: Pending, id: number, attempt: number, now: number): void {
+    if (pending.fresh !== undefined && pending.askedId !== undefined) throw tooMany('of this peer');
+    pending.askedId = id;
+    pending.attempt = Math.max(pending.attempt, attempt);
+    if (pending.fresh === undefined) this.prepareOrPlan(pending, now);
+  }
+
+  /** There is consent: both are told at once, or those whose candidates can't be used as they are get fresh ones first. */
+  private prepareOrPlan(pending: Pending, now: number): void {
+    const { number: introduction, asker, asked, attempt, transport } = pending;
+    const { times, outlet } = this.options;
+    const mustBeFresh = attempt > 1 || transport !== 'udp';
+    const wanting = [asker, asked].filter(
+      (session) => mustBeFresh || session.havePortsMoved(now, times.portsMs),
+    );
+    if (wanting.length === 0) {
+      this.plan(pending, now);
+      return;
+    }
+    if (!this.pending.has(introduction)) this.remember(pending);
+    this.consentDue.delete(introduction);
+    this.prepareDue.set(introduction, now);
+    pending.fresh = new Map(wanting.map((session) => [session, undefined]));
+    const timeoutMs = times.prepareMs;
+    for (const session of wanting)
+      outlet.send(session, { kind: 'prepare', introduction, transport, timeoutMs });
+  }
+
+  private plan(pending: Pending, now: number): void {
+    const { number: introduction, asker, asked, id, askedId, attempt, transport, fresh } = pending;
+    const sideOf = (session: PeerSession, ownId: number | undefined): PunchSide => {
+      return { session, candidates: fresh?.get(session) ?? session.candidates, id: ownId };
+    };
+    try {
+      const sides = { a: sideOf(asker, id), b: sideOf(asked, askedId) };
+      this.options.punches.plan({ introduction, transport, attempt, ...sides }, now);
+    } catch (error) {
+      // Who asked for it hears of it even where the other side's message has led here.
+      if (fresh === undefined || !(error instanceof NatprobeError)) throw error;
+      this.refuse(asker, error, id);
+      this.withdrawFrom(pending, error);
+    }
     this.forget(pending);
   }
 
-  private plan(pending: Pending, now: number, askedId?: number): void {
-    const { number: introduction, asker, asked, id, attempt } = pending;
-    this.makeRoom(asker, asked);
-    const { prediction: predicted, ...plans } = planPunch(
-      asker.sideToPlan(candidatesFor(asked, asker, now), now),
-      asked.sideToPlan(candidatesFor(asker, asked, now), now),
-      attempt,
-    );
-    const { outcome, probability, strategy, plain } = predicted;
-    const prediction: PlannedPrediction = { outcome, probability, strategy, plain };
-    const record = { introduction, a: predicted.a.name, b: predicted.b.name, prediction };
-    const planned: Planned = { record, sides: { a: asker, b: asked }, outcomes: {} };
-    this.planned.set(introduction, planned);
-    addTo(this.plannedOf, asker, planned);
-    addTo(this.plannedOf, asked, planned);
-    this.outcomeDue.set(introduction, now);
-    const common = { kind: 'plan', introduction, prediction } as const;
-    this.outlet.send(asker, { ...common, id, side: 'a', peer: asked.peer, plan: plans.a });
-    this.outlet.send(asked, {
-      ...common,
-      ...(askedId !== undefined && { id: askedId }),
-      side: 'b',
-      peer: asker.peer,
-      plan: plans.b,
-    });
-    this.outlet.emit({ kind: 'planned', ...record });
+  /** What was to be prepared isn't; `late` are those who didn't do it. */
+  private fail(pending: Pending, late: readonly PeerSession[]): void {
+    this.forget(pending);
+    const { asker, asked, id } = pending;
+    this.refuse(asker, notPrepared(asker, late), id);
+    this.withdrawFrom(pending, notPrepared(asked, late));
   }
 
-  /** A new plan of the same two takes the place of the one before. Throws ERR_INTRODUCTIONS. */
-  private makeRoom(asker: PeerSession, asked: PeerSession): void {
-    for (const earlier of [...(this.plannedOf.get(asker) ?? [])])
-      if (earlier.sides.a === asked || earlier.sides.b === asked) this.conclude(earlier);
-    for (const session of [asker, asked])
-      if ((this.plannedOf.get(session)?.size ?? 0) >= this.limits.plansPerPeer) throw tooMany('under way');
+  /** Tells the asked peer that nothing comes of it: by an error if it has asked too. */
+  private withdrawFrom({ asked, askedId, number: introduction }: Pending, error: NatprobeError): void {
+    if (askedId === undefined) this.options.outlet.send(asked, { kind: 'withdrawn', introduction });
+    else this.refuse(asked, error, askedId);
   }
 
-  private conclude(planned: Planned): void {
-    const { record, sides, outcomes } = planned;
-    this.planned.delete(record.introduction);
-    this.outcomeDue.delete(record.introduction);
-    removeFrom(this.plannedOf, sides.a, planned);
-    removeFrom(this.plannedOf, sides.b, planned);
-    this.outlet.emit({ kind: 'punched', ...record, outcomes });
+  private refuse(session: PeerSession, error: NatprobeError, id: number): void {
+    this.options.outlet.refuse(session, error, id);
   }
 
-  private pendingFor(session: PeerSession, number: number): Pending {
+  /** The question that this peer has yet to answer. */
+  private askedFor(session: PeerSession, number: number): Pending {
     const pending = this.pending.get(number);
-    if (pending?.asked !== session) throw new NatprobeError('ERR_NO_INTRODUCTION', 'introduction');
+    if (pending?.asked !== session || pending.fresh !== undefined)
+      throw new NatprobeError('ERR_NO_INTRODUCTION', 'introduction');
     return pending;
   }
 
-  private pendingBetween(asker: PeerSession, asked: PeerSession): Pending | undefined {
-    return [...(this.pendingOf.get(asker) ?? [])].find(
-      (pending) => pending.asker === asker && pending.asked === asked,
-    );
+  private pendingBetween(asker: PeerSession, asked: PeerSession, transport: Transport): Pending | undefined {
+    return this.pendingOf
+      .of(asker)
+      .find(
+        (pending) => pending.asker === asker && pending.asked === asked && pending.transport === transport,
+      );
+  }
+
+  /** Throws ERR_INTRODUCTIONS. */
+  private remember(pending: Pending): void {
+    const { asker, asked, transport } = pending;
+    if (this.pendingBetween(asker, asked, transport) !== undefined) throw tooMany('of this peer');
+    for (const session of [asker, asked]) {
+      if (this.pendingOf.count(session) >= this.options.limits.pendingPerPeer)
+        throw tooMany(session === asker ? 'are being asked' : 'wait for that peer');
+    }
+    this.pending.set(pending.number, pending);
+    this.pendingOf.add(asker, pending);
+    this.pendingOf.add(asked, pending);
   }
 
   private forget(pending: Pending): void {
     this.pending.delete(pending.number);
     this.consentDue.delete(pending.number);
-    removeFrom(this.pendingOf, pending.asker, pending);
-    removeFrom(this.pendingOf, pending.asked, pending);
+    this.prepareDue.delete(pending.number);
+    this.pendingOf.delete(pending.asker, pending);
+    this.pendingOf.delete(pending.asked, pending);
   }
+}
+
+/** Throws ERR_NO_PEER. */
+function findOther(asker: PeerSession, peer: string | number): PeerSession {
+  const asked = findPeer(asker.identity.room, peer);
+  if (asked === undefined) throw new NatprobeError('ERR_NO_PEER', 'peer');
+  if (asked === asker) throw new NatprobeError('ERR_NO_PEER', 'peer', 'that is this peer itself');
+  return asked;
 }
 
 function isReachable(session: PeerSession, now: number): boolean {
   return session.connection !== undefined && session.isRegistered(now);
 }
 
-function tooMany(which: string): NatprobeError {
-  return new NatprobeError('ERR_INTRODUCTIONS', 'introduce', which);
+/** Throws ERR_INTRODUCTIONS. */
+function takeOne(asker: PeerSession, now: number): void {
+  if (!asker.introductions.take(1, now)) throw tooMany('in a second');
 }
 
-function addTo<Item>(sets: Map<PeerSession, Set<Item>>, session: PeerSession, item: Item): void {
-  const set = sets.get(session);
-  if (set === undefined) sets.set(session, new Set([item]));
-  else set.add(item);
-}
-
-function removeFrom<Item>(sets: Map<PeerSession, Set<Item>>, session: PeerSession, item: Item): void {
-  const set = sets.get(session);
-  set?.delete(item);
-  if (set?.size === 0) sets.delete(session);
+function notPrepared(told: PeerSession, late: readonly PeerSession[]): NatprobeError {
+  const detail = late.length > 1 ? 'of either side' : late[0] === told ? 'of this side' : 'of the peer';
+  return new NatprobeError('ERR_NOT_PREPARED', 'introduce', detail);
 }

@@ -44,6 +44,10 @@ export interface BrokerTimes {
   readonly graceMs: number;
   /** To say whether one consents. */
   readonly consentMs: number;
+  /** To open fresh sockets and have them witnessed: over TCP that may take a lost SYN or two. */
+  readonly prepareMs: number;
+  /** Ports that move have moved on for sure once a candidate is so old. */
+  readonly portsMs: number;
   /** To report the outcome of a plan: more than a birthday punch with its retries takes. */
   readonly outcomeMs: number;
 }
@@ -54,5 +58,7 @@ export const DEFAULT_BROKER_TIMES: BrokerTimes = {
   silenceMs: 35_000,
   graceMs: 30_000,
   consentMs: 30_000,
+  prepareMs: 5000,
+  portsMs: 1500,
   outcomeMs: 120_000,
 };

@@ -4,8 +4,13 @@
  * witnessed in its peer's session, and that whatever one connection does disturbs no other.
  */
 import { decodeClientMessage } from '../../shared/broker/decode.ts';
-import { BROKER_SCHEMA, type ClientMessage, type Hello } from '../../shared/broker/messages.ts';
-import type { ServerMessage } from '../../shared/broker/messages.ts';
+import {
+  BROKER_SCHEMA,
+  type Candidates,
+  type ClientMessage,
+  type Hello,
+  type ServerMessage,
+} from '../../shared/broker/messages.ts';
 import { ERROR_CATALOGUE, NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { plainLine } from '../../shared/words.ts';
@@ -13,13 +18,14 @@ import { Allowance } from './allowance.ts';
 import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Clients } from './clients.ts';
 import { Deadlines } from './deadlines.ts';
-import { type IntroductionEvent, Introductions, type Outlet } from './introductions.ts';
+import { Introductions } from './introductions.ts';
 import {
   type BrokerLimits,
   type BrokerTimes,
   DEFAULT_BROKER_LIMITS,
   DEFAULT_BROKER_TIMES,
 } from './limits.ts';
+import { type Outlet, PLANNERS, type Planners, type PunchEvent, Punches } from './punches.ts';
 import { listPeers, type RandomBytes, Rooms } from './rooms.ts';
 import type { PeerSession } from './session.ts';
 
@@ -39,11 +45,12 @@ export type RendezvousAction =
 export type RendezvousEvent =
   | { readonly kind: 'joined' | 'resumed' | 'lost' | 'left'; readonly peers: number }
   | { readonly kind: 'refused'; readonly code: NatprobeError['code'] }
-  | IntroductionEvent;
+  | PunchEvent;
 
 export interface RendezvousOptions {
   readonly checkWitness: CheckWitness;
   readonly random: RandomBytes;
+  readonly planners?: Planners;
   readonly limits?: Partial<BrokerLimits>;
   readonly times?: Partial<BrokerTimes>;
 }
@@ -67,6 +74,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
   private readonly checkWitness: CheckWitness;
   private readonly rooms: Rooms;
   private readonly introductions: Introductions;
+  private readonly punches: Punches;
   private readonly connections = new Map<number, Connection>();
   private readonly clients: Clients;
   /** For whom a name is kept while its connection is lost. */
@@ -79,7 +87,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
   private readonly actions: RendezvousAction[] = [];
   private readonly events: RendezvousEvent[] = [];
 
-  constructor({ checkWitness, random, limits, times }: RendezvousOptions) {
+  constructor({ checkWitness, random, planners = PLANNERS, limits, times }: RendezvousOptions) {
     this.limits = { ...DEFAULT_BROKER_LIMITS, ...limits };
     this.times = { ...DEFAULT_BROKER_TIMES, ...times };
     this.checkWitness = checkWitness;
@@ -98,7 +106,14 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       },
       emit: (event) => this.events.push(event),
     };
-    this.introductions = new Introductions(this.limits, this.times, outlet);
+    this.punches = new Punches(this.limits, this.times, outlet, planners);
+    this.introductions = new Introductions({
+      limits: this.limits,
+      times: this.times,
+      outlet,
+      punches: this.punches,
+      checkWitness,
+    });
   }
 
   handleInput(input: RendezvousInput, now: number): void {
@@ -125,6 +140,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     for (const connection of this.silenceDue.takeDue(now)) this.silence(connection, now);
     for (const connection of this.heartbeatDue.takeDue(now)) this.beat(connection, now);
     this.introductions.handleTimeout(now);
+    this.punches.handleTimeout(now);
     for (const session of this.graceDue.takeDue(now)) this.leave(session);
   }
 
@@ -138,7 +154,8 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       this.silenceDue.next(),
       this.heartbeatDue.next(),
       this.graceDue.next(),
-      ...this.introductions.dueTimes(),
+      ...this.introductions.nextDue(),
+      this.punches.nextDue(),
     ].filter((at) => at !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
   }
@@ -237,15 +254,10 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     now: number,
   ): void {
     switch (message.kind) {
-      case 'candidates': {
-        const { nonce } = session.identity;
-        const candidates = acceptCandidates(message, nonce, this.checkWitness, now);
-        session.candidates = candidates;
-        const renewInMs = Math.min(...candidates.public.map(({ goodUntil }) => goodUntil - now));
-        const endpoints = candidates.public.map(({ endpoint }) => endpoint);
-        this.send(connection, { kind: 'registered', public: endpoints, renewInMs });
+      case 'candidates':
+        if (message.introduction === undefined) this.register(connection, session, message, now);
+        else this.introductions.prepare(session, message.introduction, message, now);
         break;
-      }
       case 'heartbeat':
         if (message.beat !== connection.beat || connection.beatSentAt === undefined) break;
         session.addRoundTrip(now - connection.beatSentAt);
@@ -258,25 +270,45 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
           peers: listPeers(session.identity.room, now),
         });
         break;
+      case 'foresee': {
+        this.takeIntroduction(connection, 'foresee', now);
+        const { peer, prediction } = this.introductions.foresee(session, message.peer, now);
+        this.send(connection, { kind: 'prediction', id: message.id, peer: peer.peer, prediction });
+        break;
+      }
       case 'introduce':
-        if (!this.clients.mayIntroduce(connection.client, now))
-          throw new NatprobeError('ERR_INTRODUCTIONS', 'introduce', 'from one address in a second');
+        this.takeIntroduction(connection, 'introduce', now);
         this.introductions.introduce(session, message, now);
         break;
       case 'consent':
         this.introductions.consent(session, message.introduction, now);
         break;
       case 'refuse':
-        this.introductions.refuse(session, message.introduction, message.text);
+        this.introductions.decline(session, message.introduction, message.text);
         break;
       case 'outcome':
-        this.introductions.report(session, message);
+        this.punches.report(session, message);
         break;
       case 'bye':
         this.lose(connection, now);
         this.leave(session);
         this.actions.push({ kind: 'close', connection: connection.number, code: CLOSE.normal });
     }
+  }
+
+  /** Throws ERR_CANDIDATE; then those before stay. */
+  private register(connection: Connection, session: PeerSession, message: Candidates, now: number): void {
+    const { nonce } = session.identity;
+    session.candidates = acceptCandidates(message, nonce, this.checkWitness, now);
+    const { udp, tcp } = session.candidates.witnessed;
+    const renewInMs = Math.min(...[...udp, ...tcp].map(({ goodUntil }) => goodUntil - now));
+    this.send(connection, { kind: 'registered', public: udp.map(({ endpoint }) => endpoint), renewInMs });
+  }
+
+  /** Throws ERR_INTRODUCTIONS where the peers of one client together ask too much. */
+  private takeIntroduction({ client }: Connection, place: string, now: number): void {
+    if (!this.clients.mayIntroduce(client, now))
+      throw new NatprobeError('ERR_INTRODUCTIONS', place, 'from one address in a second');
   }
 
   private beat(connection: Connection, now: number): void {

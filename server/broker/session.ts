@@ -1,7 +1,7 @@
 /** One peer as the broker knows it: its name, held by a token, and all that a plan takes. */
+import { behaviourOfPeer, hasCountedPorts, soundPorts } from '../../shared/broker/behaviour.ts';
+import type { BrokerPeer, Consent, Hello, Transport } from '../../shared/broker/messages.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
-import { behaviourOfPeer, soundPorts } from '../../shared/broker/behaviour.ts';
-import type { BrokerPeer, Consent, Hello } from '../../shared/broker/messages.ts';
 import type { PunchBehaviour } from '../../shared/punch/behaviour.ts';
 import type { PlannedSide, PunchCandidate } from '../../shared/punch/plan.ts';
 import type { Allowance } from './allowance.ts';
@@ -16,12 +16,12 @@ export interface WitnessedEndpoint {
 
 /** Canonical, and checked where that takes a check. */
 export interface SessionCandidates {
-  readonly public: readonly WitnessedEndpoint[];
+  readonly witnessed: Readonly<Record<Transport, readonly WitnessedEndpoint[]>>;
   readonly mapped: readonly Endpoint[];
   readonly private: readonly Endpoint[];
 }
 
-const NO_CANDIDATES: SessionCandidates = { public: [], mapped: [], private: [] };
+const NO_CANDIDATES: SessionCandidates = { witnessed: { udp: [], tcp: [] }, mapped: [], private: [] };
 
 /** So many round trips are remembered, of which the quickest counts: the others waited somewhere. */
 const ROUND_TRIPS = 4;
@@ -73,13 +73,16 @@ export class PeerSession {
     this.roundTripsMs = [...this.roundTripsMs, ms].slice(-ROUND_TRIPS);
   }
 
-  /** Witnessed within this session, and not stale. */
-  freshEndpoints(now: number): Endpoint[] {
-    return this.candidates.public.filter(({ goodUntil }) => now < goodUntil).map(({ endpoint }) => endpoint);
+  isRegistered(now: number): boolean {
+    const { udp, tcp } = this.candidates.witnessed;
+    return [...udp, ...tcp].some(({ goodUntil }) => now < goodUntil);
   }
 
-  isRegistered(now: number): boolean {
-    return this.candidates.public.some(({ goodUntil }) => now < goodUntil);
+  /** Whether what was seen of its sockets longer than `afterMs` ago no longer tells where its next ports will be. */
+  havePortsMoved(now: number, afterMs: number): boolean {
+    const [first] = this.hello.behaviours;
+    if (first === undefined || !hasCountedPorts(first)) return false;
+    return this.candidates.witnessed.udp.some(({ seenAt }) => now - seenAt > afterMs);
   }
 
   /** What others in the room are told. */
@@ -88,15 +91,20 @@ export class PeerSession {
     return { number, name, type: this.hello.behaviours[0]!.type };
   }
 
-  /** As a plan for it and its peer takes it; `candidates` is what the peer is told. */
-  sideToPlan(candidates: readonly PunchCandidate[], now: number): PlannedSide {
+  /** As a plan for it and its peer takes it; `told` is what the peer is told of its candidates. */
+  sideToPlan(
+    told: readonly PunchCandidate[],
+    { witnessed }: SessionCandidates,
+    transport: Transport,
+    now: number,
+  ): PlannedSide {
     const { publicKey, behaviours, natLayers, lifetimeMs } = this.hello;
     const ports = soundPorts(behaviours[0]!);
-    const seenAt = this.candidates.public.find(({ goodUntil }) => now < goodUntil)?.seenAt ?? now;
+    const seenAt = witnessed[transport].find(({ goodUntil }) => now < goodUntil)?.seenAt ?? now;
     return {
       // Reckoned once, since models of ports take a while.
       behaviour: (this.behaviour ??= behaviourOfPeer(behaviours)),
-      candidates,
+      candidates: told,
       publicKey,
       rttMs: Math.min(LONGEST_RTT_MS, ...this.roundTripsMs),
       seenAgoMs: now - seenAt,

@@ -160,6 +160,17 @@ export function soundPorts({ ports }: BrokerBehaviour): StatedPorts | undefined 
   return isSound && laws.every(({ law }) => hasPorts(law)) ? ports : undefined;
 }
 
+/** Whether its NAT gives each destination a new port that is a step from one before: where that is now tells where the next will be. */
+export function hasCountedPorts(stated: BrokerBehaviour): boolean {
+  const { mapping } = stated;
+  if (mapping === 'none' || mapping === 'endpoint-independent') return false;
+  return (
+    soundPorts(stated)?.model.newEndpoint.some(
+      ({ law }) => law.kind === 'after-last' || law.kind === 'after-own',
+    ) ?? false
+  );
+}
+
 function hasPorts(law: Static<typeof PortLawSchema>): boolean {
   if (law.kind === 'uniform') return law.first < law.last;
   if (law.kind === 'spread') return law.lowest <= law.highest;

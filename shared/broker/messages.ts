@@ -72,17 +72,20 @@ export const HelloSchema = Type.Object({
   lifetimeMs: Type.Optional(Milliseconds),
 });
 
-/** Replaces all candidates before; to be sent again before they are stale, as `registered` says. */
+/** Replaces all candidates before, but for those that answer a `prepare`; to be sent again before they are stale, as `registered` says. */
 export const CandidatesSchema = Type.Object({
   kind: Type.Literal('candidates'),
-  /** Each is the `mapped` of a witness for purpose `broker` under the session's nonce; the first one is preferred. */
-  public: Type.Immutable(Type.Array(GivenWitnessSchema, { minItems: 1, maxItems: MAX_PUBLIC_CANDIDATES })),
+  /**
+   * Each is the `mapped` of a witness for purpose `broker` under the session's nonce; the first one is
+   * preferred. Over UDP; none where there is no UDP, but then some of `tcp`.
+   */
+  public: ListOf(GivenWitnessSchema, MAX_PUBLIC_CANDIDATES),
   private: ListOf(BrokerEndpoint, MAX_PRIVATE_CANDIDATES),
   /** Of a port mapper, through which a packet of the server came; its address is that of a witnessed one. */
   mapped: ListOf(BrokerEndpoint, MAX_MAPPED_CANDIDATES),
   /** For TCP: witnesses that came over TCP connections to the server, which stay open. */
   tcp: Type.Optional(ListOf(GivenWitnessSchema, MAX_PUBLIC_CANDIDATES)),
-  /** The `prepare` that these answer: its plan is made with them. */
+  /** The `prepare` that these answer. Its plan is made with them, and no other: they replace nothing, and the plan is the answer. */
   introduction: Type.Optional(IntroductionNumber),
 });
 

@@ -6,8 +6,9 @@
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { ClientMessage, Consent } from '../../shared/broker/messages.ts';
+import type { ClientMessage, Consent, Plan, Transport } from '../../shared/broker/messages.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
+import { planPunch } from '../../shared/punch/plan.ts';
 import type { RendezvousAction } from '../../server/broker/rendezvous.ts';
 import { BrokerPlay, helloOf, OTHER_KEY } from '../support/broker.ts';
 import { checkProperty } from './property.ts';
@@ -43,8 +44,16 @@ type Step = { readonly who: number } & (
       readonly private: boolean;
       readonly forged: 'no' | 'other-session' | 'other-place' | 'other-key' | 'stale' | 'report';
       readonly alsoMapped: number | undefined;
+      /** Whether they answer a `prepare`: one that somebody was asked, whoever it is, or any other. */
+      readonly introduction: number | 'asked' | undefined;
     }
-  | { readonly kind: 'introduce'; readonly peer: number; readonly byNumber: boolean }
+  | {
+      readonly kind: 'introduce';
+      readonly peer: number;
+      readonly byNumber: boolean;
+      readonly attempt: number;
+      readonly transport: Transport;
+    }
   | { readonly kind: 'consent' | 'refuse' | 'outcome'; readonly introduction: number }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'noise'; readonly text: string }
@@ -102,6 +111,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       private: fc.boolean(),
       forged: fc.constantFrom(...HONEST_MOSTLY),
       alsoMapped: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: small }),
+      introduction: fc.oneof(
+        { weight: 4, arbitrary: fc.constant(undefined) },
+        { weight: 4, arbitrary: fc.constant('asked' as const) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 6 }) },
+      ),
     }),
   },
   {
@@ -111,6 +125,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       who,
       peer: small,
       byNumber: fc.boolean(),
+      attempt: fc.integer({ min: 1, max: 2 }),
+      transport: fc.constantFrom('udp' as const, 'udp' as const, 'tcp' as const),
     }),
   },
   {
@@ -144,16 +160,21 @@ interface Session {
 
 /** Plays the peers, and knows what each may be told. */
 class World {
-  readonly play = new BrokerPlay();
+  readonly play = new BrokerPlay({ planners: { udp: planPunch, tcp: planPunch } });
   private readonly slots: (number | undefined)[] = Array<undefined>(CONNECTIONS).fill(undefined);
   private readonly open = new Set<number>();
   private readonly sessions = new Map<number, Session>();
   /** Every nonce and token ever given. */
   private readonly all: Session[] = [];
+  /** The last introduction for which a connection was asked for fresh candidates. */
+  private readonly asked = new Map<number, number>();
   plans = 0;
+  /** Of those, with candidates that were asked for. */
+  prepared = 0;
 
   take(step: Step): void {
-    const connection = this.slots[step.who];
+    const isAnswer = step.kind === 'candidates' && step.introduction === 'asked';
+    const connection = (isAnswer ? this.whoIsAsked() : undefined) ?? this.slots[step.who];
     if (step.kind === 'wait') {
       this.check(this.play.wait(step.ms));
       return;
@@ -180,6 +201,10 @@ class World {
     this.check(this.play.say(connection, message), step.kind === 'hello' ? step : undefined);
   }
 
+  private whoIsAsked(): number | undefined {
+    return [...this.asked.keys()].find((connection) => this.open.has(connection));
+  }
+
   private messageOf(step: SpokenStep, connection: number) {
     switch (step.kind) {
       case 'hello': {
@@ -196,6 +221,8 @@ class World {
           kind: 'introduce',
           id: 1,
           peer: step.byNumber ? step.peer + 1 : NAMES[step.peer]!,
+          attempt: step.attempt,
+          transport: step.transport,
         } satisfies ClientMessage;
       case 'consent':
       case 'refuse':
@@ -241,7 +268,16 @@ class World {
       session.witnessed.push(place, ...mapped);
       session.private = step.private ? [...PRIVATE] : [];
     }
-    return { kind: 'candidates', public: [witness], private: step.private ? [...PRIVATE] : [], mapped };
+    const introduction = step.introduction === 'asked' ? this.asked.get(connection) : step.introduction;
+    if (introduction === this.asked.get(connection)) this.asked.delete(connection);
+    return {
+      kind: 'candidates',
+      public: [witness],
+      tcp: [witness],
+      private: step.private ? [...PRIVATE] : [],
+      mapped,
+      ...(introduction !== undefined && { introduction }),
+    };
   }
 
   private check(actions: readonly RendezvousAction[], hello?: Step & { kind: 'hello' }): void {
@@ -255,6 +291,7 @@ class World {
       if (message.kind === 'welcome') this.welcome(connection, message, hello!);
       const session = this.sessions.get(connection);
       if (message.kind !== 'error') expect(session).toBeDefined();
+      if (message.kind === 'prepare') this.asked.set(connection, message.introduction);
       if (message.kind === 'plan') this.checkPlan(session!, message);
     }
     // Of those that are open, no two have one name in one room.
@@ -283,8 +320,9 @@ class World {
     this.sessions.set(connection, session);
   }
 
-  private checkPlan(own: Session, plan: object & { peer: { name: string } }): void {
+  private checkPlan(own: Session, plan: Plan): void {
     this.plans++;
+    if (plan.plan.attempt > 1) this.prepared++;
     const peer = this.all.findLast(
       ({ name, room }) => name.toLowerCase() === plan.peer.name.toLowerCase() && room === own.room,
     )!;
@@ -312,6 +350,7 @@ function networkOf({ address }: Endpoint): string {
 
 it('plans have witnessed addresses only, names are unique, and nobody hears what isn’t for him', () => {
   let plans = 0;
+  let prepared = 0;
   checkProperty(
     fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), (steps) => {
       const world = new World();
@@ -326,13 +365,16 @@ it('plans have witnessed addresses only, names are unique, and nobody hears what
           private: true,
           forged: 'no',
           alsoMapped: undefined,
+          introduction: undefined,
         });
       }
       for (const one of steps) world.take(one);
       plans += world.plans;
+      prepared += world.prepared;
     }),
     800,
   );
   // A test in which nothing is planned tells nothing.
   expect(plans).toBeGreaterThan(100);
+  expect(prepared).toBeGreaterThan(0);
 });

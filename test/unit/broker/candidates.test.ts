@@ -97,12 +97,28 @@ describe('public candidates', () => {
     expect(toldBob(AT_BOB)).toEqual([{ kind: 'public', endpoint: BESIDE_ANN }]);
   });
 
-  it('of an address alone, without a witness, are no message at all', () => {
-    const message = { kind: 'candidates', public: [], private: [HOME], mapped: [AT_ANN] };
-    expect(inShort(play.say(ann.connection, JSON.stringify(message)))).toEqual([
-      '1 ERR_BROKER_MESSAGE',
-      '1 close 1008',
+  it.each([
+    ['a private and a mapped one', { private: [HOME], mapped: [AT_ANN] }],
+    ['none at all', {}],
+  ])('are not to be had without a witness: %s', (_, more) => {
+    expect(inShort(say([], more))).toEqual(['1 ERR_CANDIDATE']);
+    expect(inShort(play.say(ann.connection, { kind: 'introduce', id: 1, peer: 'bob' }))).toEqual([
+      '1 ERR_NOT_REGISTERED',
     ]);
+  });
+
+  it('of TCP alone do where there is no UDP, and no plan over UDP names them', () => {
+    expect(say([], { tcp: [play.witness(ann.nonce, AT_ANN)] })).toEqual([
+      { kind: 'send', connection: 1, message: { kind: 'registered', public: [], renewInMs: 90_000 } },
+    ]);
+    expect(toldBob(AT_BOB)).toEqual([]);
+  });
+
+  it('of TCP are witnessed like those of UDP', () => {
+    const other = play.greet('mallory');
+    const said = say([AT_ANN], { tcp: [play.witness(other.nonce, AT_ANN)] });
+    expect(inShort(said)).toEqual(['1 ERR_CANDIDATE']);
+    expect(JSON.stringify(said)).toContain('/tcp/0');
   });
 });
 

@@ -1,0 +1,201 @@
+/** Punches: planned for both sides, and how they ended. */
+import {
+  type Outcome,
+  type PlannedPrediction,
+  type ServerMessage,
+  TEXT_LENGTH,
+  type Transport,
+} from '../../shared/broker/messages.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import { type PlannedSide, planPunch, type PunchPlans } from '../../shared/punch/plan.ts';
+import type { Prediction } from '../../shared/punch/predict.ts';
+import { plainLine } from '../../shared/words.ts';
+import { candidatesFor } from './candidates.ts';
+import { Deadlines } from './deadlines.ts';
+import type { BrokerLimits, BrokerTimes } from './limits.ts';
+import { PerPeer } from './per-peer.ts';
+import type { PeerSession, SessionCandidates } from './session.ts';
+
+/** Plans a punch that `a` asks for; `attempt` counts from 1. */
+export type PlanPunch = (a: PlannedSide, b: PlannedSide, attempt: number) => PunchPlans;
+
+/** One for each transport over which there are punches. */
+export type Planners = Readonly<Partial<Record<Transport, PlanPunch>>>;
+
+export const PLANNERS: Planners = { udp: planPunch };
+
+/** How a punch went, as one side has it. */
+export type ReportedOutcome = Omit<Outcome, 'kind' | 'introduction'>;
+
+/** What a plan promised, and what became of it. */
+export interface PunchRecord {
+  readonly introduction: number;
+  readonly transport: Transport;
+  readonly attempt: number;
+  /** The behaviours in short; `a` asked. */
+  readonly a: string;
+  readonly b: string;
+  readonly prediction: PlannedPrediction;
+}
+
+export type PunchEvent =
+  | ({ readonly kind: 'planned' } & PunchRecord)
+  /** A side that reported nothing in time is absent. */
+  | ({
+      readonly kind: 'punched';
+      readonly outcomes: { readonly a?: ReportedOutcome; readonly b?: ReportedOutcome };
+    } & PunchRecord);
+
+/** Where messages and events go. */
+export interface Outlet {
+  send(session: PeerSession, message: ServerMessage): void;
+  refuse(session: PeerSession, error: NatprobeError, id?: number): void;
+  emit(event: PunchEvent): void;
+}
+
+export interface PunchSide {
+  readonly session: PeerSession;
+  readonly candidates: SessionCandidates;
+  /** Its number for its request, if it has asked. */
+  readonly id: number | undefined;
+}
+
+export interface PunchToPlan {
+  readonly introduction: number;
+  readonly transport: Transport;
+  readonly attempt: number;
+  readonly a: PunchSide;
+  readonly b: PunchSide;
+}
+
+interface Planned {
+  readonly record: PunchRecord;
+  readonly sides: Readonly<Record<'a' | 'b', PeerSession>>;
+  readonly outcomes: { a?: ReportedOutcome; b?: ReportedOutcome };
+}
+
+export class Punches {
+  private readonly limits: BrokerLimits;
+  private readonly outlet: Outlet;
+  private readonly planners: Planners;
+  private readonly planned = new Map<number, Planned>();
+  private readonly plannedOf = new PerPeer<Planned>();
+  private readonly outcomeDue: Deadlines<number>;
+
+  constructor(limits: BrokerLimits, times: BrokerTimes, outlet: Outlet, planners: Planners) {
+    this.limits = limits;
+    this.outlet = outlet;
+    this.planners = planners;
+    this.outcomeDue = new Deadlines(times.outcomeMs);
+  }
+
+  /** Sends both their plans. Throws ERR_INTRODUCTIONS or ERR_TRANSPORT. */
+  plan({ introduction, transport, attempt, a, b }: PunchToPlan, now: number): void {
+    const planner = this.plannerOf(transport);
+    this.makeRoom(a.session, b.session);
+    const { prediction: predicted, ...plans } = planner(
+      sideToPlan(a, b, transport, now),
+      sideToPlan(b, a, transport, now),
+      attempt,
+    );
+    const prediction = plannedPrediction(predicted);
+    const { name: nameOfA } = predicted.a;
+    const { name: nameOfB } = predicted.b;
+    const record = { introduction, transport, attempt, a: nameOfA, b: nameOfB, prediction };
+    const planned: Planned = { record, sides: { a: a.session, b: b.session }, outcomes: {} };
+    this.planned.set(introduction, planned);
+    this.plannedOf.add(a.session, planned);
+    this.plannedOf.add(b.session, planned);
+    this.outcomeDue.set(introduction, now);
+    for (const [side, own, other] of [
+      ['a', a, b],
+      ['b', b, a],
+    ] as const)
+      this.outlet.send(own.session, {
+        kind: 'plan',
+        introduction,
+        ...(own.id !== undefined && { id: own.id }),
+        side,
+        peer: other.session.peer,
+        prediction,
+        plan: plans[side],
+      });
+    this.outlet.emit({ kind: 'planned', ...record });
+  }
+
+  /** Each side says it once. Throws ERR_NO_INTRODUCTION. */
+  report(
+    session: PeerSession,
+    { introduction, outcome, strategy, path, packets, timeMs, reason }: Outcome,
+  ): void {
+    const planned = this.planned.get(introduction);
+    const side = planned?.sides.a === session ? 'a' : planned?.sides.b === session ? 'b' : undefined;
+    if (planned === undefined || side === undefined || planned.outcomes[side] !== undefined)
+      throw new NatprobeError('ERR_NO_INTRODUCTION', 'outcome');
+    planned.outcomes[side] = {
+      outcome,
+      packets,
+      timeMs,
+      ...(strategy !== undefined && { strategy }),
+      ...(path !== undefined && { path }),
+      ...(reason !== undefined && { reason: plainLine(reason, TEXT_LENGTH) }),
+    };
+    if (planned.outcomes.a !== undefined && planned.outcomes.b !== undefined) this.conclude(planned);
+  }
+
+  handleTimeout(now: number): void {
+    for (const number of this.outcomeDue.takeDue(now)) this.conclude(this.planned.get(number)!);
+  }
+
+  nextDue(): number | undefined {
+    return this.outcomeDue.next();
+  }
+
+  /** Throws ERR_TRANSPORT. */
+  plannerOf(transport: Transport): PlanPunch {
+    const planner = this.planners[transport];
+    if (planner === undefined) throw new NatprobeError('ERR_TRANSPORT', 'introduce', transport);
+    return planner;
+  }
+
+  /** A new plan of the same two takes the place of the one before. */
+  private makeRoom(asker: PeerSession, asked: PeerSession): void {
+    for (const earlier of this.plannedOf.of(asker))
+      if (earlier.sides.a === asked || earlier.sides.b === asked) this.conclude(earlier);
+    for (const session of [asker, asked])
+      if (this.plannedOf.count(session) >= this.limits.plansPerPeer) throw tooMany('under way');
+  }
+
+  private conclude(planned: Planned): void {
+    const { record, sides, outcomes } = planned;
+    this.planned.delete(record.introduction);
+    this.outcomeDue.delete(record.introduction);
+    this.plannedOf.delete(sides.a, planned);
+    this.plannedOf.delete(sides.b, planned);
+    this.outlet.emit({ kind: 'punched', ...record, outcomes });
+  }
+}
+
+/** What a punch over UDP of these two would promise now, with what is known of their endpoints. */
+export function foreseePunch(a: PeerSession, b: PeerSession, now: number): PlannedPrediction {
+  const [one, other] = [a, b].map((session) => ({ session, candidates: session.candidates, id: undefined }));
+  const { prediction } = planPunch(
+    sideToPlan(one!, other!, 'udp', now),
+    sideToPlan(other!, one!, 'udp', now),
+    1,
+  );
+  return plannedPrediction(prediction);
+}
+
+export function tooMany(which: string): NatprobeError {
+  return new NatprobeError('ERR_INTRODUCTIONS', 'introduce', which);
+}
+
+function sideToPlan(of: PunchSide, to: PunchSide, transport: Transport, now: number): PlannedSide {
+  const told = candidatesFor(to.candidates, of.candidates, transport, now);
+  return of.session.sideToPlan(told, of.candidates, transport, now);
+}
+
+function plannedPrediction({ outcome, probability, strategy, plain }: Prediction): PlannedPrediction {
+  return { outcome, probability, strategy, plain };
+}
