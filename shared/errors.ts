@@ -206,6 +206,26 @@ export const ERROR_CATALOGUE = {
     problem: 'the broker stops',
     remedy: 'connect again in a moment',
   },
+  ERR_BROKER_LATE: {
+    exitCode: 1,
+    problem: 'the broker has not answered in time',
+    remedy: 'try again; if that happens often, see the server’s log and the network in between',
+  },
+  ERR_BROKER_LOST: {
+    exitCode: 3,
+    problem: 'the connection to the broker is lost',
+    remedy: 'check the network and that natprobed runs, then join again',
+  },
+  ERR_NO_BROKER: {
+    exitCode: 3,
+    problem: 'no connection to a broker',
+    remedy: 'check --server and --api, and that what is between lets WebSockets through',
+  },
+  ERR_PUNCH_FAILED: {
+    exitCode: 1,
+    problem: 'no hole was opened',
+    remedy: 'try again, or take a relay; `natprobe preflight PEER` says what to expect',
+  },
   ERR_ROOM_KEY: {
     exitCode: 2,
     problem: 'not the key of that room',
