@@ -4,7 +4,7 @@ import { FIRST_PORT, LAST_PORT, type PortRange, rangesOf, type Situation } from 
 import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import { packetsToMeet } from './guessing.ts';
-import { isMoving, opens, punchesPlainly } from './plain.ts';
+import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
 import type { PunchCandidate, PunchStep } from './plan.ts';
 import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead } from './port-odds.ts';
 import type { CertainSide } from './possibilities.ts';
@@ -16,7 +16,8 @@ import { GUESS_PACE_MS, LOW_TTL_MS, type Strategy, type StrategyName } from './s
 export interface SideToPlan {
   readonly behaviour: PunchBehaviour;
   readonly candidates: readonly PunchCandidate[];
-  readonly natLayers: number;
+  /** Undefined where it isn't known. */
+  readonly natLayers: number | undefined;
   /** From when its public candidate was seen to the start. */
   readonly seenAgoMs: number;
   readonly ports?: Pick<PortsAxis, 'model'>;
@@ -39,12 +40,13 @@ export function planSteps(
   if (one === undefined || other === undefined) return { a: [], b: [] };
   const planner = new Planner(prediction, attempt, atMs);
   return {
-    a: planner.plan({ side: a, certain: one }, { side: b, certain: other }, 2),
-    b: planner.plan({ side: b, certain: other }, { side: a, certain: one }, 1),
+    a: planner.plan({ name: 'a', side: a, certain: one }, { name: 'b', side: b, certain: other }),
+    b: planner.plan({ name: 'b', side: b, certain: other }, { name: 'a', side: a, certain: one }),
   };
 }
 
 interface Certain {
+  readonly name: Side;
   readonly side: SideToPlan;
   readonly certain: CertainSide;
 }
@@ -71,14 +73,13 @@ class Planner {
     this.#atMs = atMs;
   }
 
-  /** `stride` tells the two sides apart where both have to guess. */
-  plan(own: Certain, peer: Certain, stride: number): PunchStep[] {
+  plan(own: Certain, peer: Certain): PunchStep[] {
     const near = this.#checkPrivate(peer.side);
     if (shareAddress(own.side.behaviour, peer.side.behaviour))
       return [...near, ...this.#hairpin(own.side, peer.side)];
     const to = publicOf(peer.side);
     if (to.length === 0) return near;
-    if (haveBothToGuess(own.certain, peer.certain)) return [...near, ...this.#meet(own, peer, to, stride)];
+    if (haveBothToGuess(own.certain, peer.certain)) return [...near, ...this.#meet(own, peer, to)];
     return [
       ...near,
       ...this.#checkPublic(own, peer, to),
@@ -102,20 +103,18 @@ class Planner {
    * they alone, until it is heard, from a port that it has yet to guess.
    */
   #checkPublic(own: Certain, peer: Certain, to: readonly Endpoint[]): PunchStep[] {
-    const ttl = this.#ttlTowards(own, peer);
-    if (ttl === undefined) {
-      const name = this.#ttlTowards(peer, own) === undefined ? this.#nameOfSending() : 'low-ttl';
+    const opening = this.#openingTowards(own, peer);
+    if (opening === undefined) {
+      const name = this.#openingTowards(peer, own) === undefined ? this.#nameOfSending() : 'low-ttl';
       return [this.#step(name, 0, this.#lastsMs(), { kind: 'check', to })];
     }
+    const full = this.#step('low-ttl', LOW_TTL_MS, this.#lastsMs(), { kind: 'check', to });
+    if (opening.kind === 'late') return [full];
+    const { ttl } = opening;
     const isGuessed = isMoving(own.certain) && !punchesPlainly(own.certain, peer.certain);
-    const opening = this.#step('low-ttl', 0, isGuessed ? this.#lastsMs() : LOW_TTL_MS, {
-      kind: 'check',
-      to,
-      ttl,
-    });
-    return isGuessed
-      ? [opening]
-      : [opening, this.#step('low-ttl', LOW_TTL_MS, this.#lastsMs(), { kind: 'check', to })];
+    if (opening.isAlone || isGuessed)
+      return [this.#step('low-ttl', 0, this.#lastsMs(), { kind: 'check', to, ttl })];
+    return [this.#step('low-ttl', 0, LOW_TTL_MS, { kind: 'check', to, ttl }), full];
   }
 
   /** The predicted ports of a peer that has another one for us. */
@@ -154,13 +153,13 @@ class Planner {
   }
 
   /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
-  #meet(own: Certain, peer: Certain, to: readonly Endpoint[], stride: number): PunchStep[] {
+  #meet(own: Certain, peer: Certain, to: readonly Endpoint[]): PunchStep[] {
     const isListed = this.#strategy('port-prediction') !== undefined;
     const count = isListed ? packetsToMeet(own.side.behaviour, peer.side.behaviour) : 1;
     const areCounted = [own, peer].every(({ side }) => aheadOf(side, 1, 1) !== undefined);
     // A side that keeps its port towards one address leaves nothing out by sending to each.
     const areNew = [own, peer].every(({ certain }) => certain.mapping === 'address-and-port-dependent');
-    const step = areNew ? stride : 1;
+    const step = areNew && own.name === 'a' ? 2 : 1;
     const ahead = areCounted
       ? aheadOf(peer.side, (2 * MEETING_SKIPS) / step, step)
       : aheadOf(peer.side, count, 1);
@@ -172,13 +171,36 @@ class Planner {
     return [this.#step('port-prediction', 0, Math.max(PLAIN_MS, untilMs), action)];
   }
 
-  /** One more for each attempt that used it: too low by one opens nothing, too high by one spoils it. */
-  #ttlTowards(own: Certain, peer: Certain): number | undefined {
-    const { unsolicited } = peer.side.behaviour;
-    const mayTrack = peer.certain.mapping === 'endpoint-independent' && unsolicited !== 'dropped';
+  /**
+   * What comes before full packets to a peer whose router may remember what it didn't ask for;
+   * undefined for nothing. A TTL has to be right to one (MEASURING.md §7). Where a side doesn't know its
+   * NATs it is better that the other alone has a low one, or none: the router that remembers sends first.
+   */
+  #openingTowards(own: Certain, peer: Certain): Opening | undefined {
+    const before = this.#openedBefore(peer);
+    if (before === undefined) return undefined;
+    const isMutual = this.#openedBefore(own) !== undefined;
+    if (hasOwnTtl(own)) {
+      const isAlone = isMutual && !hasOwnTtl(peer);
+      return { kind: 'low', ttl: (own.side.natLayers ?? 1) + 1 + before, isAlone };
+    }
+    const isTurn = own.name === (this.#attempt % 2 === 1 ? 'a' : 'b');
+    if (!isMutual || hasOwnTtl(peer) || !isTurn) return { kind: 'late' };
+    return { kind: 'low', ttl: 2 + Math.floor((this.#attempt - 1) / 2), isAlone: true };
+  }
+
+  /** In how many attempts low-TTL packets have been sent to it: each takes one more. Undefined where none are. */
+  #openedBefore({ certain, side: { behaviour } }: Certain): number | undefined {
+    const { unsolicited } = behaviour;
+    const mayTrack = certain.mapping === 'endpoint-independent' && unsolicited !== 'dropped';
     if (!mayTrack) return undefined;
-    const used = unsolicited === 'tracked' ? this.#attempt - 1 : this.#attempt - 2;
-    return used < 0 ? undefined : own.side.natLayers + 1 + used;
+    const before = unsolicited === 'tracked' ? this.#attempt - 1 : this.#attempt - 2;
+    return before < 0 ? undefined : before;
+  }
+
+  #ttlTowards(own: Certain, peer: Certain): number | undefined {
+    const opening = this.#openingTowards(own, peer);
+    return opening?.kind === 'low' ? opening.ttl : undefined;
   }
 
   #drawAtMs(): number {
@@ -212,6 +234,15 @@ class Planner {
   #step(strategy: StrategyName, atMs: number, untilMs: number, action: PunchStep['action']): PunchStep {
     return { strategy, atMs: this.#atMs + atMs, untilMs: this.#atMs + untilMs, action };
   }
+}
+
+/** `late`: only full packets, and not before the peer's. `isAlone`: low ones until the peer is heard. */
+type Opening =
+  { readonly kind: 'late' } | { readonly kind: 'low'; readonly ttl: number; readonly isAlone: boolean };
+
+/** Whether it knows how many NATs its packets have to leave; one that is guessed by the peer can't but open so. */
+function hasOwnTtl({ side, certain }: Certain): boolean {
+  return side.natLayers !== undefined || isMoving(certain);
 }
 
 /** Those that send to what the server saw. */

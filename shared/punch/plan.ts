@@ -112,7 +112,7 @@ export interface PlannedSide {
   readonly rttMs: number;
   /** Since its public candidate was seen. */
   readonly seenAgoMs?: number;
-  /** NATs in front of it, one in another: 1 if left out. */
+  /** NATs in front of it, one in another, where that is known. */
   readonly natLayers?: number;
   /** How long its mappings live. */
   readonly lifetimeMs?: number;
@@ -193,7 +193,7 @@ function hasCandidate({ candidates }: PlannedSide, family: Family): boolean {
 
 /** The side over one family, with the endpoints that were seen now in place of those of a report. */
 function sideOver(side: PlannedSide, family: Family, startMs: number): SideToPlan {
-  const { behaviour, ports, seenAgoMs = 0, natLayers = 1 } = side;
+  const { behaviour, ports, seenAgoMs = 0, natLayers } = side;
   const candidates = side.candidates.filter(({ endpoint }) => familyOf(endpoint.address) === family);
   const known =
     behaviour.family === undefined || behaviour.family === family ? behaviour : behaviour.otherFamily;

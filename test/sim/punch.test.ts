@@ -127,11 +127,45 @@ describe('two punchers', () => {
     const attemptsOf = (runs: readonly PunchRun[]): number[] => runs.map(({ holes }) => holes!.a.attempt);
     expect(new Set(attemptsOf(right))).toEqual(new Set([1]));
     // Too low by one opens nothing; the next attempt takes one more.
+    const wrong = { ...deep, natLayers: 1 };
     const low = SEEDS.map((seed) =>
-      punch(pair, { ...setup, seed, rttMs: 10 }, { a: deep, b: deep, skewMs: 100 }),
+      punch(pair, { ...setup, seed, rttMs: 10 }, { a: wrong, b: wrong, skewMs: 100 }),
     );
     expect(countOpen(low).open).toBe(10);
     expect(Math.max(...attemptsOf(low))).toBe(2);
+  });
+
+  it.each([
+    ['one of them knows', 1, undefined, 1],
+    ['one of them knows that there are two', 2, undefined, 1],
+    ['neither knows', undefined, undefined, 1],
+    ['neither knows that both have two', undefined, undefined, 2],
+  ])('open without delay where %s how many NATs it has', (_name, ofA, ofB, count) => {
+    const behaviour = { ...known(LINUX_WITHOUT_DROP).behaviour, unsolicited: 'tracked' as const };
+    const pair = [LINUX_WITHOUT_DROP, LINUX_WITHOUT_DROP] as const;
+    const layersOf = (layers: number | undefined): Layer[] => Array<Layer>(layers ?? count).fill(TRACKING);
+    const sideOf = (layers: number | undefined): KnownSide => ({
+      behaviour,
+      ...(layers !== undefined && { natLayers: layers }),
+    });
+    const runs = SEEDS.map((seed) =>
+      punch(
+        pair,
+        { a: layersOf(ofA), b: layersOf(ofB), seed, rttMs: 1 },
+        { a: sideOf(ofA), b: sideOf(ofB), skewMs: 20 },
+      ),
+    );
+    expect(countOpen(runs).open).toBe(10);
+    const attempts = runs.map(({ holes }) => holes!.a.attempt);
+    expect(new Set(attempts)).toEqual(new Set([count === 1 ? 1 : 3]));
+  });
+
+  it('need no TTL before a router that remembers where only one does: that one sends first', () => {
+    const behaviour = { ...known(LINUX_WITHOUT_DROP).behaviour, unsolicited: 'tracked' as const };
+    const pair = [LINUX_WITH_DROP, LINUX_WITHOUT_DROP] as const;
+    const runs = SEEDS.map((seed) => punch(pair, { seed, rttMs: 1 }, { b: { behaviour }, skewMs: 20 }));
+    expect(countOpen(runs)).toEqual({ open: 10, by: ['low-ttl'] });
+    expect(new Set(runs.map(({ holes }) => holes!.a.attempt))).toEqual(new Set([1]));
   });
 
   it.each([

@@ -71,12 +71,38 @@ describe('a plan', () => {
     const { a, b } = planPunch(side('a', 'EIM/APDF', { natLayers: 2 }), tracking('b'));
     expect(outline(a.steps)).toEqual(['0 low-ttl: check ttl 3', '150 low-ttl: check']);
     expect(outline(b.steps)).toEqual(['0 low-ttl: check']);
-    expect(outline(planPunch(tracking('a'), tracking('b'), 2).a.steps)[0]).toBe('0 low-ttl: check ttl 3');
+    const one = { natLayers: 1 };
+    const again = planPunch({ ...tracking('a'), ...one }, { ...tracking('b'), ...one }, 2);
+    expect(outline(again.a.steps)).toEqual(['0 low-ttl: check ttl 3', '150 low-ttl: check']);
+  });
+
+  it('lets one side alone have a low TTL, until it hears, where the other does not know its own NATs', () => {
+    const { a, b } = planPunch({ ...tracking('a'), natLayers: 2 }, tracking('b'));
+    expect(outline(a.steps)).toEqual(['0 low-ttl: check ttl 3']);
+    expect(a.steps[0]!.untilMs).toBe(a.timeMs);
+    expect(outline(b.steps)).toEqual(['150 low-ttl: check']);
+    // If neither does they take turns.
+    const turns = [1, 2, 3].map((attempt) => {
+      const plans = planPunch(tracking('a'), tracking('b'), attempt);
+      return [plans.a, plans.b].map(({ steps }) => outline(steps).join());
+    });
+    expect(turns).toEqual([
+      ['0 low-ttl: check ttl 2', '150 low-ttl: check'],
+      ['150 low-ttl: check', '0 low-ttl: check ttl 2'],
+      ['0 low-ttl: check ttl 3', '150 low-ttl: check'],
+    ]);
+    // A router that remembers sends first, and the other needs no TTL then.
+    const sole = planPunch(side('a', 'EIM/APDF'), tracking('b'));
+    expect([sole.a, sole.b].map(({ steps }) => outline(steps))).toEqual([
+      ['150 low-ttl: check'],
+      ['0 low-ttl: check'],
+    ]);
   });
 
   it('takes a low TTL at the second attempt where nothing is known of the other router', () => {
     const unknown = [side('a', 'EIM/APDF'), side('b', 'EIM/APDF')].map((item) => ({
       ...item,
+      natLayers: 1,
       behaviour: parseBehaviour('EIM/APDF'),
     })) as [PlannedSide, PlannedSide];
     expect(outline(planPunch(...unknown, 1).a.steps)).toEqual(['0 plain: check']);
