@@ -154,7 +154,9 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
         timeoutMs,
         paceMs,
         random: randomBytes,
-        ...(reporting && { enclosures: { witnessNonce, service: true } }),
+        ...(reporting && {
+          enclosures: { witness: { purpose: 'report', nonce: witnessNonce }, service: true },
+        }),
       }),
   });
   const isSurveyed = options.full === true || options.hairpin === true || also !== undefined;

@@ -298,6 +298,17 @@ export const ERROR_CATALOGUE = {
     problem: 'no such introduction of this peer, or it has ended',
     remedy: 'take the number from the question or the plan, and answer in time',
   },
+  ERR_PEER_KEY: {
+    exitCode: 1,
+    problem: 'what the peer gave as its key is none',
+    remedy: 'see that it runs a natprobe as new as this one; the broker may also have swapped it',
+  },
+  ERR_NO_WITNESS: {
+    exitCode: 3,
+    problem: 'the server does not say under proof how it sees this machine',
+    remedy:
+      'take the natprobed whose broker this is as --server, and see that its STUN port is the one meant',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

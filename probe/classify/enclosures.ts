@@ -5,13 +5,13 @@
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { GivenWitness } from '../../shared/report/witnesses.ts';
 import type { AttributeValue } from '../../shared/stun/attributes/attribute.ts';
-import { SERVICE, WITNESS } from '../../shared/stun/attributes/natprobe.ts';
+import { SERVICE, WITNESS, type WitnessPurpose } from '../../shared/stun/attributes/natprobe.ts';
 import { decodeMessage, readAttribute, type TransactionId } from '../../shared/stun/message.ts';
 
-/** What the plain requests of mapping sockets ask for. */
+/** What plain requests ask for. */
 export interface EnclosureRequest {
-  /** Witnesses for a report under this nonce. */
-  readonly witnessNonce?: Uint8Array;
+  /** Under a nonce of REPORT_NONCE_BYTES. */
+  readonly witness?: { readonly purpose: WitnessPurpose; readonly nonce: Uint8Array };
   readonly service?: boolean;
 }
 
@@ -36,13 +36,11 @@ const WITNESS_FILLER_BYTES: Readonly<Record<Family, number>> = { ipv4: 72, ipv6:
 
 export function encodeEnclosureRequest(
   family: Family,
-  { witnessNonce, service }: EnclosureRequest,
+  { witness, service }: EnclosureRequest,
 ): AttributeValue[] {
   const attributes: AttributeValue[] = [];
-  if (witnessNonce !== undefined) {
-    const fillerLength = WITNESS_FILLER_BYTES[family];
-    attributes.push(WITNESS.of({ kind: 'asked', purpose: 'report', nonce: witnessNonce, fillerLength }));
-  }
+  if (witness !== undefined)
+    attributes.push(WITNESS.of({ kind: 'asked', ...witness, fillerLength: WITNESS_FILLER_BYTES[family] }));
   if (service === true) attributes.push(SERVICE.of({ kind: 'asked' }));
   return attributes;
 }

@@ -13,7 +13,9 @@ export interface UdpHandlers {
 export interface UdpSocket {
   /** The address that the kernel sends from towards the server, never a wildcard. */
   readonly local: Endpoint;
-  send(to: Endpoint, bytes: Uint8Array): void;
+  readonly raw: Socket;
+  /** `ttl` (IPv6: the hop limit) in place of the system's holds for this datagram alone. */
+  send(to: Endpoint, bytes: Uint8Array, ttl?: number): void;
   close(): void;
 }
 
@@ -112,6 +114,7 @@ function attach(
   { connectedTo, keepOpen = false }: Attachment = {},
 ): UdpSocket {
   let closed = false;
+  let isTtlLow = false;
 
   function handleMessage(bytes: Buffer, { address, port }: RemoteInfo): void {
     handlers.onDatagram({ address: withoutZone(address), port }, bytes);
@@ -129,28 +132,64 @@ function attach(
     handleError(error);
   }
 
+  function handleClose(): void {
+    closed = true;
+  }
+
   socket.on('message', handleMessage);
+  // Whoever uses the socket itself may have closed it.
+  socket.on('close', handleClose);
   // The errors of a caller's socket are the caller's.
   if (!keepOpen) socket.on('error', handleSocketError);
 
+  function send(to: Endpoint, bytes: Uint8Array): void {
+    const sent = (error: Error | null): void => {
+      restoreTtl();
+      if (error !== null) handleError(error, to);
+    };
+    if (connectedTo === undefined) socket.send(bytes, to.port, to.address, sent);
+    else socket.send(bytes, sent);
+  }
+
+  /**
+   * A send to a literal address is one system call, made before it returns. If the kernel's buffer was
+   * full, libuv has queued the datagram, which leaves with the TTL of then: it stays low until the queue is
+   * empty, and what else is in there is lost rather than let a packet through that should have died.
+   */
+  function restoreTtl(): void {
+    if (!isTtlLow || closed || socket.getSendQueueCount() > 0) return;
+    isTtlLow = false;
+    socket.setTTL(SYSTEM_TTL);
+  }
+
   return {
     local,
-    send(to, bytes) {
+    raw: socket,
+    send(to, bytes, ttl) {
       if (closed) return;
-      const sent = (error: Error | null): void => {
-        if (error !== null) handleError(error, to);
-      };
-      if (connectedTo === undefined) socket.send(bytes, to.port, to.address, sent);
-      else socket.send(bytes, sent);
+      if (ttl === undefined) {
+        send(to, bytes);
+        return;
+      }
+      // Behind datagrams that are to go further a low one would take them down with it.
+      if (!isTtlLow && socket.getSendQueueCount() > 0) return;
+      isTtlLow = true;
+      socket.setTTL(ttl);
+      send(to, bytes);
+      restoreTtl();
     },
     close() {
       if (closed) return;
       closed = true;
       socket.off('message', handleMessage);
+      socket.off('close', handleClose);
       if (!keepOpen) socket.close();
     },
   };
 }
+
+/** Node can't ask for it; these are the systems' own defaults, of which a TTL that was set can't be given back. */
+const SYSTEM_TTL = process.platform === 'win32' ? 128 : 64;
 
 function newSocket(family: Family): Socket {
   // Addresses only come as literals here. Without a lookup of our own each send would take a turn

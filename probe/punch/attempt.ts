@@ -76,6 +76,10 @@ export class Attempt {
 
   handleOpened(socket: string): void {
     this.#opened.add(socket);
+    // One that was late for the start still has its turn.
+    for (const [step, sockets] of this.#spread)
+      if (this.#shots !== undefined && sockets.includes(socket))
+        this.#shots.push(...planVolley(step, this.#options.mains, [socket], this.#options.random));
   }
 
   /** A check of the peer, authenticated; it may come before the start, from who started earlier. */

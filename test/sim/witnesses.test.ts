@@ -14,7 +14,7 @@ const GIVES = {
   witness: new WitnessMaker(KEYS, () => NOW_MS),
   service: { scheme: 'https', port: 8443 },
 } as const;
-const ENCLOSURES = { witnessNonce: NONCE, service: true };
+const ENCLOSURES = { witness: { purpose: 'report', nonce: NONCE }, service: true } as const;
 
 function conditions(seed: number, more: Partial<Conditions> = {}): Conditions {
   return { seed, rttMs: 20, ...more, server: { gives: GIVES, ...more.server } };

@@ -1,0 +1,290 @@
+/** One punch from its first plan to the hole's end, for those who use the hole. */
+import { EventEmitter } from 'node:events';
+import type { Plan } from '../../shared/broker/messages.ts';
+import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
+import { type Hole, type HoleEvents, PUNCH_SCHEMA, type PunchReport } from '../hole.ts';
+import type { OpenHole, PuncherEvent, PunchFailure } from '../punch/io.ts';
+import { holeKey, isOfSession, type PunchSession, punchSession } from '../punch/session.ts';
+import type { MainSockets } from './main-sockets.ts';
+import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
+import { runPuncher, type RunningPuncher } from './run-puncher.ts';
+
+export interface PunchingOptions<Raw> {
+  readonly open: OpenPunchSocket<Raw>;
+  /**
+   * Fresh main sockets and another plan are wanted: side `a` asks for an introduction with this attempt,
+   * side `b` waits for its plan.
+   */
+  readonly onRenew: (attempt: number) => void;
+  /** An attempt came to nothing, and there is another. */
+  readonly onRetrying?: (attempt: number, reason: PunchFailure) => void;
+  /** Once. From then on the hole tells what becomes of it. */
+  readonly onOpen: (hole: Hole<Raw>) => void;
+  /** Instead of `onOpen`: no hole, or stopped before there was one. */
+  readonly onFailed: (report: PunchReport) => void;
+  /** How an introduction ended, for the broker: that of the latest plan. Each time, also for a hole that was lost. */
+  readonly onOutcome?: (introduction: number, report: PunchReport) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** One introduction: its plan, what agreeKey gives for it, and the sockets that its candidates are of. */
+export interface PunchStart<Raw> {
+  readonly plan: Plan;
+  readonly key: Uint8Array;
+  readonly mains: MainSockets<Raw>;
+}
+
+export interface Punching<Raw> {
+  /** Each later introduction to this peer: as asked for by `onRenew`, or because the peer has lost the hole. */
+  begin(start: PunchStart<Raw>): void;
+  /** Gives up, or closes the hole. */
+  stop(): void;
+}
+
+/** Punches by the first plan; ends in `onOpen` or `onFailed`. */
+export function startPunching<Raw>(start: PunchStart<Raw>, options: PunchingOptions<Raw>): Punching<Raw> {
+  return new PunchingRun(start, options);
+}
+
+/** Of what comes before anybody listens: enough for the first round trip of what is spoken in the hole. */
+const MOST_WAITING = 64;
+/** Where authentic checks came from; a NAT makes a few. */
+const MOST_SOURCES = 64;
+
+interface Given {
+  readonly plan: Plan;
+  readonly key: Uint8Array;
+  readonly session: PunchSession;
+}
+
+class PunchingRun<Raw> implements Punching<Raw> {
+  readonly #options: PunchingOptions<Raw>;
+  readonly #puncher: RunningPuncher<Raw>;
+  readonly #inbox = new Inbox();
+  #given: Given;
+  #hole: OpenedHole<Raw> | undefined;
+
+  constructor(start: PunchStart<Raw>, options: PunchingOptions<Raw>) {
+    this.#options = options;
+    this.#given = givenOf(start);
+    this.#puncher = runPuncher({
+      open: options.open,
+      onRenew: options.onRenew,
+      onEvent: (event) => this.#handle(event),
+      onDatagram: (from, bytes) => this.#inbox.take(from, bytes, this.#given.session),
+      onError: options.onError,
+    });
+    this.begin(start);
+  }
+
+  begin(start: PunchStart<Raw>): void {
+    this.#given = givenOf(start);
+    this.#puncher.begin(start.plan.plan, start.key, start.mains);
+  }
+
+  stop(): void {
+    this.#puncher.stop();
+  }
+
+  #handle(event: PuncherEvent): void {
+    switch (event.kind) {
+      case 'open':
+        this.#open(event);
+        return;
+      case 'lost':
+        this.#hole!.lose(event.silentMs);
+        return;
+      case 'retrying':
+        this.#options.onRetrying?.(event.attempt, event.reason);
+        return;
+      case 'failed': {
+        const report = reportOfFailure(this.#given.plan, event);
+        this.#tellOutcome(report);
+        if (this.#hole === undefined) this.#options.onFailed(report);
+        else this.#hole.fail(report);
+        return;
+      }
+      case 'closed':
+        this.#hole!.end();
+        return;
+    }
+  }
+
+  #open(opened: OpenHole): void {
+    const { plan, key } = this.#given;
+    const socket = this.#puncher.socket(opened.socket)!;
+    const report = reportOfHole(plan, opened, socket.local);
+    this.#tellOutcome(report);
+    const state = { socket, remote: opened.remote, report, key, role: plan.plan.role };
+    if (this.#hole !== undefined) {
+      this.#hole.reopen(state);
+      return;
+    }
+    this.#hole = new OpenedHole(state, this.#inbox, () => this.#puncher.stop());
+    this.#options.onOpen(this.#hole);
+  }
+
+  #tellOutcome(report: PunchReport): void {
+    this.#options.onOutcome?.(this.#given.plan.introduction, report);
+  }
+}
+
+function givenOf<Raw>({ plan, key }: PunchStart<Raw>): Given {
+  return { plan, key: holeKey(key), session: punchSession(key, plan.plan.role) };
+}
+
+/** Sorts what comes: checks are the machine's, what else the peer sends is for who uses the hole. */
+class Inbox {
+  readonly #sources = new Set<string>();
+  readonly #waiting: Uint8Array[] = [];
+  #reader: ((bytes: Uint8Array) => void) | undefined;
+
+  /** What is no check counts if one has come from the same place: anybody may send to an open port. */
+  take(from: Endpoint, bytes: Uint8Array, session: PunchSession): void {
+    const source = formatEndpoint(from);
+    if (isOfSession(session, bytes)) {
+      if (this.#sources.size < MOST_SOURCES) this.#sources.add(source);
+    } else if (this.#sources.has(source)) {
+      if (this.#reader !== undefined) this.#reader(bytes);
+      else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(bytes);
+    }
+  }
+
+  /** What has waited is read first. */
+  read(reader: (bytes: Uint8Array) => void): void {
+    this.#reader = reader;
+    for (const bytes of this.#waiting.splice(0)) reader(bytes);
+  }
+}
+
+interface HoleState<Raw> {
+  readonly socket: PunchSocket<Raw>;
+  readonly remote: Endpoint;
+  readonly report: PunchReport;
+  readonly key: Uint8Array;
+  readonly role: Hole<Raw>['role'];
+}
+
+class OpenedHole<Raw> implements Hole<Raw> {
+  readonly #events = new EventEmitter<HoleEvents>();
+  readonly #inbox: Inbox;
+  readonly #stop: () => void;
+  #state: HoleState<Raw>;
+  #isOpen = true;
+
+  constructor(state: HoleState<Raw>, inbox: Inbox, stop: () => void) {
+    this.#state = state;
+    this.#inbox = inbox;
+    this.#stop = stop;
+  }
+
+  get report(): PunchReport {
+    return this.#state.report;
+  }
+
+  get peer(): PunchReport['peer'] {
+    return this.#state.report.peer;
+  }
+
+  get role(): Hole<Raw>['role'] {
+    return this.#state.role;
+  }
+
+  get key(): Uint8Array {
+    return this.#state.key;
+  }
+
+  get socket(): Raw {
+    return this.#state.socket.raw;
+  }
+
+  get remote(): Endpoint {
+    return this.#state.remote;
+  }
+
+  on<Name extends keyof HoleEvents>(event: Name, listener: (...args: HoleEvents[Name]) => void): this {
+    this.#events.on(event, listener as never);
+    if (event === 'message')
+      queueMicrotask(() => this.#inbox.read((bytes) => this.#events.emit('message', bytes)));
+    return this;
+  }
+
+  off<Name extends keyof HoleEvents>(event: Name, listener: (...args: HoleEvents[Name]) => void): this {
+    this.#events.off(event, listener as never);
+    return this;
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#isOpen) this.#state.socket.send(this.#state.remote, bytes);
+  }
+
+  close(): Promise<void> {
+    this.#stop();
+    return Promise.resolve();
+  }
+
+  lose(silentMs: number): void {
+    this.#isOpen = false;
+    this.#events.emit('lost', silentMs);
+  }
+
+  reopen(state: HoleState<Raw>): void {
+    this.#state = state;
+    this.#isOpen = true;
+    this.#events.emit('reopened', state.report);
+  }
+
+  fail(report: PunchReport): void {
+    this.#isOpen = false;
+    this.#events.emit('failed', report);
+  }
+
+  end(): void {
+    this.#isOpen = false;
+    this.#events.emit('closed');
+  }
+}
+
+function reportOfHole(plan: Plan, hole: OpenHole, local: Endpoint): PunchReport {
+  return {
+    ...commonReport(plan),
+    outcome: 'open',
+    strategy: hole.strategy,
+    path: hole.path,
+    endpoints: { local: formatEndpoint(local), remote: formatEndpoint(hole.remote) },
+    timing: { totalMs: hole.tookMs, rttMs: hole.rttMs },
+    packets: hole.packets,
+    attempts: hole.attempt,
+  };
+}
+
+function reportOfFailure(
+  plan: Plan,
+  { reason, attempt, packets, tookMs }: Extract<PuncherEvent, { kind: 'failed' }>,
+): PunchReport {
+  return {
+    ...commonReport(plan),
+    outcome: 'failed',
+    strategy: plan.prediction.strategy,
+    endpoints: {},
+    timing: { totalMs: tookMs },
+    packets,
+    attempts: attempt,
+    reason: reason.text,
+    code: reason.code,
+  };
+}
+
+function commonReport({
+  peer,
+  prediction,
+  relay,
+}: Plan): Pick<PunchReport, 'schema' | 'transport' | 'peer' | 'predicted' | 'relay'> {
+  return {
+    schema: PUNCH_SCHEMA,
+    transport: 'udp',
+    peer,
+    predicted: prediction,
+    ...(relay !== undefined && { relay }),
+  };
+}

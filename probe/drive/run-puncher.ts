@@ -1,0 +1,153 @@
+/** Carries out what a puncher machine asks for, on real sockets. */
+import { randomBytes, randomInt } from 'node:crypto';
+import type { Endpoint, Family } from '../../shared/endpoint.ts';
+import type { PunchPlan } from '../../shared/punch/plan.ts';
+import type { PuncherAction, PuncherEvent, PuncherInput } from '../punch/io.ts';
+import { createPuncher } from '../punch/puncher.ts';
+import type { MainSockets } from './main-sockets.ts';
+import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
+import { createRunner } from './run-machine.ts';
+import { systemErrorCode, type UdpHandlers } from './udp.ts';
+
+export interface PuncherRun<Raw> {
+  readonly open: OpenPunchSocket<Raw>;
+  /** Fresh main sockets and a plan for them are wanted; `begin` takes them. */
+  readonly onRenew: (attempt: number) => void;
+  readonly onEvent: (event: PuncherEvent) => void;
+  /** All that comes on a socket of the punch, checks too, before the machine hears of it. */
+  readonly onDatagram: (from: Endpoint, bytes: Uint8Array) => void;
+  /** A bug: the punch is over. */
+  readonly onError: (error: unknown) => void;
+}
+
+export interface RunningPuncher<Raw> {
+  /** The first plan, and each that answers a renewal; `mains` are used for as long as the punch needs them. */
+  begin(plan: PunchPlan, key: Uint8Array, mains: MainSockets<Raw>): void;
+  /** Undefined once it is closed. */
+  socket(name: string): PunchSocket<Raw> | undefined;
+  /** Ends the punch, or closes the hole. */
+  stop(): void;
+}
+
+export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
+  /** Undefined while it is being opened. */
+  const sockets = new Map<string, PunchSocket<Raw> | undefined>();
+  let servers: MainSockets<Raw>['servers'] = {};
+  let rounds = 0;
+  const runner = createRunner<PuncherInput, PuncherAction, PuncherEvent>(
+    createPuncher({ random: randomBytes }),
+    { perform, emit, fail },
+  );
+  return {
+    begin(plan, key, mains) {
+      const round = ++rounds;
+      const nameOf = (family: Family): string => `main-${round}-${family}`;
+      const used = mains.use((family) => handlersOf(nameOf(family)));
+      const names: Partial<Record<Family, string>> = {};
+      for (const family of FAMILIES) {
+        const socket = used[family];
+        if (socket === undefined) continue;
+        names[family] = nameOf(family);
+        sockets.set(nameOf(family), socket);
+      }
+      servers = mains.servers;
+      runner.deliver({ kind: 'plan', plan, key, sockets: names });
+    },
+    socket: (name) => sockets.get(name),
+    stop: () => runner.deliver({ kind: 'stop' }),
+  };
+
+  function perform(action: PuncherAction): void {
+    switch (action.kind) {
+      case 'send':
+        sockets.get(action.socket)?.send(action.to, action.bytes, action.ttl);
+        return;
+      case 'open-socket':
+        void openSocket(action);
+        return;
+      case 'close-socket':
+        closeSocket(action.socket);
+        return;
+      case 'renew':
+        run.onRenew(action.attempt);
+        return;
+    }
+  }
+
+  function emit(event: PuncherEvent): void {
+    // Whatever comes later is not for this punch.
+    if (event.kind === 'failed' || event.kind === 'closed') end();
+    run.onEvent(event);
+  }
+
+  function fail(error: unknown): void {
+    end();
+    run.onError(error);
+  }
+
+  function end(): void {
+    runner.stop();
+    for (const name of [...sockets.keys()]) closeSocket(name);
+  }
+
+  async function openSocket({ socket, family, localPorts }: OpenAction): Promise<void> {
+    const towards = servers[family];
+    sockets.set(socket, undefined);
+    const opened = towards && (await openOnOneOf(portsToTry(localPorts), family, towards, socket));
+    // What was not wanted any more when it was there is closed, and nobody is told.
+    if (!sockets.has(socket)) {
+      opened?.close();
+      return;
+    }
+    if (opened === undefined) sockets.delete(socket);
+    else sockets.set(socket, opened);
+    runner.deliver({ kind: opened === undefined ? 'socket-failed' : 'socket-opened', socket });
+  }
+
+  async function openOnOneOf(
+    ports: readonly number[],
+    family: Family,
+    towards: Endpoint,
+    socket: string,
+  ): Promise<PunchSocket<Raw> | undefined> {
+    for (const port of ports) {
+      try {
+        return await run.open(family, port, towards, handlersOf(socket));
+      } catch (error) {
+        if (systemErrorCode(error) !== 'EADDRINUSE') return undefined;
+      }
+    }
+    return undefined;
+  }
+
+  function handlersOf(socket: string): UdpHandlers {
+    return {
+      onDatagram: (from, bytes) => {
+        run.onDatagram(from, bytes);
+        runner.deliver({ kind: 'datagram', socket, from, bytes });
+      },
+      // Routers refuse what they don't let in, until the other side's packet has opened the way.
+      onRefused: () => undefined,
+    };
+  }
+
+  function closeSocket(name: string): void {
+    sockets.get(name)?.close();
+    sockets.delete(name);
+  }
+}
+
+type OpenAction = Extract<PuncherAction, { kind: 'open-socket' }>;
+
+const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
+
+/** All of the range, in an order that nobody else has; or one of the system's choice. */
+function portsToTry(range: OpenAction['localPorts']): number[] {
+  if (range === undefined) return [0];
+  const ports = Array.from({ length: range.last - range.first + 1 }, (_, index) => range.first + index);
+  for (let index = ports.length - 1; index > 0; index--) {
+    const other = randomInt(index + 1);
+    [ports[index], ports[other]] = [ports[other]!, ports[index]!];
+  }
+  return ports;
+}
