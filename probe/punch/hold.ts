@@ -7,6 +7,8 @@ import type { Path } from './paths.ts';
 const RETRY_MS = 500;
 /** At 20 % loss each way so many in a row, and their answers, are lost once in 3500 times. */
 const TRIES = 8;
+/** From the first unanswered check until the hole counts as gone. */
+export const LOSS_MS = TRIES * RETRY_MS;
 
 export class Hold {
   readonly path: Path;

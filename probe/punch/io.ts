@@ -47,7 +47,10 @@ export type PuncherEvent =
 
 export interface OpenHole {
   readonly socket: string;
-  /** Where the peer is reached from that socket. */
+  /**
+   * Where the peer is reached from that socket. Where both sides have another public endpoint for each
+   * that they send to, its packets come from elsewhere.
+   */
   readonly remote: Endpoint;
   readonly path: 'direct' | 'lan' | 'hairpin';
   readonly strategy: StrategyName;

@@ -7,7 +7,7 @@ import type { Machine } from '../../shared/machine.ts';
 import type { StrategyName } from '../../shared/punch/strategy.ts';
 import { Attempt } from './attempt.ts';
 import { Exchange } from './exchange.ts';
-import { Hold } from './hold.ts';
+import { Hold, LOSS_MS } from './hold.ts';
 import {
   type FailureCode,
   FAILURES,
@@ -148,8 +148,10 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       else if (now >= deadlineAt) this.#giveUp(failure, now);
     }
     if (this.#state === 'open' && this.#hold!.isLost) {
+      // The other side may notice as much later as its next keepalive is away.
+      const patienceMs = this.#given!.plan.keepaliveMs + LOSS_MS + RENEW_MS;
       this.#lose(now);
-      this.#renew(1, now);
+      this.#renew(1, now, patienceMs);
     }
   }
 
@@ -182,12 +184,12 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     }
     this.#events.push({ kind: 'retrying', attempt: attempt + 1, reason: failureOf(code) });
     this.#endAttempt();
-    this.#renew(attempt + 1, now);
+    this.#renew(attempt + 1, now, RENEW_MS);
   }
 
-  #renew(attempt: number, now: number): void {
+  #renew(attempt: number, now: number, patienceMs: number): void {
     this.#state = 'waiting';
-    this.#renewBy = now + RENEW_MS;
+    this.#renewBy = now + patienceMs;
     this.#actions.push({ kind: 'renew', attempt });
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { behaviourOf, type PunchBehaviour } from '../../shared/punch/behaviour.ts';
-import { type Behaviour, punchesPlainly } from '../../shared/punch/plain.ts';
+import { type Behaviour, punchesPlainly, type Side } from '../../shared/punch/plain.ts';
 import { LINUX_WITH_DROP, LINUX_WITHOUT_DROP, NINE_CELLS, OPEN, WITHOUT_NAT } from './cells.ts';
 import { startCrossTraffic } from './cross-traffic.ts';
 import { Host } from './host.ts';
@@ -253,7 +253,7 @@ describe('two punchers', () => {
     }
   });
 
-  it('hold the hole, and make it again when it is gone', () => {
+  it('hold the hole, with few packets', () => {
     const { layers } = NINE_CELLS[2]!;
     const [{ behaviour }] = layers as unknown as [Extract<Layer, { kind: 'nat' }>];
     const lifetime = { idleMs: 40_000, refreshedByOutbound: true, refreshedByInbound: false };
@@ -266,14 +266,39 @@ describe('two punchers', () => {
     world.network.run(world.network.now + 600_000);
     expect(match.peers.a.events.map(({ kind }) => kind)).toEqual(['open']);
     expect(match.peers.a.sent - before).toBeLessThan(80);
-    // Nothing passes any more between the sockets that they have.
-    world.network.run(world.network.now + 1000);
-    match.peers.b.main.close();
-    world.network.run(world.network.now + 40_000);
-    for (const peer of Object.values(match.peers)) {
-      expect(peer.events.map(({ kind }) => kind)).toEqual(['open', 'lost', 'open']);
-      peer.stop();
-      expect(peer.events.at(-1)).toEqual({ kind: 'closed' });
-    }
+  });
+
+  it.each(['a', 'b'] as const)(
+    'make it again when it is gone, whoever notices: the socket of %s dies',
+    (side) => {
+      const world = buildPunchWorld({ seed: 1, rttMs: RTT_MS, a: [STRICT], b: [STRICT] });
+      const match = new PunchMatch(world, { a: known(LINUX_WITH_DROP), b: known(LINUX_WITH_DROP) });
+      expect(match.run().carries).toBe(true);
+      const before = { a: match.peers.a.hole!.socket, b: match.peers.b.hole!.socket };
+      // Not when both are about to look: the one notices long before the other.
+      world.network.run(world.network.now + 10_000);
+      match.peers[side].main.close();
+      world.network.run(world.network.now + 60_000);
+      for (const [name, peer] of Object.entries(match.peers)) {
+        expect(peer.events.map(({ kind }) => kind)).toEqual(['open', 'lost', 'open']);
+        expect(peer.hole!.socket).not.toBe(before[name as Side]);
+      }
+      expect(match.carries()).toBe(true);
+      match.stop();
+      for (const peer of Object.values(match.peers)) expect(peer.events.at(-1)).toEqual({ kind: 'closed' });
+    },
+  );
+
+  it('say that it is lost for good where the other does not come back', () => {
+    const world = buildPunchWorld({ seed: 1, rttMs: RTT_MS, a: [STRICT], b: [STRICT] });
+    const match = new PunchMatch(world, { a: known(LINUX_WITH_DROP), b: known(LINUX_WITH_DROP) });
+    match.run();
+    match.peers.a.stop();
+    world.network.run(world.network.now + 120_000);
+    expect(match.peers.b.events).toMatchObject([
+      { kind: 'open' },
+      { kind: 'lost' },
+      { kind: 'failed', reason: { code: 'no-plan' } },
+    ]);
   });
 });

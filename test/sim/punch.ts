@@ -70,8 +70,11 @@ export class PunchMatch {
         onDatagram: (bytes, from) => this.#seen.set(Buffer.from(bytes).toString(), from),
       },
     )!;
+    // The side that asked asks again; the other one waits for its plan.
     const peerOf = (side: Side): Peer =>
-      new Peer(world.hosts[side], side, (attempt) => this.#register(attempt));
+      new Peer(world.hosts[side], side, (attempt) => {
+        if (side === 'a') this.#register(attempt);
+      });
     this.peers = { a: peerOf('a'), b: peerOf('b') };
   }
 
@@ -89,7 +92,7 @@ export class PunchMatch {
       a: a.events,
       b: b.events,
       holes,
-      carries: holes !== undefined && this.#carries(),
+      carries: holes !== undefined && this.carries(),
       tookMs: settledAt - this.#startAt,
       packets: a.sent + b.sent,
       predicted: this.#predicted,
@@ -156,10 +159,12 @@ export class PunchMatch {
     }
   }
 
-  #carries(): boolean {
+  /** Whether data get through the hole both ways, from the one's socket to the other's. */
+  carries(): boolean {
     const { network } = this.world;
     const heard = { a: false, b: false };
-    for (const side of SIDES) this.peers[side].onData = () => (heard[side] = true);
+    for (const side of SIDES)
+      this.peers[side].onData = (socket) => (heard[side] ||= socket === this.peers[side].hole!.socket);
     for (let index = 0; index < REGISTRATIONS; index++) for (const side of SIDES) this.peers[side].sendData();
     network.run(network.now + 2 * this.world.rttMs + 10);
     return heard.a && heard.b;
@@ -171,7 +176,8 @@ const KEY = Buffer.alloc(32, 7);
 /** Drives one puncher on its host. */
 export class Peer {
   readonly events: PuncherEvent[] = [];
-  onData: (() => void) | undefined;
+  /** Told the socket that data came to. */
+  onData: ((socket: string) => void) | undefined;
   hole: OpenHole | undefined;
   settledAt: number | undefined;
   /** What it sent, and when. */
@@ -275,7 +281,7 @@ export class Peer {
     const local = { address: this.#host.addressOf('ipv4')!, port };
     const socket = this.#host.openSocket(local, {
       onDatagram: (bytes, from) => {
-        if (Buffer.from(bytes).toString().startsWith('data of')) this.onData?.();
+        if (Buffer.from(bytes).toString().startsWith('data of')) this.onData?.(name);
         else this.#tell({ kind: 'datagram', socket: name, from, bytes });
       },
     });
