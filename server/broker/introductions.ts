@@ -5,7 +5,6 @@
 import {
   type Candidates,
   type Introduce,
-  type PlannedPrediction,
   TEXT_LENGTH,
   type Transport,
 } from '../../shared/broker/messages.ts';
@@ -15,7 +14,14 @@ import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
 import type { BrokerLimits, BrokerTimes } from './limits.ts';
 import { PerPeer } from './per-peer.ts';
-import { foreseePunch, type Outlet, type Punches, type PunchSide, tooMany } from './punches.ts';
+import {
+  type Foresight,
+  foreseePunch,
+  type Outlet,
+  type Punches,
+  type PunchSide,
+  tooMany,
+} from './punches.ts';
 import { findPeer } from './rooms.ts';
 import type { PeerSession, SessionCandidates } from './session.ts';
 
@@ -88,11 +94,11 @@ export class Introductions {
     asker: PeerSession,
     peer: string | number,
     now: number,
-  ): { readonly peer: PeerSession; readonly prediction: PlannedPrediction } {
+  ): Foresight & { readonly peer: PeerSession } {
     const asked = findOther(asker, peer);
     if (!isReachable(asked, now)) throw new NatprobeError('ERR_PEER_AWAY', 'peer');
     takeOne(asker, now);
-    return { peer: asked, prediction: foreseePunch(asker, asked, now) };
+    return { peer: asked, ...foreseePunch(asker, asked, now) };
   }
 
   /** Throws ERR_NO_INTRODUCTION, ERR_NOT_REGISTERED, ERR_PEER_AWAY or ERR_INTRODUCTIONS. */

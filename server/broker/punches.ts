@@ -9,6 +9,7 @@ import {
 import { NatprobeError } from '../../shared/errors.ts';
 import { type PlannedSide, planPunch, type PunchPlans } from '../../shared/punch/plan.ts';
 import type { Prediction } from '../../shared/punch/predict.ts';
+import { type Preflight, preflightOf } from '../../shared/punch/preflight.ts';
 import { plainLine } from '../../shared/words.ts';
 import { candidatesFor } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
@@ -176,15 +177,20 @@ export class Punches {
   }
 }
 
+export interface Foresight extends Pick<Preflight, 'budget' | 'reasons'> {
+  readonly prediction: PlannedPrediction;
+}
+
 /** What a punch over UDP of these two would promise now, with what is known of their endpoints. */
-export function foreseePunch(a: PeerSession, b: PeerSession, now: number): PlannedPrediction {
+export function foreseePunch(a: PeerSession, b: PeerSession, now: number): Foresight {
   const [one, other] = [a, b].map((session) => ({ session, candidates: session.candidates, id: undefined }));
   const { prediction } = planPunch(
     sideToPlan(one!, other!, 'udp', now),
     sideToPlan(other!, one!, 'udp', now),
     1,
   );
-  return plannedPrediction(prediction);
+  const { budget, reasons } = preflightOf(prediction);
+  return { prediction: plannedPrediction(prediction), budget, reasons };
 }
 
 export function tooMany(which: string): NatprobeError {

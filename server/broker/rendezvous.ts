@@ -272,8 +272,8 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         break;
       case 'foresee': {
         this.takeIntroduction(connection, 'foresee', now);
-        const { peer, prediction } = this.introductions.foresee(session, message.peer, now);
-        this.send(connection, { kind: 'prediction', id: message.id, peer: peer.peer, prediction });
+        const { peer, ...foresight } = this.introductions.foresee(session, message.peer, now);
+        this.send(connection, { kind: 'prediction', id: message.id, peer: peer.peer, ...foresight });
         break;
       }
       case 'introduce':

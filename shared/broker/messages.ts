@@ -7,11 +7,12 @@ import Type, { type Static, type TSchema } from 'typebox';
 import { NAT_TYPES } from '../nat/behaviour.ts';
 import { TRANSPORTS } from '../punch/plan.ts';
 import { PunchPlanSchema } from '../punch/plan-schema.ts';
-import { PredictionSchema } from '../punch/schema.ts';
+import { PredictionSchema, PreflightSchema } from '../punch/schema.ts';
 import { STRATEGY_NAMES } from '../punch/strategy.ts';
 import { GivenWitnessSchema } from '../report/submission-schema.ts';
 import { BrokerBehaviourSchema } from './behaviour.ts';
 
+export { DEFAULT_ROOM, NAME_LENGTH, TEXT_LENGTH } from './names.ts';
 export { TRANSPORTS, type Transport } from '../punch/plan.ts';
 
 export const BROKER_SCHEMA = 'natprobe/broker@1';
@@ -22,10 +23,6 @@ export const MAX_PUBLIC_CANDIDATES = 8;
 /** Private ones, which are no use but in the same network (MEASURING.md §4). */
 export const MAX_PRIVATE_CANDIDATES = 4;
 export const MAX_MAPPED_CANDIDATES = 2;
-export const NAME_LENGTH = 64;
-/** Of what people write: a reason, why somebody refuses. */
-export const TEXT_LENGTH = 300;
-export const DEFAULT_ROOM = 'lobby';
 
 const ListOf = <Item extends TSchema>(item: Item, most: number) =>
   Type.Immutable(Type.Array(item, { maxItems: most }));
@@ -158,6 +155,8 @@ export type BrokerPeer = Static<typeof PeerSchema>;
 /** Of `natprobe/predict@1`; side `a` is the one that asked. */
 const { outcome, probability, strategy, plain } = PredictionSchema.properties;
 const PlannedPredictionSchema = Type.Object({ outcome, probability, strategy, plain });
+/** Of `natprobe/preflight@1`. */
+const { budget, reasons } = PreflightSchema.properties;
 export type PlannedPrediction = Static<typeof PlannedPredictionSchema>;
 
 /** A TURN server (RFC 8656) as WebRTC names it; a relay that wants no credentials has none. */
@@ -216,6 +215,8 @@ export const ServerMessageSchema = Type.Union([
     id: RequestId,
     peer: PeerSchema,
     prediction: PlannedPredictionSchema,
+    budget,
+    reasons,
   }),
   /**
    * Fresh candidates are wanted for an introduction, from fresh sockets: ports that move have moved since,

@@ -27,12 +27,16 @@ export interface Preflight {
 
 /** Decides for a punch that `a` asks for. */
 export function preflight(a: PunchBehaviour, b: PunchBehaviour): Preflight {
-  const prediction = predict(a, b);
+  return preflightOf(predict(a, b));
+}
+
+/** What a prediction comes to. */
+export function preflightOf(prediction: Prediction): Preflight {
   const { strategy, probability, strategies } = prediction;
   const { packets, timeMs, reasons } = strategies.find(({ name }) => name === strategy)!;
   return {
     schema: PREFLIGHT_SCHEMA,
-    decision: decide(prediction),
+    decision: decidePreflight(prediction),
     strategy,
     probability,
     budget: { packets, timeMs },
@@ -40,10 +44,14 @@ export function preflight(a: PunchBehaviour, b: PunchBehaviour): Preflight {
   };
 }
 
-/** Those that every application makes that sends to what it was told, and replies to what it hears. */
-const SIMPLE: ReadonlySet<StrategyName> = new Set(['direct', 'reversal', 'plain']);
-
-function decide({ outcome, strategy }: Prediction): PreflightDecision {
+/** Whether to punch, after what was predicted. */
+export function decidePreflight({
+  outcome,
+  strategy,
+}: Pick<Prediction, 'outcome' | 'strategy'>): PreflightDecision {
   if (outcome === 'relay') return 'no-go';
   return outcome !== 'unlikely' && SIMPLE.has(strategy) ? 'go' : 'go-with-strategy';
 }
+
+/** Those that every application makes that sends to what it was told, and replies to what it hears. */
+const SIMPLE: ReadonlySet<StrategyName> = new Set(['direct', 'reversal', 'plain']);

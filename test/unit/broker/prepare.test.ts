@@ -252,7 +252,7 @@ describe('what an introduction would promise', () => {
     introduce({}, ann, 'carol');
     const [plan] = messagesTo(1, play.say(3, { kind: 'consent', introduction: 1 }));
     if (plan?.kind !== 'plan') throw new Error('no plan');
-    expect(said).toEqual({
+    expect(said).toMatchObject({
       kind: 'send',
       connection: 1,
       message: {
@@ -260,6 +260,10 @@ describe('what an introduction would promise', () => {
         id: 7,
         peer: { number: 3, name: 'carol', type: 'symmetric' },
         prediction: plan.prediction,
+        budget: { packets: expect.any(Number) as number, timeMs: expect.any(Number) as number },
+        reasons: expect.arrayContaining([
+          { code: expect.any(String) as string, text: expect.any(String) as string },
+        ]) as unknown,
       },
     });
     expect(JSON.stringify(said)).not.toContain(AT_BOB.address);
