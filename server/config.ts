@@ -10,11 +10,12 @@ import type { RoleEndpoints } from './answer/role-endpoints.ts';
 import { type HttpConfig, readHttp, readService, type Service } from './http/endpoint.ts';
 import { type AccessFlags, type AccessSettings, readAccessSettings } from './http/settings.ts';
 import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
+import { type PeeringFlags, type PeeringSettings, readPeeringSettings } from './peering/settings.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress } from './local-addresses.ts';
 import { readTlsSettings, type TlsFiles, type TlsFlags } from './tls/settings.ts';
 
 /** The command line's options, as typed. */
-export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags {
+export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags {
   readonly ip?: readonly string[];
   readonly altIp?: readonly string[];
   readonly port?: string;
@@ -49,6 +50,8 @@ export interface ServerConfig {
   readonly tls?: TlsFiles & { readonly families: readonly FamilyConfig[] };
   /** Keys that servers share; without it the server makes its own. */
   readonly witnessKeyFile?: string;
+  /** What peers need to join, and where they may be relayed; nothing and nowhere if absent. */
+  readonly peering?: PeeringSettings;
   /** In memory if absent. */
   readonly reports?: ReportSettings;
   /** Where clients reach HTTP, if not at the address that they ask. */
@@ -69,7 +72,7 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
 
 /**
  * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL, or as
- * readReportSettings and readAccessSettings.
+ * readReportSettings, readAccessSettings and readPeeringSettings.
  */
 export function configureServer(flags: ServerFlags, local: readonly LocalAddress[]): ServerConfig {
   const port = flags.port === undefined ? DEFAULT_PORT : parsePort(flags.port, '--port');
@@ -103,6 +106,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
       },
     }),
     access: readAccessSettings(flags),
+    peering: readPeeringSettings(flags),
     reports: readReportSettings(flags),
     selfTest: flags.selfTest ?? true,
   };

@@ -12,6 +12,7 @@ import type { FamilyStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readAccessSettings } from './http/settings.ts';
 import { openTokens } from './http/tokens.ts';
+import { readPeeringSettings } from './peering/settings.ts';
 import { readReportSettings } from './reports/settings.ts';
 import type { CertificateSource } from './tls/certificate.ts';
 import type { BrowserClassifier } from './udp/browser-classifier.ts';
@@ -45,17 +46,20 @@ export async function openHttp(
     publicUrl,
     access = readAccessSettings({}),
     tokens,
+    peering = readPeeringSettings({}),
     reports: settings = readReportSettings({}),
   }: ServerConfig,
   { isReady, counts, witnessKeys, browsers, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
-  const [{ buildApp }, { BrokerService }, { openReports }] = await Promise.all([
+  const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }] = await Promise.all([
     import('./http/app.ts'),
     import('./http/broker-service.ts'),
     import('./reports/open.ts'),
+    import('./peering/open.ts'),
   ]);
   const readTokens = openTokens(access.tokenFile, tokens);
+  const brokerParts = openPeering(peering);
   const reports = await openReports(settings, log);
   const startedAt = performance.now();
   const familyStatus = families.map(describeFamily);
@@ -82,6 +86,7 @@ export async function openHttp(
     browserCounts: () => browsers.counts(),
     broker: new BrokerService({
       checkWitness: (witness, nonce) => checkBrokerWitness(witness, nonce, witnessKeys, Date.now()),
+      ...brokerParts,
       onError: (error) => log('error', `broker: ${error.stack ?? error.message}`),
     }),
     access,

@@ -16,6 +16,7 @@ import {
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
 import { DEFAULT_LOGGED_ADDRESSES, DEFAULT_POST_RATE, DEFAULT_READ_RATE } from './http/defaults.ts';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogFlags } from './log.ts';
+import { DEFAULT_ROOM_AUDIENCE } from './peering/settings.ts';
 import { DEFAULT_ADDRESSES, DEFAULT_KEEP } from './reports/defaults.ts';
 
 export type ProgramFlags = ServerFlags & LogFlags;
@@ -73,7 +74,14 @@ function createProgram(parsed: (command: CommandLine) => void): Command {
     .option('--no-self-test', 'start although the server might not answer itself')
     .version(VERSION, '-v, --version', 'print the version')
     .addHelpText('after', HELP_END);
-  for (const addOptions of [addStunOptions, addHttpOptions, addTlsOptions, addReportOptions, addLogOptions]) {
+  for (const addOptions of [
+    addStunOptions,
+    addHttpOptions,
+    addTlsOptions,
+    addPeeringOptions,
+    addReportOptions,
+    addLogOptions,
+  ]) {
     addOptions(program);
   }
   program.action(() => {
@@ -149,6 +157,29 @@ function addTlsOptions(program: Command): void {
     .option(
       '--tls-port <port>',
       `first port of STUN over TLS, the second is the next one (default: ${DEFAULT_TLS_PORT})`,
+    );
+}
+
+function addPeeringOptions(program: Command): void {
+  program
+    .optionsGroup('Punching:')
+    .addOption(
+      repeatable(
+        '--relay <uri>',
+        'a TURN server for peers between which no punch works: turn:HOST:PORT, or turns:, and ?transport=udp or tcp (repeatable)',
+      ),
+    )
+    .option(
+      '--relay-secret-file <file>',
+      'the secret that those share with natprobed for credentials that hold a day (coturn: use-auth-secret)',
+    )
+    .option(
+      '--room-jwt-key <file>',
+      'who joins a room needs a token (JWT) signed with this: a public key as PEM, or a secret of 32 or more characters for HS256',
+    )
+    .option(
+      '--room-jwt-audience <text>',
+      `whom a token with an audience has to be for (default: ${DEFAULT_ROOM_AUDIENCE})`,
     );
 }
 

@@ -44,7 +44,7 @@ interface Closable {
 /**
  * Starts the server; what has been opened is closed again if a part fails. Rejects with
  * ERR_PORT_IN_USE, ERR_PORT_FORBIDDEN, ERR_ADDRESS_NOT_LOCAL, ERR_SOCKET, ERR_WITNESS_KEYS, ERR_TLS,
- * ERR_TOKENS, ERR_DATA or ERR_SELF_TEST.
+ * ERR_TOKENS, ERR_KEY_FILE, ERR_DATA or ERR_SELF_TEST.
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? SILENT_LOG;

@@ -169,6 +169,16 @@ export const ERROR_CATALOGUE = {
     problem: 'not an origin of web pages',
     remedy: 'write scheme, host and port alone, as in https://app.example.org, or * for all',
   },
+  ERR_RELAY: {
+    exitCode: 2,
+    problem: 'not the URI of a TURN server',
+    remedy: 'write it as in turn:relay.example.org:3478?transport=udp',
+  },
+  ERR_KEY_FILE: {
+    exitCode: 2,
+    problem: 'the file of a key or a secret cannot be used',
+    remedy: 'give one that this user can read, with what --help says of it',
+  },
   ERR_TOKENS: {
     exitCode: 2,
     problem: 'the tokens cannot be used',
@@ -230,6 +240,12 @@ export const ERROR_CATALOGUE = {
     exitCode: 2,
     problem: 'not the key of that room',
     remedy: 'ask those in the room for its key, or take another room',
+  },
+  ERR_ROOM_TOKEN: {
+    exitCode: 2,
+    problem: 'this server takes only peers with a token for their room',
+    remedy:
+      'ask whoever runs the server for a token that names this room, and join with it before it expires',
   },
   ERR_PEER_NAME: {
     exitCode: 2,

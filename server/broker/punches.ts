@@ -2,6 +2,7 @@
 import {
   type Outcome,
   type PlannedPrediction,
+  type Relay,
   type ServerMessage,
   TEXT_LENGTH,
   type Transport,
@@ -24,6 +25,9 @@ export type PlanPunch = (a: PlannedSide, b: PlannedSide, attempt: number) => Pun
 export type Planners = Readonly<Partial<Record<Transport, PlanPunch>>>;
 
 export const PLANNERS: Planners = { udp: planPunch };
+
+/** Where peers may be relayed; `user` is what the relay knows a side of a punch as. */
+export type NameRelay = (user: string) => Relay;
 
 /** How a punch went, as one side has it. */
 export type ReportedOutcome = Omit<Outcome, 'kind' | 'introduction'>;
@@ -54,6 +58,15 @@ export interface Outlet {
   emit(event: PunchEvent): void;
 }
 
+export interface PunchOptions {
+  readonly limits: BrokerLimits;
+  readonly times: BrokerTimes;
+  readonly outlet: Outlet;
+  readonly planners: Planners;
+  /** Undefined where there is no relay. */
+  readonly nameRelay: NameRelay | undefined;
+}
+
 export interface PunchSide {
   readonly session: PeerSession;
   readonly candidates: SessionCandidates;
@@ -79,14 +92,16 @@ export class Punches {
   private readonly limits: BrokerLimits;
   private readonly outlet: Outlet;
   private readonly planners: Planners;
+  private readonly nameRelay: NameRelay | undefined;
   private readonly planned = new Map<number, Planned>();
   private readonly plannedOf = new PerPeer<Planned>();
   private readonly outcomeDue: Deadlines<number>;
 
-  constructor(limits: BrokerLimits, times: BrokerTimes, outlet: Outlet, planners: Planners) {
+  constructor({ limits, times, outlet, planners, nameRelay }: PunchOptions) {
     this.limits = limits;
     this.outlet = outlet;
     this.planners = planners;
+    this.nameRelay = nameRelay;
     this.outcomeDue = new Deadlines(times.outcomeMs);
   }
 
@@ -108,6 +123,8 @@ export class Punches {
     this.plannedOf.add(a.session, planned);
     this.plannedOf.add(b.session, planned);
     this.outcomeDue.set(introduction, now);
+    // A relay costs its operator: it is named where the punch may well fail, or has failed.
+    const mayNeedRelay = attempt > 1 || prediction.outcome === 'unlikely' || prediction.outcome === 'relay';
     for (const [side, own, other] of [
       ['a', a, b],
       ['b', b, a],
@@ -120,6 +137,7 @@ export class Punches {
         peer: other.session.peer,
         prediction,
         plan: plans[side],
+        ...(mayNeedRelay && this.nameRelay && { relay: this.nameRelay(`${introduction}${side}`) }),
       });
     this.outlet.emit({ kind: 'planned', ...record });
   }

@@ -11,12 +11,11 @@ import {
   type Hello,
   type ServerMessage,
 } from '../../shared/broker/messages.ts';
-import { ERROR_CATALOGUE, NatprobeError } from '../../shared/errors.ts';
+import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
-import { plainLine } from '../../shared/words.ts';
-import { Allowance } from './allowance.ts';
 import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Clients } from './clients.ts';
+import { type Connection, openConnection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
 import { Introductions } from './introductions.ts';
 import {
@@ -25,8 +24,9 @@ import {
   DEFAULT_BROKER_LIMITS,
   DEFAULT_BROKER_TIMES,
 } from './limits.ts';
-import { type Outlet, PLANNERS, type Planners, type PunchEvent, Punches } from './punches.ts';
-import { listPeers, type RandomBytes, Rooms } from './rooms.ts';
+import { type NameRelay, type Outlet, PLANNERS, type Planners, type PunchEvent, Punches } from './punches.ts';
+import { refusalIn, refusalOf } from './refusal.ts';
+import { type CheckRoomToken, listPeers, type RandomBytes, Rooms } from './rooms.ts';
 import type { PeerSession } from './session.ts';
 
 export type RendezvousInput =
@@ -51,19 +51,12 @@ export interface RendezvousOptions {
   readonly checkWitness: CheckWitness;
   readonly random: RandomBytes;
   readonly planners?: Planners;
+  /** Absent where there is no relay. */
+  readonly nameRelay?: NameRelay;
+  /** Absent where rooms take no tokens. */
+  readonly checkRoomToken?: CheckRoomToken;
   readonly limits?: Partial<BrokerLimits>;
   readonly times?: Partial<BrokerTimes>;
-}
-
-interface Connection {
-  readonly number: number;
-  readonly client: string;
-  readonly frames: Allowance;
-  readonly bytes: Allowance;
-  session: PeerSession | undefined;
-  beat: number;
-  /** Until the heartbeat is answered. */
-  beatSentAt: number | undefined;
 }
 
 const CLOSE = { normal: 1000, goingAway: 1001, policy: 1008, tryAgainLater: 1013 } as const;
@@ -87,12 +80,20 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
   private readonly actions: RendezvousAction[] = [];
   private readonly events: RendezvousEvent[] = [];
 
-  constructor({ checkWitness, random, planners = PLANNERS, limits, times }: RendezvousOptions) {
+  constructor({
+    checkWitness,
+    random,
+    planners = PLANNERS,
+    nameRelay,
+    checkRoomToken,
+    limits,
+    times,
+  }: RendezvousOptions) {
     this.limits = { ...DEFAULT_BROKER_LIMITS, ...limits };
     this.times = { ...DEFAULT_BROKER_TIMES, ...times };
     this.checkWitness = checkWitness;
     this.clients = new Clients(this.limits);
-    this.rooms = new Rooms(this.limits, random);
+    this.rooms = new Rooms(this.limits, random, checkRoomToken);
     this.helloDue = new Deadlines(this.times.helloMs);
     this.heartbeatDue = new Deadlines(this.times.heartbeatMs);
     this.silenceDue = new Deadlines(this.times.silenceMs);
@@ -106,7 +107,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       },
       emit: (event) => this.events.push(event),
     };
-    this.punches = new Punches(this.limits, this.times, outlet, planners);
+    this.punches = new Punches({ limits: this.limits, times: this.times, outlet, planners, nameRelay });
     this.introductions = new Introductions({
       limits: this.limits,
       times: this.times,
@@ -173,15 +174,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       this.actions.push({ kind: 'close', connection: number, code: CLOSE.tryAgainLater });
       return;
     }
-    const connection: Connection = {
-      number,
-      client,
-      frames: new Allowance(this.limits.framesPerSecond, now),
-      bytes: new Allowance(this.limits.bytesPerSecond, now),
-      session: undefined,
-      beat: 0,
-      beatSentAt: undefined,
-    };
+    const connection = openConnection(number, client, this.limits, now);
     this.connections.set(number, connection);
     this.helloDue.set(connection, now);
   }
@@ -190,7 +183,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     try {
       this.handleMessage(connection, this.readFrame(connection, text, now), now);
     } catch (error) {
-      this.expel(connection, natprobeError(error), now);
+      this.expel(connection, refusalIn(error), now);
     }
   }
 
@@ -216,18 +209,19 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     try {
       this.serve(connection, session!, message, now);
     } catch (error) {
-      this.refuse(connection.number, natprobeError(error), 'id' in message ? message.id : undefined);
+      this.refuse(connection.number, refusalIn(error), 'id' in message ? message.id : undefined);
     }
   }
 
   private greet(connection: Connection, hello: Hello, now: number): void {
-    const { session, token, resumed } = this.rooms.enter(hello, now);
+    const { session, token, resumed, admittedUntil } = this.rooms.enter(hello, now);
     const earlier = session.connection === undefined ? undefined : this.connections.get(session.connection);
     if (earlier !== undefined)
       this.expel(earlier, new NatprobeError('ERR_SESSION_MOVED', 'the connection'), now);
     this.release(session);
     session.attach(connection.number, hello);
     connection.session = session;
+    connection.admittedUntil = admittedUntil;
     this.helloDue.delete(connection);
     const { room, name, number, nonce } = session.identity;
     this.send(connection, {
@@ -311,7 +305,12 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       throw new NatprobeError('ERR_INTRODUCTIONS', place, 'from one address in a second');
   }
 
+  /** The time for a peer whose token has expired to go, too. */
   private beat(connection: Connection, now: number): void {
+    if (now >= connection.admittedUntil) {
+      this.expel(connection, new NatprobeError('ERR_ROOM_TOKEN', 'roomToken', 'it has expired'), now);
+      return;
+    }
     connection.beat++;
     connection.beatSentAt = now;
     this.heartbeatDue.set(connection, now);
@@ -377,25 +376,8 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     this.actions.push({ kind: 'send', connection: number, message });
   }
 
-  private refuse(connection: number, { code, place, detail }: NatprobeError, id?: number): void {
-    const { problem, remedy } = ERROR_CATALOGUE[code];
-    const text = `${place}: ${problem}${detail === undefined ? '' : ` (${detail})`}`;
-    const message: ServerMessage = {
-      kind: 'error',
-      ...(id !== undefined && { id }),
-      code,
-      text: plainLine(text, LONGEST_TEXT),
-      remedy,
-    };
-    this.actions.push({ kind: 'send', connection, message });
-    this.events.push({ kind: 'refused', code });
+  private refuse(connection: number, error: NatprobeError, id?: number): void {
+    this.actions.push({ kind: 'send', connection, message: refusalOf(error, id) });
+    this.events.push({ kind: 'refused', code: error.code });
   }
-}
-
-const LONGEST_TEXT = 600;
-
-/** Refusals are NatprobeErrors; anything else is a mistake of this program, and its driver's to handle. */
-function natprobeError(error: unknown): NatprobeError {
-  if (error instanceof NatprobeError) return error;
-  throw error;
 }

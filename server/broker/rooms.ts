@@ -5,10 +5,17 @@ import { NatprobeError } from '../../shared/errors.ts';
 import { plainLine } from '../../shared/words.ts';
 import { Allowance } from './allowance.ts';
 import type { BrokerLimits } from './limits.ts';
+import { keyOf, readName } from './names.ts';
 import { PeerSession } from './session.ts';
 
 /** Random bytes, as many as asked for. */
 export type RandomBytes = (count: number) => Uint8Array;
+
+/**
+ * For how many milliseconds a token lets that peer be in that room. Throws ERR_ROOM_TOKEN where it
+ * doesn't, or there is none.
+ */
+export type CheckRoomToken = (token: string | undefined, room: string, name: string) => number;
 
 export interface Room {
   readonly name: string;
@@ -23,7 +30,11 @@ export interface Entry {
   readonly session: PeerSession;
   readonly token: string;
   readonly resumed: boolean;
+  /** Until when the peer may be there. */
+  readonly admittedUntil: number;
 }
+
+type EntryOfRoom = Omit<Entry, 'admittedUntil'>;
 
 const TOKEN_BYTES = 24;
 const NONCE_BYTES = 16;
@@ -31,18 +42,32 @@ const NONCE_BYTES = 16;
 export class Rooms {
   private readonly limits: BrokerLimits;
   private readonly random: RandomBytes;
+  private readonly checkToken: CheckRoomToken;
   private readonly rooms = new Map<string, Room>();
 
-  constructor(limits: BrokerLimits, random: RandomBytes) {
+  constructor(limits: BrokerLimits, random: RandomBytes, checkToken: CheckRoomToken = () => Infinity) {
     this.limits = limits;
     this.random = random;
+    this.checkToken = checkToken;
   }
 
-  /** Throws ERR_PEER_NAME, ERR_ROOM_KEY, ERR_NAME_TAKEN or ERR_BROKER_FULL; then nothing has changed. */
+  /** Throws ERR_PEER_NAME, ERR_ROOM_TOKEN, ERR_ROOM_KEY, ERR_NAME_TAKEN or ERR_BROKER_FULL; then nothing has changed. */
   enter(hello: Hello, now: number): Entry {
     const name = readName(hello.name, 'name');
     if (/^\p{Nd}+$/u.test(name)) throw new NatprobeError('ERR_PEER_NAME', 'name', 'only digits');
     const roomName = readName(hello.room ?? DEFAULT_ROOM, 'room');
+    const admittedUntil = now + this.checkToken(hello.roomToken, roomName, name);
+    return { ...this.enterRoom(roomName, name, hello, now), admittedUntil };
+  }
+
+  /** Frees the name; a room that nobody is in any more is none. */
+  leave({ identity: { room, name, number } }: PeerSession): void {
+    room.byName.delete(keyOf(name));
+    room.byNumber.delete(number);
+    if (room.byName.size === 0) this.rooms.delete(keyOf(room.name));
+  }
+
+  private enterRoom(roomName: string, name: string, hello: Hello, now: number): EntryOfRoom {
     const room = this.rooms.get(keyOf(roomName));
     if (room !== undefined) checkRoomKey(room, hello.roomKey);
     const holder = room?.byName.get(keyOf(name));
@@ -54,13 +79,6 @@ export class Rooms {
     return this.addSession(room ?? this.addRoom(roomName, hello.roomKey), name, hello, now);
   }
 
-  /** Frees the name; a room that nobody is in any more is none. */
-  leave({ identity: { room, name, number } }: PeerSession): void {
-    room.byName.delete(keyOf(name));
-    room.byNumber.delete(number);
-    if (room.byName.size === 0) this.rooms.delete(keyOf(room.name));
-  }
-
   private addRoom(name: string, key: string | undefined): Room {
     const keyHash = key === undefined ? undefined : hash(key);
     const room: Room = { name, keyHash, byName: new Map(), byNumber: new Map(), lastNumber: 0 };
@@ -68,7 +86,7 @@ export class Rooms {
     return room;
   }
 
-  private addSession(room: Room, name: string, hello: Hello, now: number): Entry {
+  private addSession(room: Room, name: string, hello: Hello, now: number): EntryOfRoom {
     const token = Buffer.from(this.random(TOKEN_BYTES)).toString('base64url');
     const nonce = Buffer.from(this.random(NONCE_BYTES)).toString('hex');
     const number = ++room.lastNumber;
@@ -94,24 +112,13 @@ export function listPeers(room: Room, now: number): BrokerPeer[] {
     .map(({ peer }) => peer);
 }
 
-/** Names that look alike are the same. */
-function keyOf(name: string): string {
-  return name.normalize('NFKC').toLowerCase();
-}
-
-function readName(text: string, place: string): string {
-  const name = plainLine(text, NAME_LENGTH + 1).trim();
-  if (name.length === 0 || name.length > NAME_LENGTH) throw new NatprobeError('ERR_PEER_NAME', place);
-  return name;
-}
-
 function checkRoomKey({ keyHash }: Room, key: string | undefined): void {
   const isRight =
     keyHash === undefined ? key === undefined : key !== undefined && timingSafeEqual(hash(key), keyHash);
   if (!isRight) throw new NatprobeError('ERR_ROOM_KEY', 'room');
 }
 
-function resume(session: PeerSession, token: string | undefined): Entry {
+function resume(session: PeerSession, token: string | undefined): EntryOfRoom {
   if (token === undefined || !timingSafeEqual(hash(token), session.identity.tokenHash))
     throw new NatprobeError('ERR_NAME_TAKEN', 'name');
   return { session, token, resumed: true };

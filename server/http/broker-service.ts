@@ -1,17 +1,17 @@
 /** Runs the broker over WebSockets: clock, timers, randomness, connections for server/broker. */
 import { randomBytes } from 'node:crypto';
 import type { WebSocket } from '@fastify/websocket';
-import type { CheckWitness } from '../broker/candidates.ts';
-import type { BrokerLimits, BrokerTimes } from '../broker/limits.ts';
-import { Rendezvous, type RendezvousEvent, type RendezvousInput } from '../broker/rendezvous.ts';
+import {
+  Rendezvous,
+  type RendezvousEvent,
+  type RendezvousInput,
+  type RendezvousOptions,
+} from '../broker/rendezvous.ts';
 
-export interface BrokerServiceOptions {
-  readonly checkWitness: CheckWitness;
+export interface BrokerServiceOptions extends Omit<RendezvousOptions, 'random'> {
   /** Told of mistakes of this program's own; the connection that met one is closed. */
   readonly onError?: (error: Error) => void;
   readonly onEvent?: (event: RendezvousEvent) => void;
-  readonly limits?: Partial<BrokerLimits>;
-  readonly times?: Partial<BrokerTimes>;
 }
 
 export interface BrokerCounts {
@@ -37,15 +37,10 @@ export class BrokerService {
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
 
-  constructor({ checkWitness, onError, onEvent, limits, times }: BrokerServiceOptions) {
+  constructor({ onError, onEvent, ...options }: BrokerServiceOptions) {
     this.onError = onError ?? (() => undefined);
     this.onEvent = onEvent ?? (() => undefined);
-    this.rendezvous = new Rendezvous({
-      checkWitness,
-      random: randomBytes,
-      ...(limits && { limits }),
-      ...(times && { times }),
-    });
+    this.rendezvous = new Rendezvous({ random: randomBytes, ...options });
   }
 
   /** Takes a connection over; `client` is whom the limit of connections goes by. */

@@ -1,0 +1,54 @@
+/** What natprobed is told about its broker: flags in, settings out. Pure. */
+import { NatprobeError } from '../../shared/errors.ts';
+
+/** As typed. */
+export interface PeeringFlags {
+  /** URIs of TURN servers. */
+  readonly relay?: readonly string[];
+  readonly relaySecretFile?: string;
+  readonly roomJwtKey?: string;
+  readonly roomJwtAudience?: string;
+}
+
+export interface PeeringSettings {
+  readonly relays: readonly string[];
+  /** Of the secret that the relays know too. */
+  readonly relaySecretFile?: string;
+  /** Who joins needs a token that was signed with this key. */
+  readonly roomKeyFile?: string;
+  /** Whom tokens that name somebody have to be for. */
+  readonly roomAudience: string;
+}
+
+export const DEFAULT_ROOM_AUDIENCE = 'natprobed';
+
+/** Throws ERR_RELAY or ERR_FLAGS. */
+export function readPeeringSettings(flags: PeeringFlags): PeeringSettings {
+  const { relay = [], relaySecretFile, roomJwtKey, roomJwtAudience } = flags;
+  if (relaySecretFile !== undefined && relay.length === 0)
+    throw new NatprobeError('ERR_FLAGS', '--relay-secret-file', 'it takes --relay too');
+  if (roomJwtAudience !== undefined && roomJwtKey === undefined)
+    throw new NatprobeError('ERR_FLAGS', '--room-jwt-audience', 'it takes --room-jwt-key too');
+  if (relay.length > MOST_RELAYS)
+    throw new NatprobeError('ERR_FLAGS', '--relay', `there are more than ${MOST_RELAYS}`);
+  return {
+    relays: relay.map(readRelay),
+    ...(relaySecretFile !== undefined && { relaySecretFile }),
+    ...(roomJwtKey !== undefined && { roomKeyFile: roomJwtKey }),
+    roomAudience: roomJwtAudience ?? DEFAULT_ROOM_AUDIENCE,
+  };
+}
+
+/** As many as a plan names. */
+const MOST_RELAYS = 8;
+
+/** RFC 7065 §3.1. */
+const RELAY_URI =
+  /^turns?:(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::(\d{1,5}))?(?:\?transport=(?:udp|tcp))?$/i;
+
+function readRelay(text: string): string {
+  const [, host, port] = RELAY_URI.exec(text) ?? [];
+  if (host === undefined || (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)))
+    throw new NatprobeError('ERR_RELAY', '--relay', `got ${JSON.stringify(text)}`);
+  return text;
+}
