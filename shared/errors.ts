@@ -325,6 +325,31 @@ export const ERROR_CATALOGUE = {
     remedy:
       'take the natprobed whose broker this is as --server, and see that its STUN port is the one meant',
   },
+  ERR_STREAM_PLATFORM: {
+    exitCode: 1,
+    problem: 'the libraries that carry streams cannot be loaded here',
+    remedy: 'use Linux, macOS or Windows on x64 or arm64, or --exec with a program of your own',
+  },
+  ERR_STREAM_SILENT: {
+    exitCode: 1,
+    problem: 'the hole is open, but nobody answers through it',
+    remedy: 'start the other side with the same program, as in `natprobe join NAME --chat`',
+  },
+  ERR_STREAM_PROGRAM: {
+    exitCode: 1,
+    problem: 'the peer runs another program through the hole',
+    remedy: 'give both sides the same one of --chat, --pipe and --bridge',
+  },
+  ERR_STREAM_KEY: {
+    exitCode: 1,
+    problem: 'what came through the hole was not made with its key',
+    remedy: 'punch again; if that stays so, somebody on the way interferes',
+  },
+  ERR_STREAM_LOST: {
+    exitCode: 1,
+    problem: 'the stream through the hole broke off',
+    remedy: 'punch again; what was not acknowledged may be missing',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',
