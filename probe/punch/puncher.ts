@@ -166,7 +166,8 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       strategy: path.strategy,
       attempt: plan.attempt,
       packets: this.#packetsBefore + exchange.packets,
-      tookMs: now - this.#startedAt,
+      // The peer's first packet may come ahead of the start.
+      tookMs: Math.max(0, now - this.#startedAt),
       rttMs: attempt.rttMs,
     };
     for (const socket of attempt.extraSockets) if (socket !== path.socket) this.#close(socket);
