@@ -37,9 +37,10 @@ export function planStrategies(a: PunchSide, b: PunchSide): Strategy[] {
   });
 }
 
-/** Whether both are seen under one public address: then they are behind the same NAT. */
+/** Whether both are seen under one public address: then they are behind the same NAT, or without any on one machine. */
 export function shareAddress(a: PunchBehaviour, b: PunchBehaviour): boolean {
-  return a.mapped !== undefined && a.mapped.address === b.mapped?.address;
+  const isTranslated = [a, b].some(({ mapping }) => mapping !== 'none');
+  return isTranslated && a.mapped !== undefined && a.mapped.address === b.mapped?.address;
 }
 
 /** What is less likely isn't named: DESIGN.md's limit below which it takes a relay. */

@@ -152,6 +152,18 @@ describe('a router that tracks unsolicited packets', () => {
   });
 });
 
+describe('two sides on one machine', () => {
+  it('reach each other at their one address, which no NAT has given them', () => {
+    const side = (port: number): PunchBehaviour =>
+      behaviourOfReport(reportOf('open', { mapped: `203.0.113.7:${port}`, local: `203.0.113.7:${port}` }));
+    expect(predict(side(5000), side(6000))).toMatchObject({
+      strategy: 'direct',
+      outcome: 'direct',
+      plain: true,
+    });
+  });
+});
+
 describe('two sides behind one NAT', () => {
   const seen = { mapped: '203.0.113.7:5000' };
   const at = (local: string, hairpin: 'translated' | 'none' | 'unknown'): PunchBehaviour =>
