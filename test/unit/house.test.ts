@@ -10,6 +10,7 @@ const PURE_FOLDERS = [
   'server/broker',
   'server/ice',
   'server/witness',
+  'probe/broker',
   'probe/classify',
   'probe/punch',
 ];
