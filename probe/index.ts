@@ -18,6 +18,9 @@ import { createClassifier } from './classify/classifier.ts';
 import { classifyFamilies, socketFamily } from './drive/classify-families.ts';
 import { checkOwnAddress } from './drive/own-addresses.ts';
 import { namedAddresses, resolveAlternate, resolveServers } from './drive/resolve.ts';
+import type { RoomMeans } from './drive/join-room.ts';
+import type { Hole } from './hole.ts';
+import type { JoinOptions, Membership, PunchOptions, RoomOptions } from './join.ts';
 import { deliverReport } from './send-report.ts';
 
 export type { Endpoint, Family } from '../shared/endpoint.ts';
@@ -37,6 +40,19 @@ export {
   type Strategy,
   type StrategyName,
 } from './punch.ts';
+export { PunchFailedError } from './join.ts';
+export type {
+  AskedOf,
+  Foresight,
+  JoinOptions,
+  Membership,
+  MembershipEvent,
+  PunchCallOptions,
+  PunchOptions,
+  RoomOptions,
+} from './join.ts';
+export type { Hole, HoleEvents, PunchReport } from './hole.ts';
+export type { BrokerPeer, Consent, PlannedPrediction, Relay, Transport } from '../shared/broker/messages.ts';
 export type { Axes } from '../shared/nat/axes.ts';
 export type { Filtering, Mapping, NatType } from '../shared/nat/behaviour.ts';
 export type { Evidence } from '../shared/nat/evidence.ts';
@@ -79,6 +95,8 @@ export interface ClassifyOptions {
   readonly gentle?: boolean;
   /** Also measure what else the NAT does (`axes` in the report): a second or two more. Most of it takes natprobed as the server. */
   readonly full?: boolean;
+  /** Of what `full` measures only what the prediction of a punch takes, as far as it matters behind this NAT. */
+  readonly forPunch?: boolean;
   /** As `full`, and whether inside hosts reach each other by their public endpoints: some firewalls take that for an attack. */
   readonly hairpin?: boolean;
   /** As `full`, and what becomes of two inside hosts on one port: a further address of this machine behind the same NAT. */
@@ -159,8 +177,11 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
         }),
       }),
   });
-  const isSurveyed = options.full === true || options.hairpin === true || also !== undefined;
-  const outcomes = isSurveyed ? await surveyBoth(classified, { ...options, paceMs, also }) : classified;
+  const isFull = options.full === true || options.hairpin === true || also !== undefined;
+  const isSurveyed = isFull || options.forPunch === true;
+  const outcomes = isSurveyed
+    ? await surveyBoth(classified, { ...options, paceMs, also, isForPunch: !isFull })
+    : classified;
   const report = buildReport({ asked, unresolved: servers.unresolved, startedAt, outcomes });
   if (report === undefined) {
     throw new NatprobeError('ERR_UNREACHABLE', asked.join(', '), whyUnreachable(outcomes));
@@ -181,6 +202,41 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
     ...(signal && { signal }),
   });
   return { ...whole, report: delivery };
+}
+
+/**
+ * Goes into a room at the server's broker, where peers are introduced to each other and open holes.
+ *
+ * Resolves once others can be introduced. Rejects with a NatprobeError: those of classify() for the
+ * options and the server, ERR_NO_API, ERR_API_UNREACHABLE and ERR_NO_BROKER where there is no broker, ERR_NO_WITNESS,
+ * ERR_NAME_TAKEN, ERR_PEER_NAME, ERR_ROOM_KEY, ERR_BROKER_FULL and what else a broker refuses, ERR_ABORTED.
+ */
+export async function join(options: JoinOptions): Promise<Membership> {
+  // Loaded late: who classifies only doesn't wait for it.
+  const { joinRoom } = await import('./drive/join-room.ts');
+  return joinRoom(options, await udpMeans(options));
+}
+
+/**
+ * Opens a hole to a peer of the room (a name or a number), as a member for that alone: closing the hole leaves the room.
+ *
+ * Rejects with a PunchFailedError, which has the report, if no hole could be opened, and with a
+ * NatprobeError as join() does or for what the broker refuses: ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED, ERR_PEER_SILENT.
+ */
+export async function punch(peer: string | number, options: PunchOptions): Promise<Hole<Socket>> {
+  const { punchFromRoom } = await import('./drive/join-room.ts');
+  return punchFromRoom(peer, options, await udpMeans(options));
+}
+
+async function udpMeans({ socket }: RoomOptions): Promise<RoomMeans<Socket>> {
+  const { adoptUdpSocket, openUdpSocket } = await import('./drive/udp.ts');
+  return {
+    open: openUdpSocket,
+    ...(socket !== undefined && {
+      adopt: (_family, _port, towards, handlers) => adoptUdpSocket(socket, towards, handlers),
+    }),
+    measure: (options) => classify({ ...options, forPunch: true }),
+  };
 }
 
 /** The verdict stands, whatever becomes of the mapping. Rejects only with ERR_ABORTED. */
@@ -209,13 +265,14 @@ type Outcomes = Readonly<Record<Family, FamilyOutcome>>;
 
 async function surveyBoth(
   outcomes: Outcomes,
-  { paceMs, hairpin, also, signal }: Pick<ClassifyOptions, 'hairpin' | 'signal'> & SurveyRun,
+  { paceMs, hairpin, also, isForPunch, signal }: Pick<ClassifyOptions, 'hairpin' | 'signal'> & SurveyRun,
 ): Promise<Outcomes> {
   // Loaded late: who only asks for the verdict doesn't wait for it.
   const { surveyOutcome } = await import('./drive/survey.ts');
   const survey = (family: Family): Promise<FamilyOutcome> =>
     surveyOutcome(family, outcomes[family], {
       paceMs,
+      isForPunch,
       ...(hairpin !== undefined && { hairpin }),
       ...(also !== undefined && familyOf(also) === family && { also }),
       ...(signal && { signal }),
@@ -227,6 +284,7 @@ async function surveyBoth(
 interface SurveyRun {
   readonly paceMs: number;
   readonly also: string | undefined;
+  readonly isForPunch: boolean;
 }
 
 function whyUnreachable(outcomes: Outcomes): string {

@@ -10,17 +10,33 @@ import { runProbe } from './run-probe.ts';
 
 const PACE_MS = 5;
 
+/** A server by its API and by its STUN endpoints. */
+export interface FoundServer {
+  readonly api: URL;
+  readonly addresses: Addresses;
+}
+
 /**
  * Asks the servers in turn, and resolves with the address of the first API that is named. Rejects with
  * ERR_NO_API if none is, ERR_RESOLVE, ERR_ABORTED.
  */
 export async function findApi(servers: readonly HostPort[], signal?: AbortSignal): Promise<URL> {
+  return (await findServer(servers, undefined, signal)).api;
+}
+
+/** As findApi, with the server that it is of. An API that is given is the first server's, and nobody is asked. */
+export async function findServer(
+  servers: readonly HostPort[],
+  api: URL | undefined,
+  signal?: AbortSignal,
+): Promise<FoundServer> {
   const resolved = await resolveServers(servers, SERVICE_TIMEOUT_MS);
   for (const { host, addresses } of namedAddresses(servers, resolved)) {
+    if (api !== undefined) return { api, addresses };
     const endpoint = addresses.ipv4 ?? addresses.ipv6;
     if (endpoint === undefined) continue;
     const service = await askForService(endpoint, signal);
-    if (service !== undefined) return apiUrlOf(host, service);
+    if (service !== undefined) return { api: apiUrlOf(host, service), addresses };
   }
   throw noApi(servers);
 }

@@ -12,6 +12,7 @@ import {
   parseNat64Prefix,
   synthesizeEndpoint,
 } from '../../shared/nat64.ts';
+import type { Verdict } from '../../shared/nat/verdict.ts';
 import type { FamilyOutcome } from '../../shared/report/report.ts';
 import { planCollisions } from '../classify/inquiries/collisions.ts';
 import { planFragments } from '../classify/inquiries/fragments.ts';
@@ -32,6 +33,8 @@ export interface SurveyOptions {
   readonly hairpin?: boolean;
   /** A further address of this machine behind the same NAT, to meet the first one's ports with. */
   readonly also?: string;
+  /** Only what the prediction of a punch takes, as far as it matters behind this NAT. */
+  readonly isForPunch?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -51,7 +54,7 @@ export async function surveyOutcome(
   const subject = chooseServers(observe(outcome.evidence));
   if (subject === undefined) return outcome;
   const startedAt = performance.now();
-  const axisEvidence = await surveyFamily({ family, ...subject }, outcome.evidence, options);
+  const axisEvidence = await surveyFamily({ family, ...subject }, outcome, options);
   return {
     ...outcome,
     timing: { ...outcome.timing, surveyMs: performance.now() - startedAt },
@@ -94,9 +97,10 @@ function chooseServers(observations: Observations): Omit<Subject, 'family'> | un
  */
 async function surveyFamily(
   subject: Subject,
-  classification: readonly Evidence[],
-  { paceMs, hairpin = false, also, signal }: SurveyOptions,
+  { evidence: classification, verdict }: Classified,
+  { paceMs, hairpin = false, also, isForPunch = false, signal }: SurveyOptions,
 ): Promise<AxisEvidence> {
+  const wanted = isForPunch ? wantedForPunch(verdict) : EVERYTHING;
   const { family, servers, isNatprobed, other, nat64 } = subject;
   const [server] = servers;
   const context = { server, ...(other !== undefined && { other }) };
@@ -112,28 +116,51 @@ async function surveyFamily(
   };
   const endpoints = endpointsOf(classification);
   const sentTo = nat64 === undefined ? server : synthesizeEndpoint(nat64, server);
-  const layers = endpoints && gatherLayers({ server: sentTo, endpoints, ...stop });
+  const layers = wanted.rest && endpoints && gatherLayers({ server: sentTo, endpoints, ...stop });
   const portsThenRest = async (): Promise<AxisEvidence> => {
-    const ports = await inquire(planPorts(context));
+    const ports = wanted.ports && (await inquire(planPorts(context)));
     const from = endpoints?.local.address;
     return gather({
       ports,
-      unsolicited: isNatprobed && inquire(planUnsolicited(context)),
-      fragments: isNatprobed && inquire(planFragments(context)),
-      tcp: isNatprobed && inquireTcp(),
+      unsolicited: isNatprobed && wanted.unsolicited && inquire(planUnsolicited(context)),
+      fragments: isNatprobed && wanted.rest && inquire(planFragments(context)),
+      tcp: isNatprobed && wanted.rest && inquireTcp(),
       hairpin: hairpin && inquire(planHairpin(context)),
       collisions:
         also !== undefined && from !== undefined && inquire(planCollisions({ ...context, from, also })),
     });
   };
-  const [rest, found, prefixes] = await Promise.all([portsThenRest(), layers, discoverNat64Prefixes()]);
+  const [rest, found, prefixes] = await Promise.all([
+    portsThenRest(),
+    layers,
+    wanted.rest ? discoverNat64Prefixes() : [],
+  ]);
   const translation = prefixes.map((prefix): Evidence => ({
     kind: 'nat64',
     prefix: formatNat64Prefix(prefix),
     used: false,
   }));
-  return { ...rest, ...(found !== undefined && { layers: found }), translation };
+  return { ...rest, ...(found && { layers: found }), ...(wanted.rest && { translation }) };
 }
+
+interface Wanted {
+  readonly ports: boolean;
+  readonly unsolicited: boolean;
+  readonly rest: boolean;
+}
+
+const EVERYTHING: Wanted = { ports: true, unsolicited: true, rest: true };
+
+/** Where one port serves all, the next one doesn't matter; who lets all in remembers nobody. */
+function wantedForPunch({ mapping, filtering }: Verdict): Wanted {
+  return {
+    ports: mapping !== 'none' && mapping !== 'endpoint-independent',
+    unsolicited: filtering !== 'endpoint-independent',
+    rest: false,
+  };
+}
+
+type Classified = Extract<FamilyOutcome, { kind: 'classified' }>;
 
 type Gathering = Partial<
   Record<keyof AxisEvidence, readonly Evidence[] | Promise<readonly Evidence[]> | false>

@@ -1,0 +1,173 @@
+/** What the library's join() and punch() do: find the broker, know this machine's NAT, and go into the room. */
+import { randomBytes } from 'node:crypto';
+import { statedBehaviours } from '../../shared/broker/behaviour.ts';
+import { DEFAULT_ROOM } from '../../shared/broker/messages.ts';
+import { type Family, parseHostPort } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import { parseHttpUrl } from '../../shared/http-url.ts';
+import { isClassified, type Report } from '../../shared/report/report.ts';
+import type { MemberHello } from '../broker/io.ts';
+import { generateName, NAME_BYTES } from '../generate-name.ts';
+import type { Hole } from '../hole.ts';
+import type { JoinOptions, Membership, PunchOptions, RoomOptions } from '../join.ts';
+import { socketFamily } from './classify-families.ts';
+import { findServer, type FoundServer } from './find-api.ts';
+import type { OpenPunchSocket } from './punch-socket.ts';
+import type { Addresses } from './resolve.ts';
+import { openSession, type SessionOptions } from './room-session.ts';
+
+/** What the kind of socket, and the knowledge of this machine's NAT, come from. */
+export interface RoomMeans<Raw> {
+  readonly open: OpenPunchSocket<Raw>;
+  /** For the application's own socket, if that is of this kind. */
+  readonly adopt?: OpenPunchSocket<Raw>;
+  readonly measure: (options: MeasureOptions) => Promise<Report>;
+}
+
+export interface MeasureOptions {
+  readonly servers: readonly string[];
+  readonly families?: readonly Family[];
+  readonly signal: AbortSignal;
+}
+
+/** Of generated ones, where somebody in the room has the first. */
+const MOST_NAMES = 3;
+const FAMILIES: readonly Family[] = ['ipv6', 'ipv4'];
+
+/** Resolves once others can be introduced; rejects as the library's join() does. */
+export async function joinRoom<Raw>(
+  options: JoinOptions<Raw>,
+  means: RoomMeans<Raw>,
+): Promise<Membership<Raw>> {
+  const { consent = 'auto', name } = options;
+  if (consent === 'ask' && options.onAsk === undefined)
+    throw new NatprobeError('ERR_FLAGS', 'consent', '`ask` wants an `onAsk`');
+  const prepared = await prepare(options, means);
+  for (let tries = 1; ; tries++) {
+    const hello = {
+      ...prepared.hello,
+      name: name ?? generateName(randomBytes(NAME_BYTES)),
+      consent,
+    };
+    try {
+      return await openSession({
+        ...prepared.session,
+        hello,
+        ...(options.onAsk && { onAsk: options.onAsk }),
+        ...(options.onEvent && { onEvent: options.onEvent }),
+      });
+    } catch (error) {
+      const isTaken = error instanceof NatprobeError && error.code === 'ERR_NAME_TAKEN';
+      if (!isTaken || name !== undefined || tries === MOST_NAMES) throw error;
+    }
+  }
+}
+
+/** Joins, punches, and leaves when the hole is closed or gone; rejects as the library's punch() does. */
+export async function punchFromRoom<Raw>(
+  peer: string | number,
+  options: PunchOptions<Raw>,
+  means: RoomMeans<Raw>,
+): Promise<Hole<Raw>> {
+  const { as, transport, ...room } = options;
+  const membership = await joinRoom<Raw>(
+    {
+      ...room,
+      ...(as !== undefined && { name: as }),
+      // Two who punch each other at the same time let each other in, and nobody else.
+      consent: 'ask',
+      onAsk: ({ name, number }) => peer === number || peer === name,
+    },
+    means,
+  );
+  const leave = (): void => void membership.leave();
+  try {
+    const hole = await membership.punch(peer, {
+      ...(transport !== undefined && { transport }),
+      ...(options.signal && { signal: options.signal }),
+    });
+    return hole.on('closed', leave).on('failed', leave);
+  } catch (error) {
+    await membership.leave();
+    throw error;
+  }
+}
+
+interface Prepared<Raw> {
+  readonly hello: Omit<MemberHello, 'name' | 'consent'>;
+  readonly session: Omit<SessionOptions<Raw>, 'hello' | 'onAsk' | 'onEvent'>;
+}
+
+/** Whatever can be known before there is a connection. */
+async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promise<Prepared<Raw>> {
+  const { room = DEFAULT_ROOM, roomKey, roomToken, psk, localPort, socket, signal } = options;
+  const families = familiesOf(options);
+  const { server, report } = await findOut(options, families, means);
+  const servers = ofFamilies(server.addresses, report, families);
+  const { open, adopt } = means;
+  if (socket !== undefined && adopt === undefined)
+    throw new NatprobeError('ERR_FLAGS', 'socket', 'this kind of hole opens its own');
+  const atLeast = report.axes?.layers?.atLeast;
+  return {
+    hello: {
+      room,
+      ...(roomKey !== undefined && { roomKey }),
+      ...(roomToken !== undefined && { roomToken }),
+      behaviours: statedBehaviours(report),
+      ...(atLeast !== undefined && { natLayers: atLeast }),
+    },
+    session: {
+      api: server.api,
+      servers,
+      open,
+      ...(socket !== undefined && adopt !== undefined && { adopt }),
+      ...(localPort !== undefined && { localPort }),
+      ...(psk !== undefined && { psk }),
+      ...(signal && { signal }),
+    },
+  };
+}
+
+/** Both at once; what fails first ends the other. */
+async function findOut<Raw>(
+  options: RoomOptions,
+  families: readonly Family[],
+  { measure }: RoomMeans<Raw>,
+): Promise<{ readonly server: FoundServer; readonly report: Report }> {
+  const names = [...(options.server === undefined ? [] : [options.server]), ...(options.servers ?? [])];
+  if (names.length === 0) throw new NatprobeError('ERR_NO_SERVER', 'server');
+  const hosts = names.map((name) => parseHostPort(name, 'server'));
+  const api = options.api === undefined ? undefined : parseHttpUrl(options.api, 'api');
+  const over = new AbortController();
+  const signal = AbortSignal.any([over.signal, ...(options.signal ? [options.signal] : [])]);
+  try {
+    const [server, report] = await Promise.all([
+      findServer(hosts, api, signal),
+      options.report ?? measure({ servers: names, families, signal }),
+    ]);
+    return { server, report };
+  } finally {
+    over.abort();
+  }
+}
+
+function familiesOf({ families, socket, localPort }: RoomOptions): readonly Family[] {
+  if (socket === undefined) return families ?? FAMILIES;
+  const family = socketFamily(socket);
+  if (localPort !== undefined || families?.some((asked) => asked !== family) === true)
+    throw new NatprobeError('ERR_FLAGS', 'socket', `it fixes localPort and families (${family})`);
+  return [family];
+}
+
+/** Of the server's addresses those that are asked for, and that this machine has a way to. */
+function ofFamilies(addresses: Addresses, report: Report, families: readonly Family[]): Addresses {
+  const usable = FAMILIES.filter(
+    (family) => families.includes(family) && isClassified(report.families[family]),
+  );
+  return Object.fromEntries(
+    usable.flatMap((family) => {
+      const endpoint = addresses[family];
+      return endpoint === undefined ? [] : [[family, endpoint]];
+    }),
+  );
+}
