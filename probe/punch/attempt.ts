@@ -11,13 +11,17 @@ import { planVolley, type RandomBytes, type Shot } from './volley.ts';
 export interface AttemptOptions {
   readonly plan: PunchPlan;
   readonly startAt: number;
+  /** Which of its puncher's attempts it is, lost holes counted in: its sockets are named by it. */
+  readonly serial: number;
   readonly mains: Readonly<Partial<Record<Family, string>>>;
   readonly exchange: Exchange;
   readonly random: RandomBytes;
   readonly act: (action: PuncherAction) => void;
 }
 
-/** Where something was heard guesses wait for so long: it is likely that one was right. */
+/** What is heard is checked for so long, and after that each time that it is heard. */
+const ANSWERED_WITHIN_MS = 2000;
+/** Where something was heard by a guess further guesses wait for so long: it is likely that one was right. */
 const HOLD_FIRE_MS = 300;
 
 export class Attempt {
@@ -27,6 +31,7 @@ export class Attempt {
   readonly #steps: PunchStep[];
   /** The sockets that each spreading step has asked for, by its index among the steps. */
   readonly #spread = new Map<PunchStep, string[]>();
+  readonly #asked = new Set<string>();
   readonly #opened = new Set<string>();
   /** Undefined until the start. */
   #shots: Shot[] | undefined;
@@ -74,12 +79,15 @@ export class Attempt {
     return this.#options.exchange.limits.isSpent ? 'too-many-packets' : 'nothing-heard';
   }
 
-  handleOpened(socket: string): void {
+  /** False if it is none of this attempt's. */
+  handleOpened(socket: string): boolean {
+    if (!this.#asked.has(socket)) return false;
     this.#opened.add(socket);
     // One that was late for the start still has its turn.
     for (const [step, sockets] of this.#spread)
       if (this.#shots !== undefined && sockets.includes(socket))
         this.#shots.push(...planVolley(step, this.#options.mains, [socket], this.#options.random));
+    return true;
   }
 
   /** A check of the peer, authenticated; it may come before the start, from who started earlier. */
@@ -89,10 +97,12 @@ export class Attempt {
     const path = this.#paths.add(socket, from, this.#strategyOf(socket, from));
     if (path === undefined) return;
     // Once for each path: a peer may be heard all the time where nothing gets back to it.
-    if (path.heardAt === undefined) this.#heldUntil = now + HOLD_FIRE_MS;
+    if (path.heardAt === undefined) {
+      if (this.#isGuessed(socket, from)) this.#heldUntil = now + HOLD_FIRE_MS;
+      path.untilAt = Math.max(path.untilAt, now + ANSWERED_WITHIN_MS);
+    }
     path.heardAt = now;
     path.ttl = undefined;
-    path.untilAt = Infinity;
     if (check.nominates && this.#options.plan.role === 'controlled') this.#nominated = path;
     if (path.echoedAt === undefined) this.#check(path, now);
     this.#agree(now);
@@ -108,7 +118,10 @@ export class Attempt {
     // A NAT may show another source than it takes packets for: what comes from there is tried as well.
     if (!sameEndpoint(from, sent.to)) {
       const alias = this.#paths.add(sent.socket, from, sent.strategy);
-      if (alias?.echoedAt === undefined && alias !== undefined) alias.nextAt ??= now;
+      if (alias !== undefined && alias.echoedAt === undefined) {
+        alias.untilAt = Math.max(alias.untilAt, now + ANSWERED_WITHIN_MS);
+        alias.nextAt ??= now;
+      }
     }
     if (sent.nominates && path === this.#nominated) this.#agreed = path;
     this.#agree(now);
@@ -142,16 +155,18 @@ export class Attempt {
     const family = familyOf(action.to.address);
     const sockets = Array.from(
       { length: action.sockets },
-      (_, number) => `punch-${this.#options.plan.attempt}-${index}-${number}`,
+      (_, number) => `punch-${this.#options.serial}-${index}-${number}`,
     );
     this.#spread.set(step, sockets);
-    for (const socket of sockets)
+    for (const socket of sockets) {
+      this.#asked.add(socket);
       this.#options.act({
         kind: 'open-socket',
         socket,
         family,
         ...(action.localPorts !== undefined && { localPorts: action.localPorts }),
       });
+    }
   }
 
   #planShots(): Shot[] {
@@ -205,6 +220,10 @@ export class Attempt {
       exchange.check({ socket, to, strategy }, { isGuess: true, ttl }, now);
       atMs = this.#nextShotMs();
     }
+  }
+
+  #isGuessed(socket: string, from: Endpoint): boolean {
+    return this.#opened.has(socket) || this.#guessed.has(formatEndpoint(from));
   }
 
   /** What of the plan made the peer send from there, as far as that can be told. */

@@ -11,7 +11,7 @@ export interface Path {
   /** When the next check is due; undefined while none is. */
   nextAt: number | undefined;
   intervalMs: number;
-  /** When checks end, but for those of what was heard. */
+  /** When checks end. */
   untilAt: number;
   /** When the last check of the peer came from there. */
   heardAt: number | undefined;
@@ -44,7 +44,7 @@ export class PathTable {
       ttl: undefined,
       nextAt: undefined,
       intervalMs: CHECK_PACE_MS,
-      untilAt: Infinity,
+      untilAt: -Infinity,
       heardAt: undefined,
       echoedAt: undefined,
     };

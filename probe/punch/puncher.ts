@@ -45,12 +45,14 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   #state: 'waiting' | 'punching' | 'open' | 'over' = 'waiting';
   #given: PlanInput | undefined;
   #exchange: Exchange | undefined;
+  #limits: SendLimits | undefined;
   #attempt: Attempt | undefined;
   #hold: Hold | undefined;
   /** When a plan that was asked for has to be there. */
   #renewBy: number | undefined;
   /** Since the first attempt's start. */
   #startedAt = 0;
+  #attempts = 0;
   /** What earlier attempts have sent. */
   #packetsBefore = 0;
 
@@ -59,7 +61,10 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   }
 
   handleInput(input: PuncherInput, now: number): void {
-    if (this.#state === 'over') return;
+    if (this.#state === 'over') {
+      if (input.kind === 'socket-opened') this.#close(input.socket);
+      return;
+    }
     switch (input.kind) {
       case 'plan':
         this.#begin(input, now);
@@ -68,8 +73,9 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
         this.#hear(input.socket, input.from, input.bytes, now);
         break;
       case 'socket-opened':
-        if (this.#state === 'punching') this.#attempt!.handleOpened(input.socket);
-        else this.#actions.push({ kind: 'close-socket', socket: input.socket });
+        // What comes too late is of no use.
+        if (this.#state !== 'punching' || !this.#attempt!.handleOpened(input.socket))
+          this.#close(input.socket);
         return;
       case 'socket-failed':
         // One of many; those that are there have to do.
@@ -118,15 +124,19 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     const startAt = now + plan.startInMs;
     if (this.#given === undefined || plan.attempt === 1) this.#startedAt = startAt;
     const act = (action: PuncherAction): void => void this.#actions.push(action);
-    const exchange = new Exchange(
-      punchSession(key, plan.role),
-      new SendLimits(plan.limits, now),
-      this.#random,
-      act,
-    );
+    this.#limits = new SendLimits(plan.limits, now, this.#limits);
+    const exchange = new Exchange(punchSession(key, plan.role), this.#limits, this.#random, act);
     this.#given = given;
     this.#exchange = exchange;
-    this.#attempt = new Attempt({ plan, startAt, mains: sockets, exchange, random: this.#random, act });
+    this.#attempt = new Attempt({
+      plan,
+      startAt,
+      serial: ++this.#attempts,
+      mains: sockets,
+      exchange,
+      random: this.#random,
+      act,
+    });
     this.#renewBy = undefined;
     this.#state = 'punching';
   }

@@ -1,5 +1,5 @@
 /** How much one side may send, whatever its plan says and its peer asks for. */
-import type { PunchLimits } from '../../shared/punch/plan.ts';
+import { MOST_SENT, type PunchLimits } from '../../shared/punch/plan.ts';
 
 /** What may go out at once, as a share of a second's packets; the rest of them comes evenly. */
 const BURST_SHARE = 0.1;
@@ -8,7 +8,10 @@ const RESERVE = 64;
 /** A whole packet, but for what adding fractions leaves out. */
 const WHOLE = 1 - 1e-6;
 
-/** In no second more than `packetsPerSecond`, and until `lift` no more than `packets`. */
+/**
+ * In no second more than `packetsPerSecond`, and until `lift` no more than `packets`; never more than
+ * MOST_SENT. `before` is what an earlier attempt was held to, so that attempts in a row gain nothing.
+ */
 export class SendLimits {
   readonly #burst: number;
   readonly #perMs: number;
@@ -16,11 +19,12 @@ export class SendLimits {
   #tokens: number;
   #filledAt: number;
 
-  constructor({ packetsPerSecond, packets }: PunchLimits, now: number) {
-    this.#burst = Math.max(1, Math.floor(packetsPerSecond * BURST_SHARE));
+  constructor(limits: PunchLimits, now: number, before?: SendLimits) {
+    const packetsPerSecond = Math.min(limits.packetsPerSecond, MOST_SENT.packetsPerSecond);
+    this.#burst = Math.min(packetsPerSecond, Math.max(1, Math.floor(packetsPerSecond * BURST_SHARE)));
     this.#perMs = (packetsPerSecond - this.#burst) / 1000;
-    this.#left = packets;
-    this.#tokens = this.#burst;
+    this.#left = Math.min(limits.packets, MOST_SENT.packets);
+    this.#tokens = before === undefined ? this.#burst : Math.min(this.#burst, before.#tokensAt(now));
     this.#filledAt = now;
   }
 
@@ -35,7 +39,7 @@ export class SendLimits {
 
   /** When the next packet may be sent, as far as the pace goes. */
   nextAt(): number {
-    return this.#filledAt + Math.max(0, (1 - this.#tokens) / this.#perMs);
+    return this.#tokens >= WHOLE ? this.#filledAt : this.#filledAt + (1 - this.#tokens) / this.#perMs;
   }
 
   /** Whether guessing has to end. */
@@ -49,7 +53,11 @@ export class SendLimits {
   }
 
   #fill(now: number): void {
-    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#filledAt) * this.#perMs);
+    this.#tokens = this.#tokensAt(now);
     this.#filledAt = now;
+  }
+
+  #tokensAt(now: number): number {
+    return Math.min(this.#burst, this.#tokens + (now - this.#filledAt) * this.#perMs);
   }
 }

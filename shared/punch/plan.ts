@@ -147,7 +147,7 @@ export function planPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPla
   const common = {
     transport: 'udp' as const,
     timeMs,
-    limits: LIMITS,
+    limits: MOST_SENT,
     keepaliveMs: Number.isFinite(lifetimeMs) ? Math.max(SHORTEST_KEEPALIVE_MS, lifetimeMs / 2) : KEEPALIVE_MS,
     attempt,
     // What nothing is expected to open isn't tried again.
@@ -180,8 +180,8 @@ const SECOND_FAMILY_MS = 100;
 
 /** What the plan may be late by. */
 const LEAD_MS = 20;
-/** Guesses at 1 ms pace were measured (MEASURING.md §7); the rest is for answers. */
-const LIMITS: PunchLimits = { packetsPerSecond: 1200, packets: DEFAULT_BUDGET.packets };
+/** Of one side, whatever its plan says. Guesses at 1 ms pace were measured (MEASURING.md §7); the rest is for answers. */
+export const MOST_SENT: PunchLimits = { packetsPerSecond: 1200, packets: DEFAULT_BUDGET.packets };
 /** Where the lifetime is unknown: half of the shortest that RFC 4787 REQ-5's exception has seen widely, 30 s. */
 const KEEPALIVE_MS = 15_000;
 const SHORTEST_KEEPALIVE_MS = 1000;
