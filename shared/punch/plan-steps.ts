@@ -1,12 +1,12 @@
 /** The steps of both sides over one address family, from what is predicted of them. */
 import type { Endpoint } from '../endpoint.ts';
-import { FIRST_PORT, LAST_PORT, type PortRange, rangesOf, type Situation } from '../nat/port-law.ts';
+import { FIRST_PORT, LAST_PORT, type PortRange, type Situation } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import { packetsToMeet } from './guessing.ts';
 import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
 import type { PunchCandidate, PunchStep } from './plan.ts';
-import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead } from './port-odds.ts';
+import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead, portsToDraw } from './port-odds.ts';
 import type { CertainSide } from './possibilities.ts';
 import { likeliestSide, type Prediction } from './predict.ts';
 import { shareAddress } from './strategies.ts';
@@ -299,7 +299,8 @@ function situationOf({ behaviour: { mapped, local }, seenAgoMs }: SideToPlan): S
 
 function rangesOfGuesses(side: SideToPlan, probes: number): PortRange[] {
   if (side.behaviour.lowPorts === true) return [{ ...LOW_PORTS, step: 1 }];
-  const ports = portsOf(side, probes);
-  if (ports === undefined) return [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }];
-  return rangesOf(ports.sort((a, b) => a - b));
+  const situation = situationOf(side);
+  return side.ports === undefined || situation === undefined
+    ? [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }]
+    : portsToDraw(side.ports, situation, probes);
 }

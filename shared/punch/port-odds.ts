@@ -8,6 +8,8 @@ import {
   massesOf,
   PORT_COUNT,
   type PortLaw,
+  type PortRange,
+  rangesOf,
   type Situation,
   wrapPort,
 } from '../nat/port-law.ts';
@@ -104,6 +106,34 @@ export function guessPorts(
   }
   return [...ports.sort((a, b) => masses[b]! - masses[a]!), ...alike].slice(0, count);
 }
+
+/**
+ * The ports that `count` are drawn from: all that are about as likely, where that costs next to nothing. Of
+ * a NAT that picks among fewer than it seemed to, the likeliest by a hair may all be wrong.
+ */
+export function portsToDraw(
+  { model }: Pick<PortsAxis, 'model'>,
+  situation: Situation,
+  count: number,
+): PortRange[] {
+  const masses = massesOf(model.newEndpoint, situation);
+  const least = massAtRank(masses, count) * ABOUT_AS_LIKELY;
+  const likely: number[] = [];
+  let mass = 0;
+  for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
+    if (masses[port]! < least || masses[port] === 0) continue;
+    likely.push(port);
+    mass += masses[port]!;
+  }
+  const best = guessPorts({ model }, situation, count);
+  const bestMass = best.reduce((sum, port) => sum + masses[port]!, 0);
+  const isFair = (mass / likely.length) * best.length >= NEARLY * bestMass;
+  return rangesOf(isFair ? likely : best.sort((a, b) => a - b));
+}
+
+/** A port of at least this times another's mass may be drawn in its stead, if those drawn are nearly as good as the best. */
+const ABOUT_AS_LIKELY = 0.8;
+const NEARLY = 0.95;
 
 /** The mass of the `rank`-th likeliest port; 0 if fewer have any. By quickselect: sorting them all takes ten times as long. */
 function massAtRank(masses: Float64Array, rank: number): number {

@@ -18,8 +18,9 @@ const MAPPING_LIFETIME = '2m';
 
 /** Outer ports of the NATs that choose them; Linux takes inner ones from 32768 up. */
 const REMAPPED_PORTS = '10000-29999';
-const PORTS_BY_SERVER_ADDRESS = ['10000-14999', '15000-19999'];
-const PORTS_OF_OTHER_ADDRESSES = '20000-24999';
+const PORTS_BY_SERVER_ADDRESS = ['10000-14999', '20000-24999'];
+/** Between those: where a server sees ports they are all around, as those of a NAT with one range would be. */
+const PORTS_OF_OTHER_ADDRESSES = '15000-19999';
 const FIRST_SEQUENTIAL_PORT = 20_000;
 /** After so many destinations the first port is used again. */
 export const SEQUENTIAL_PORTS = 1000;

@@ -5,8 +5,10 @@ import {
   chanceOfMeeting,
   LOW_PORT_ODDS,
   portOddsOf,
+  portsToDraw,
   UNKNOWN_ODDS,
 } from '../../../shared/punch/port-odds.ts';
+import type { WeightedLaw } from '../../../shared/nat/port-law.ts';
 import { portsOf } from './reports.ts';
 
 const BLOCK = portOddsOf(
@@ -85,5 +87,28 @@ describe('packets that have to meet', () => {
       chanceOfMeeting(sequential(5), BLOCK, 300),
       12,
     );
+  });
+});
+
+describe('the ports that are drawn from', () => {
+  const situation = { localPort: 40_000, ownPort: 20_000, afterMs: 0 };
+  const drawnFrom = (...laws: readonly WeightedLaw[]) =>
+    portsToDraw({ model: { newSocket: laws, newEndpoint: laws } }, situation, 1024);
+  const everywhere = { kind: 'uniform', first: 1024, last: 65_535, sameParity: false } as const;
+
+  it('are all that are about as likely, also where a few are likelier by a hair', () => {
+    const [first, last] = [10_000, 24_999];
+    const hair = { kind: 'uniform', first, last: 14_999, sameParity: false } as const;
+    const spread = { kind: 'uniform', first, last, sameParity: false } as const;
+    expect(drawnFrom({ weight: 0.98, law: spread }, { weight: 0.02, law: hair })).toEqual([
+      { first, last, step: 1 },
+    ]);
+  });
+
+  it('are the likeliest alone where others would take their turns', () => {
+    const block = { kind: 'uniform', first: 2048, last: 2948, sameParity: false } as const;
+    const ports = drawnFrom({ weight: 0.99, law: block }, { weight: 0.01, law: everywhere });
+    expect(ports.reduce((count, range) => count + range.last - range.first + 1, 0)).toBe(1024);
+    expect(ports.some(({ first, last }) => first <= 2048 && last >= 2948)).toBe(true);
   });
 });
