@@ -133,23 +133,29 @@ class Planner {
     if (guessing === undefined) return [];
     const { sockets, probes } = guessing;
     const atMs = this.#drawAtMs();
-    if (isGuessedBy(own.certain, peer.certain)) {
+    const guesses = isGuessedBy(own.certain, peer.certain);
+    const isGuessed = isGuessedBy(peer.certain, own.certain);
+    const steps: PunchStep[] = [];
+    if (guesses) {
       const ranges = rangesOfGuesses(peer.side, probes);
       const action = { kind: 'spray', address: to.address, ranges, probes } as const;
       // Openings that die on the way are answered to, not heard: all have to be there first.
       const openingMs = this.#ttlTowards(peer, own) === undefined ? 0 : sockets * GUESS_PACE_MS + LOW_TTL_MS;
-      return [this.#step('birthday', atMs + openingMs, this.#lastsMs(), action)];
+      steps.push(this.#step('birthday', atMs + openingMs, this.#lastsMs(), action));
     }
-    if (!isGuessedBy(peer.certain, own.certain)) return [];
-    const ttl = this.#ttlTowards(own, peer);
-    const action = {
-      kind: 'spread',
-      to,
-      sockets,
-      ...(own.side.behaviour.lowPorts === true && { localPorts: LOW_PORTS }),
-      ...(ttl !== undefined && { ttl }),
-    } as const;
-    return [this.#step('birthday', atMs, this.#lastsMs(), action)];
+    // Where both guess, who sprays opens as many ports as it tries, unless it has one for all of an address.
+    if (isGuessed && (!guesses || own.certain.mapping === 'address-dependent')) {
+      const ttl = this.#ttlTowards(own, peer);
+      const action = {
+        kind: 'spread',
+        to,
+        sockets,
+        ...(own.side.behaviour.lowPorts === true && { localPorts: LOW_PORTS }),
+        ...(ttl !== undefined && { ttl }),
+      } as const;
+      steps.push(this.#step('birthday', atMs, this.#lastsMs(), action));
+    }
+    return steps;
   }
 
   /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
