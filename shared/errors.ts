@@ -350,6 +350,21 @@ export const ERROR_CATALOGUE = {
     problem: 'the stream through the hole broke off',
     remedy: 'punch again; what was not acknowledged may be missing',
   },
+  ERR_OUTPUT: {
+    exitCode: 1,
+    problem: 'nobody takes what comes out',
+    remedy: 'let the program that reads it run until the end',
+  },
+  ERR_BRIDGE: {
+    exitCode: 2,
+    problem: 'no socket can be opened towards the local program',
+    remedy: 'give the address and port at which it receives, as in --bridge 127.0.0.1:51820',
+  },
+  ERR_EXEC: {
+    exitCode: 1,
+    problem: 'the command cannot be run',
+    remedy: 'see that it runs without natprobe',
+  },
   ERR_SELF_TEST: {
     exitCode: 1,
     problem: 'the server does not answer itself',

@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox';
 import Value from 'typebox/value';
 
-/** The first record of each side. */
+/** The first record of each side: what it runs. */
 export type Hello = Static<typeof HELLO>;
 
 export type StreamRecord =
@@ -17,7 +17,6 @@ const KIND_OF_BYTE = ['hello', 'data', 'taken', 'end'] as const;
 const HELLO_BYTES = 1024;
 const HELLO = Type.Object({
   program: Type.String({ maxLength: 32 }),
-  name: Type.String({ maxLength: 128 }),
 });
 
 /** `alloc` gives the bytes to write to: one more than those of the data. */
@@ -50,7 +49,7 @@ export function decodeRecord(bytes: Buffer): StreamRecord | undefined {
 function bodyOf(record: StreamRecord): Uint8Array {
   switch (record.kind) {
     case 'hello':
-      return Buffer.from(JSON.stringify({ program: record.program, name: record.name }));
+      return Buffer.from(JSON.stringify({ program: record.program }));
     case 'data':
       return record.bytes;
     case 'taken': {
@@ -71,5 +70,5 @@ function decodeHello(body: Buffer): StreamRecord | undefined {
   } catch {
     return undefined;
   }
-  return Value.Check(HELLO, hello) ? { kind: 'hello', program: hello.program, name: hello.name } : undefined;
+  return Value.Check(HELLO, hello) ? { kind: 'hello', program: hello.program } : undefined;
 }

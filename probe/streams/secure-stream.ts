@@ -15,6 +15,7 @@ import { decodeRecord, encodeRecord, type Hello, type StreamRecord } from './rec
 export type { StreamHole } from './raw-stream.ts';
 
 export interface StreamOptions extends Hello {
+  /** Ends the wait for the other side. */
   readonly signal?: AbortSignal | undefined;
   /** How long the other side may take to be there: 15 s unless said. */
   readonly timeoutMs?: number;
@@ -122,11 +123,6 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
       });
   }
 
-  /** What the peer is called, as it says: other people's text. */
-  get peerName(): string {
-    return this.#peer?.name ?? '';
-  }
-
   /** Both sides have said all, and know that the other has it. */
   get isComplete(): boolean {
     return this.#peerEnded && this.#ended && (this.#delivered || this.#peerDone);
@@ -138,20 +134,20 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
   }
 
   /** Says which program speaks, and waits until the peer has said the same. */
-  async greet({ program, name, signal, timeoutMs = TIMEOUT_MS }: StreamOptions): Promise<void> {
+  async greet({ program, signal, timeoutMs = TIMEOUT_MS }: StreamOptions): Promise<void> {
     const abort = (): void =>
       this.destroy(new NatprobeError('ERR_ABORTED', PLACE, undefined, { cause: signal?.reason }));
     if (signal?.aborted === true) abort();
     signal?.addEventListener('abort', abort, { once: true });
-    this.#secret.once('close', () => signal?.removeEventListener('abort', abort));
     const timer = setTimeout(() => this.destroy(new NatprobeError('ERR_STREAM_SILENT', PLACE)), timeoutMs);
     try {
       this.#program = program;
       await this.#until(() => this.#connected);
-      this.#say({ kind: 'hello', program, name });
+      this.#say({ kind: 'hello', program });
       await this.#until(() => this.#peer !== undefined);
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
     }
     if (this.#failure === undefined) return;
     // The peer is to see as well what is the matter.
@@ -196,6 +192,11 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
       this.#takenTold = this.#taken;
       this.#say({ kind: 'taken', total: this.#taken });
     }
+  }
+
+  /** Resolves when the peer says no more, read or not. Rejects with what broke the stream. */
+  whenPeerEnds(): Promise<void> {
+    return this.#until(() => this.#peerEnded);
   }
 
   /** Resolves when both sides have ended and nobody waits for anything any more; rejects with what broke the stream. */

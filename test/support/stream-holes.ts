@@ -79,7 +79,12 @@ export class StubHole extends EventEmitter<HoleEvents> implements Hole<UDXSocket
     this.role = role;
     this.key = key;
     const endpoints = { local: formatEndpoint(socket.local), remote: formatEndpoint(remote) };
-    this.report = { outcome: 'open', endpoints } as PunchReport;
+    this.report = {
+      outcome: 'open',
+      transport: 'udp',
+      endpoints,
+      timing: { totalMs: 1, rttMs: 1 },
+    } as PunchReport;
   }
 
   get socket(): UDXSocket {
