@@ -52,15 +52,18 @@ export async function openHttp(
   { isReady, counts, witnessKeys, browsers, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
-  const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }] = await Promise.all([
-    import('./http/app.ts'),
-    import('./http/broker-service.ts'),
-    import('./reports/open.ts'),
-    import('./peering/open.ts'),
-  ]);
+  const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }, { recordPunches }] =
+    await Promise.all([
+      import('./http/app.ts'),
+      import('./http/broker-service.ts'),
+      import('./reports/open.ts'),
+      import('./peering/open.ts'),
+      import('./punches/record-punches.ts'),
+    ]);
   const readTokens = openTokens(access.tokenFile, tokens);
   const brokerParts = openPeering(peering);
   const reports = await openReports(settings, log);
+  const recordPunch = recordPunches(reports.punches, { now: Date.now, log });
   const startedAt = performance.now();
   const familyStatus = families.map(describeFamily);
   const app = buildApp({
@@ -87,8 +90,11 @@ export async function openHttp(
     broker: new BrokerService({
       checkWitness: (witness, nonce) => checkBrokerWitness(witness, nonce, witnessKeys, Date.now()),
       ...brokerParts,
+      correctPrediction: (pair, prediction) => reports.punches.learned.correct(pair, prediction),
+      onEvent: (event) => event.kind === 'punched' && recordPunch(event),
       onError: (error) => log('error', `broker: ${error.stack ?? error.message}`),
     }),
+    punches: reports.punches,
     access,
     tokens: readTokens,
     ...(certificate && { tls: certificate.current().options }),

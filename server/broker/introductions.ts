@@ -14,14 +14,7 @@ import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
 import type { BrokerLimits, BrokerTimes } from './limits.ts';
 import { PerPeer } from './per-peer.ts';
-import {
-  type Foresight,
-  foreseePunch,
-  type Outlet,
-  type Punches,
-  type PunchSide,
-  tooMany,
-} from './punches.ts';
+import { type Foresight, type Outlet, type Punches, type PunchSide, tooMany } from './punches.ts';
 import { findPeer } from './rooms.ts';
 import type { PeerSession, SessionCandidates } from './session.ts';
 
@@ -98,7 +91,7 @@ export class Introductions {
     const asked = findOther(asker, peer);
     if (!isReachable(asked, now)) throw new NatprobeError('ERR_PEER_AWAY', 'peer');
     takeOne(asker, now);
-    return { peer: asked, ...foreseePunch(asker, asked, now) };
+    return { peer: asked, ...this.options.punches.foresee(asker, asked, now) };
   }
 
   /** Throws ERR_NO_INTRODUCTION, ERR_NOT_REGISTERED, ERR_PEER_AWAY or ERR_INTRODUCTIONS. */

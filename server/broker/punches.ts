@@ -29,6 +29,12 @@ export const PLANNERS: Planners = { udp: planPunch };
 /** Where peers may be relayed; `user` is what the relay knows a side of a punch as. */
 export type NameRelay = (user: string) => Relay;
 
+/** What is predicted, with what has been learned of such pairs. */
+export type CorrectPrediction = (
+  pair: { readonly transport: Transport; readonly a: string; readonly b: string },
+  prediction: PlannedPrediction,
+) => PlannedPrediction;
+
 /** How a punch went, as one side has it. */
 export type ReportedOutcome = Omit<Outcome, 'kind' | 'introduction'>;
 
@@ -40,6 +46,7 @@ export interface PunchRecord {
   /** The behaviours in short; `a` asked. */
   readonly a: string;
   readonly b: string;
+  /** From the behaviours alone, without anything learned. */
   readonly prediction: PlannedPrediction;
 }
 
@@ -49,6 +56,8 @@ export type PunchEvent =
   | ({
       readonly kind: 'punched';
       readonly outcomes: { readonly a?: ReportedOutcome; readonly b?: ReportedOutcome };
+      /** Of the clients of both, as limits name them. */
+      readonly networks: readonly [string, string];
     } & PunchRecord);
 
 /** Where messages and events go. */
@@ -65,6 +74,7 @@ export interface PunchOptions {
   readonly planners: Planners;
   /** Undefined where there is no relay. */
   readonly nameRelay: NameRelay | undefined;
+  readonly correct: CorrectPrediction | undefined;
 }
 
 export interface PunchSide {
@@ -93,15 +103,17 @@ export class Punches {
   private readonly outlet: Outlet;
   private readonly planners: Planners;
   private readonly nameRelay: NameRelay | undefined;
+  private readonly correct: CorrectPrediction;
   private readonly planned = new Map<number, Planned>();
   private readonly plannedOf = new PerPeer<Planned>();
   private readonly outcomeDue: Deadlines<number>;
 
-  constructor({ limits, times, outlet, planners, nameRelay }: PunchOptions) {
+  constructor({ limits, times, outlet, planners, nameRelay, correct }: PunchOptions) {
     this.limits = limits;
     this.outlet = outlet;
     this.planners = planners;
     this.nameRelay = nameRelay;
+    this.correct = correct ?? ((_, prediction) => prediction);
     this.outcomeDue = new Deadlines(times.outcomeMs);
   }
 
@@ -114,10 +126,9 @@ export class Punches {
       sideToPlan(b, a, transport, now),
       attempt,
     );
-    const prediction = plannedPrediction(predicted);
-    const { name: nameOfA } = predicted.a;
-    const { name: nameOfB } = predicted.b;
-    const record = { introduction, transport, attempt, a: nameOfA, b: nameOfB, prediction };
+    const pair = { transport, a: predicted.a.name, b: predicted.b.name };
+    const record = { introduction, attempt, ...pair, prediction: plannedPrediction(predicted) };
+    const prediction = this.correct(pair, record.prediction);
     const planned: Planned = { record, sides: { a: a.session, b: b.session }, outcomes: {} };
     this.planned.set(introduction, planned);
     this.plannedOf.add(a.session, planned);
@@ -140,6 +151,23 @@ export class Punches {
         ...(mayNeedRelay && this.nameRelay && { relay: this.nameRelay(`${introduction}${side}`) }),
       });
     this.outlet.emit({ kind: 'planned', ...record });
+  }
+
+  /** What a punch over UDP of these two would promise now, with what is known of their endpoints. */
+  foresee(a: PeerSession, b: PeerSession, now: number): Foresight {
+    const [one, other] = [a, b].map((session) => ({
+      session,
+      candidates: session.candidates,
+      id: undefined,
+    }));
+    const { prediction } = planPunch(
+      sideToPlan(one!, other!, 'udp', now),
+      sideToPlan(other!, one!, 'udp', now),
+      1,
+    );
+    const pair = { transport: 'udp', a: prediction.a.name, b: prediction.b.name } as const;
+    const { budget, reasons } = preflightOf(prediction);
+    return { prediction: this.correct(pair, plannedPrediction(prediction)), budget, reasons };
   }
 
   /** Each side says it once. Throws ERR_NO_INTRODUCTION. */
@@ -191,24 +219,13 @@ export class Punches {
     this.outcomeDue.delete(record.introduction);
     this.plannedOf.delete(sides.a, planned);
     this.plannedOf.delete(sides.b, planned);
-    this.outlet.emit({ kind: 'punched', ...record, outcomes });
+    const networks = [sides.a.client, sides.b.client] as const;
+    this.outlet.emit({ kind: 'punched', ...record, outcomes, networks });
   }
 }
 
 export interface Foresight extends Pick<Preflight, 'budget' | 'reasons'> {
   readonly prediction: PlannedPrediction;
-}
-
-/** What a punch over UDP of these two would promise now, with what is known of their endpoints. */
-export function foreseePunch(a: PeerSession, b: PeerSession, now: number): Foresight {
-  const [one, other] = [a, b].map((session) => ({ session, candidates: session.candidates, id: undefined }));
-  const { prediction } = planPunch(
-    sideToPlan(one!, other!, 'udp', now),
-    sideToPlan(other!, one!, 'udp', now),
-    1,
-  );
-  const { budget, reasons } = preflightOf(prediction);
-  return { prediction: plannedPrediction(prediction), budget, reasons };
 }
 
 export function tooMany(which: string): NatprobeError {

@@ -24,7 +24,15 @@ import {
   DEFAULT_BROKER_LIMITS,
   DEFAULT_BROKER_TIMES,
 } from './limits.ts';
-import { type NameRelay, type Outlet, PLANNERS, type Planners, type PunchEvent, Punches } from './punches.ts';
+import {
+  type CorrectPrediction,
+  type NameRelay,
+  type Outlet,
+  PLANNERS,
+  type Planners,
+  type PunchEvent,
+  Punches,
+} from './punches.ts';
 import { refusalIn, refusalOf } from './refusal.ts';
 import { type CheckRoomToken, listPeers, type RandomBytes, Rooms } from './rooms.ts';
 import type { PeerSession } from './session.ts';
@@ -53,6 +61,8 @@ export interface RendezvousOptions {
   readonly planners?: Planners;
   /** Absent where there is no relay. */
   readonly nameRelay?: NameRelay;
+  /** Absent where nothing is learned. */
+  readonly correctPrediction?: CorrectPrediction;
   /** Absent where rooms take no tokens. */
   readonly checkRoomToken?: CheckRoomToken;
   readonly limits?: Partial<BrokerLimits>;
@@ -85,6 +95,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     random,
     planners = PLANNERS,
     nameRelay,
+    correctPrediction,
     checkRoomToken,
     limits,
     times,
@@ -107,7 +118,14 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       },
       emit: (event) => this.events.push(event),
     };
-    this.punches = new Punches({ limits: this.limits, times: this.times, outlet, planners, nameRelay });
+    this.punches = new Punches({
+      limits: this.limits,
+      times: this.times,
+      outlet,
+      planners,
+      nameRelay,
+      correct: correctPrediction,
+    });
     this.introductions = new Introductions({
       limits: this.limits,
       times: this.times,
@@ -219,7 +237,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     if (earlier !== undefined)
       this.expel(earlier, new NatprobeError('ERR_SESSION_MOVED', 'the connection'), now);
     this.release(session);
-    session.attach(connection.number, hello);
+    session.attach(connection.number, connection.client, hello);
     connection.session = session;
     connection.admittedUntil = admittedUntil;
     this.helloDue.delete(connection);

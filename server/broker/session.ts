@@ -44,6 +44,8 @@ export class PeerSession {
   candidates = NO_CANDIDATES;
   /** Undefined while the connection is lost. */
   connection: number | undefined;
+  /** Whom limits go by, of its last connection. */
+  client = '';
   private hello: Hello;
   private behaviour: PunchBehaviour | undefined;
   private roundTripsMs: number[] = [];
@@ -54,8 +56,9 @@ export class PeerSession {
   }
 
   /** Begins, or goes on, over a connection. */
-  attach(connection: number, hello: Hello): void {
+  attach(connection: number, client: string, hello: Hello): void {
     this.connection = connection;
+    this.client = client;
     this.hello = hello;
     this.behaviour = undefined;
     this.roundTripsMs = [];

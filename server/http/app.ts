@@ -5,6 +5,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { NatType } from '../../shared/nat/behaviour.ts';
 import { type Log, SILENT_LOG } from '../log.ts';
 import { isLoopback } from '../local-addresses.ts';
+import type { PunchStore } from '../punches/punch-store.ts';
 import type { BrowserCounts } from '../udp/browser-classifier.ts';
 import {
   type HttpConnectionLimits,
@@ -47,6 +48,8 @@ export interface AppOptions extends HealthOptions {
   readonly browserCounts?: () => BrowserCounts;
   /** Introduces peers to each other; the app closes it. */
   readonly broker?: BrokerService;
+  /** Whose statistics are shown. */
+  readonly punches?: PunchStore;
   /** Who may ask, and how often; by default as natprobed without flags. */
   readonly access?: AccessSettings;
   readonly connectionLimits?: HttpConnectionLimits;
@@ -126,7 +129,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     readReportsRoutes(routes, reports.store, checkReader);
     exportRoute(routes, reports.store, checkReader);
     preflightRoute(routes, reports);
-    statisticsRoute(routes, reports.store);
+    statisticsRoute(routes, reports.store, options.punches);
     if (broker !== undefined) brokerRoute(routes, { broker, origins: access.corsOrigins });
   });
   return app;

@@ -1,7 +1,9 @@
 /** What the store's values look like over HTTP. */
 import Type, { type Static } from 'typebox';
+import { TRANSPORTS } from '../../shared/punch/plan.ts';
 import { FamilySchema, ReportSchema, VerdictSchema } from '../../shared/report/schema.ts';
 import { PunchabilitySchema } from './punchability.ts';
+import type { PunchStatistics } from '../punches/punch-store.ts';
 import {
   REPORT_SOURCES,
   type ReportFilter,
@@ -22,6 +24,7 @@ const { type: NatTypeSchema, mapping: MappingSchema, filtering: FilteringSchema 
 const SourceSchema = Type.Enum([...REPORT_SOURCES], { description: 'Who measured' });
 const Timestamp = Type.String({ format: 'date-time' });
 const CountSchema = Type.Integer({ minimum: 0 });
+const Probability = Type.Number({ minimum: 0, maximum: 1 });
 const ListOf = <Item extends Type.TSchema>(item: Item) => Type.Immutable(Type.Array(item));
 
 const facts = {
@@ -63,7 +66,23 @@ export const reportFilterQuery = {
 };
 export const ReportFilterSchema = Type.Object(reportFilterQuery);
 
-export const ReportStatisticsSchema = Type.Object({
+const punchCounts = { punches: CountSchema, open: CountSchema, predicted: Probability };
+
+const PunchStatisticsSchema = Type.Object({
+  punches: CountSchema,
+  bins: ListOf(Type.Object({ from: Probability, to: Probability, ...punchCounts })),
+  pairs: ListOf(
+    Type.Object({
+      a: Type.String(),
+      b: Type.String(),
+      transport: Type.Enum([...TRANSPORTS]),
+      ...punchCounts,
+      learned: Type.Optional(Probability),
+    }),
+  ),
+});
+
+const ReportStatisticsSchema = Type.Object({
   reports: CountSchema,
   types: ListOf(Type.Object({ type: NatTypeSchema, count: CountSchema })),
   cells: ListOf(Type.Object({ mapping: MappingSchema, filtering: FilteringSchema, count: CountSchema })),
@@ -71,6 +90,13 @@ export const ReportStatisticsSchema = Type.Object({
   sources: ListOf(Type.Object({ source: SourceSchema, count: CountSchema })),
   days: ListOf(Type.Object({ day: Type.String(), type: NatTypeSchema, count: CountSchema })),
 });
+
+/** Of the reports, and of the punches where there is a broker. */
+export const StatisticsSchema = Type.Object({
+  ...ReportStatisticsSchema.properties,
+  punches: Type.Optional(PunchStatisticsSchema),
+});
+export type Statistics = Static<typeof StatisticsSchema>;
 
 type Agree<A, B> = [A, B] extends [B, A] ? true : false;
 
@@ -80,4 +106,5 @@ export const STORE_SCHEMAS_AGREE: readonly [
   Agree<Static<typeof ReportPageSchema>, ReportPage>,
   Agree<Static<typeof ReportFilterSchema>, ReportFilter>,
   Agree<Static<typeof ReportStatisticsSchema>, ReportStatistics>,
-] = [true, true, true, true];
+  Agree<Static<typeof PunchStatisticsSchema>, PunchStatistics>,
+] = [true, true, true, true, true];

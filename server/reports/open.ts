@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../log.ts';
 import { concealAddresses } from './privacy.ts';
+import { SqlPunchStore } from '../punches/sql-punch-store.ts';
 import type { ReportStore } from './report-store.ts';
 import { startRetention } from './retention.ts';
 import type { ReportSettings } from './settings.ts';
@@ -10,6 +11,8 @@ import { SqlReportStore } from './sql-report-store.ts';
 
 export interface OpenReports {
   readonly store: ReportStore;
+  /** Of the punches that the broker planned, in the same database. */
+  readonly punches: SqlPunchStore;
   /** Ends the sweeps and closes the store; what was to be added is. */
   close(): Promise<void>;
 }
@@ -18,17 +21,25 @@ export interface OpenReports {
 export async function openReports(settings: ReportSettings, log: Log): Promise<OpenReports> {
   const { directory, keepMs, addresses } = settings;
   const now = Date.now;
-  const store = new SqlReportStore(await openSqlite(directory), {
+  const database = await openSqlite(directory);
+  const store = new SqlReportStore(database, {
     now,
     randomBytes,
     conceal: (report) => concealAddresses(report, addresses),
   });
-  const retention = startRetention(store, { keepMs, now, log });
+  const punches = new SqlPunchStore(database, now);
+  await punches.load();
+  const retentions = [
+    startRetention(store, { what: 'reports', keepMs, now, log }),
+    startRetention(punches, { what: 'punches', keepMs, now, log }),
+  ];
   return {
     store,
+    punches,
     async close() {
+      await punches.drain();
       const closed = store.close();
-      await retention.stop();
+      await Promise.all(retentions.map((retention) => retention.stop()));
       await closed;
     },
   };

@@ -1,4 +1,4 @@
-/** Removes reports that are too old, at once and then every hour. */
+/** Removes what is too old, at once and then every hour. */
 import type { Log } from '../log.ts';
 import type { ReportStore } from './report-store.ts';
 
@@ -9,18 +9,27 @@ export interface Retention {
   stop(): Promise<void>;
 }
 
-/** `now` is in milliseconds since 1970. A sweep that fails is logged; the next one makes up for it. */
+export interface RetentionOptions {
+  /** What the log calls it. */
+  readonly what: string;
+  readonly keepMs: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** A sweep that fails is logged; the next one makes up for it. */
 export function startRetention(
   store: Pick<ReportStore, 'removeBefore'>,
-  { keepMs, now, log }: { readonly keepMs: number; readonly now: () => number; readonly log: Log },
+  { what, keepMs, now, log }: RetentionOptions,
 ): Retention {
   let sweeping: Promise<void> | undefined;
   const sweep = async (): Promise<void> => {
     try {
       const removed = await store.removeBefore(new Date(now() - keepMs).toISOString());
-      if (removed > 0) log('info', `reports: removed ${removed} that were too old`, { removed });
+      if (removed > 0) log('info', `${what}: removed ${removed} that were too old`, { removed });
     } catch (error) {
-      log('error', `reports: ${error instanceof Error ? error.message : String(error)}`);
+      log('error', `${what}: ${error instanceof Error ? error.message : String(error)}`);
     }
     sweeping = undefined;
   };

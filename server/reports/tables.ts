@@ -4,12 +4,16 @@ import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migrat
 import type { Family } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Filtering, Mapping, NatType } from '../../shared/nat/behaviour.ts';
+import type { Transport } from '../../shared/punch/plan.ts';
+import type { StrategyName } from '../../shared/punch/strategy.ts';
 import type { ReportSource } from './report-store.ts';
 
 export interface ReportDatabase {
   readonly kinds: KindTable;
   readonly reports: ReportTable;
   readonly report_counts: ReportCountTable;
+  readonly punches: PunchTable;
+  readonly punch_counts: PunchCountTable;
 }
 
 /** Each combination of what reports are filtered by, once: some dozens of rows. */
@@ -47,6 +51,45 @@ interface ReportCountTable {
   readonly count: number;
 }
 
+/** One attempt of a punch that the broker planned: behaviours, prediction and outcome, and nobody's name or address. */
+interface PunchTable {
+  readonly seq: Generated<number>;
+  /** Milliseconds since 1970, by the server's clock. */
+  readonly ended_at: number;
+  /** The behaviours in short, in the order of the alphabet. */
+  readonly a: string;
+  readonly b: string;
+  readonly transport: Transport;
+  readonly attempt: number;
+  /** What was predicted. */
+  readonly strategy: StrategyName;
+  readonly probability: number;
+  /** As each side has it; null where it said nothing. */
+  readonly outcome_a: 'open' | 'failed' | null;
+  readonly outcome_b: 'open' | 'failed' | null;
+  readonly opened_by: StrategyName | null;
+  readonly path: string | null;
+  /** Of both sides. */
+  readonly packets: number;
+  readonly time_ms: number;
+  /** 1 if it is among those that teach, else 0. */
+  readonly counts: number;
+}
+
+/** Punches by day, pair and what was predicted, in tenths; changed in one transaction with the punches. */
+interface PunchCountTable {
+  readonly day: string;
+  readonly transport: Transport;
+  readonly a: string;
+  readonly b: string;
+  readonly bin: number;
+  readonly ended: number;
+  /** Those that teach, how many of them opened, and the sum of what was predicted of them. */
+  readonly punches: number;
+  readonly open: number;
+  readonly predicted: number;
+}
+
 /** What databases call differently. */
 export interface ColumnTypes {
   readonly bytes: 'blob' | 'bytea';
@@ -80,6 +123,7 @@ export async function migrateTables(database: Kysely<ReportDatabase>, types: Col
 
 const MIGRATIONS: Readonly<Record<string, (db: Kysely<unknown>, types: ColumnTypes) => Promise<void>>> = {
   '0001-reports': createReportTables,
+  '0002-punches': createPunchTables,
 };
 
 async function createReportTables({ schema }: Kysely<unknown>, types: ColumnTypes): Promise<void> {
@@ -118,5 +162,41 @@ async function createReportTables({ schema }: Kysely<unknown>, types: ColumnType
     .addColumn('kind', 'bigint', toKind)
     .addColumn('count', 'bigint', required)
     .addPrimaryKeyConstraint('report_counts_key', ['day', 'kind'])
+    .execute();
+}
+
+async function createPunchTables({ schema }: Kysely<unknown>, types: ColumnTypes): Promise<void> {
+  const required = (column: ColumnDefinitionBuilder): ColumnDefinitionBuilder => column.notNull();
+  await schema
+    .createTable('punches')
+    .addColumn('seq', types.serialType, types.serial)
+    .addColumn('ended_at', 'bigint', required)
+    .addColumn('a', 'text', required)
+    .addColumn('b', 'text', required)
+    .addColumn('transport', 'text', required)
+    .addColumn('attempt', 'integer', required)
+    .addColumn('strategy', 'text', required)
+    .addColumn('probability', 'double precision', required)
+    .addColumn('outcome_a', 'text')
+    .addColumn('outcome_b', 'text')
+    .addColumn('opened_by', 'text')
+    .addColumn('path', 'text')
+    .addColumn('packets', 'bigint', required)
+    .addColumn('time_ms', 'double precision', required)
+    .addColumn('counts', 'integer', required)
+    .execute();
+  await schema.createIndex('punches_by_time').on('punches').column('ended_at').execute();
+  await schema
+    .createTable('punch_counts')
+    .addColumn('day', 'text', required)
+    .addColumn('transport', 'text', required)
+    .addColumn('a', 'text', required)
+    .addColumn('b', 'text', required)
+    .addColumn('bin', 'integer', required)
+    .addColumn('ended', 'bigint', required)
+    .addColumn('punches', 'bigint', required)
+    .addColumn('open', 'bigint', required)
+    .addColumn('predicted', 'double precision', required)
+    .addPrimaryKeyConstraint('punch_counts_key', ['day', 'transport', 'a', 'b', 'bin'])
     .execute();
 }

@@ -116,7 +116,8 @@ function isAsGood(one: PredictedOutcome, other: PredictedOutcome): boolean {
 
 const UNTIMED: ReadonlySet<StrategyName> = new Set(['direct', 'reversal', 'lan']);
 
-function outcomeOf({ name, probability }: Strategy): PredictedOutcome {
+/** What a chance of that strategy is called. */
+export function outcomeOf({ name, probability }: Pick<Strategy, 'name' | 'probability'>): PredictedOutcome {
   if (UNTIMED.has(name) && probability >= 0.99) return 'direct';
   if (probability >= 0.8) return 'likely';
   return probability >= 0.05 ? 'unlikely' : 'relay';

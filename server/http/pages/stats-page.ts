@@ -9,16 +9,18 @@ import {
 import { TYPE_NAMES } from '../../../shared/nat/names.ts';
 import { FAMILY_NAMES } from '../../../shared/report/report.ts';
 import type { ReportStatistics } from '../../reports/report-store.ts';
+import type { Statistics } from '../report-schemas.ts';
 import type { AssetUrls } from '../web-assets.ts';
 import { renderDocument } from './document.ts';
 import { html, type Html } from './html.ts';
+import { renderPunches } from './punch-statistics.ts';
 
 const SOURCE_NAMES = { probe: 'natprobe', browser: 'the page' } as const;
 /** Shades of the table of cells. */
 const SHADES = 5;
 
-export function renderStatsPage(statistics: ReportStatistics, assets: AssetUrls): string {
-  const { reports, types, families, sources } = statistics;
+export function renderStatsPage(statistics: Statistics, assets: AssetUrls): string {
+  const { reports, types, families, sources, punches } = statistics;
   return renderDocument({
     title: 'natprobe: statistics',
     assets,
@@ -61,6 +63,7 @@ export function renderStatsPage(statistics: ReportStatistics, assets: AssetUrls)
           )}
         </div>
       </section>
+      ${punches !== undefined && renderPunches(punches)}
     `,
   });
 }

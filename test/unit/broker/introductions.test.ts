@@ -211,6 +211,7 @@ describe('outcomes', () => {
         ...planned,
         kind: 'punched',
         outcomes: { a: REPORTED, b: { ...REPORTED, outcome: 'failed', reason: 'no thing' } },
+        networks: ['client', 'client'],
       },
     ]);
   });

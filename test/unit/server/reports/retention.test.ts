@@ -16,7 +16,12 @@ it('removes what is older than it is told, at once and every hour, and says how 
   };
   const retention = startRetention(
     { removeBefore },
-    { keepMs: 24 * HOUR_MS, now: Date.now, log: (level, message) => logged.push(`${level}: ${message}`) },
+    {
+      what: 'reports',
+      keepMs: 24 * HOUR_MS,
+      now: Date.now,
+      log: (level, message) => logged.push(`${level}: ${message}`),
+    },
   );
   await vi.advanceTimersByTimeAsync(2.5 * HOUR_MS);
   await retention.stop();
@@ -37,7 +42,12 @@ it('goes on after a failure, which it logs; never sweeps twice at a time; ends w
   };
   const retention = startRetention(
     { removeBefore },
-    { keepMs: HOUR_MS, now: Date.now, log: (level, message) => logged.push(`${level}: ${message}`) },
+    {
+      what: 'reports',
+      keepMs: HOUR_MS,
+      now: Date.now,
+      log: (level, message) => logged.push(`${level}: ${message}`),
+    },
   );
   await vi.advanceTimersByTimeAsync(4 * HOUR_MS);
   expect(sweeps).toBe(2);
