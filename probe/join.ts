@@ -3,6 +3,8 @@ import type { Socket } from 'node:dgram';
 import type { BrokerPeer, Consent, PlannedPrediction, Transport } from '../shared/broker/messages.ts';
 import type { Family } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
+import type { Reason } from '../shared/nat/verdict.ts';
+import type { Budget } from '../shared/punch/strategy.ts';
 import type { Report } from '../shared/report/report.ts';
 import type { Hole, PunchReport } from './hole.ts';
 
@@ -130,6 +132,9 @@ export interface Membership<Raw = Socket> {
 export interface Foresight {
   readonly peer: BrokerPeer;
   readonly prediction: PlannedPrediction;
+  /** What its strategy may take, both sides together. */
+  readonly budget: Budget;
+  readonly reasons: readonly Reason[];
 }
 
 /** A punch that came to nothing; `report` says how. */

@@ -33,6 +33,17 @@ export const ERROR_CATALOGUE = {
   ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'see --help for its range' },
   ERR_USAGE: { exitCode: 2, problem: 'not understood', remedy: 'see --help' },
   ERR_FLAGS: { exitCode: 2, problem: 'these options do not go together', remedy: 'see --help' },
+  ERR_SECRET: {
+    exitCode: 2,
+    problem: 'the secret cannot be used',
+    remedy: 'give a file that this user can read, with the secret in its first line',
+  },
+  ERR_NO_TERMINAL: {
+    exitCode: 2,
+    problem: 'there is no terminal to ask at',
+    remedy:
+      'run it in one, or without --ask: then whoever is in the room is let in (--room-key keeps others out)',
+  },
   ERR_CONFIG_FILE: {
     exitCode: 2,
     problem: 'the configuration file cannot be used',

@@ -9,6 +9,8 @@ import type {
   Transport,
 } from '../../shared/broker/messages.ts';
 import type { NatprobeError } from '../../shared/errors.ts';
+import type { Reason } from '../../shared/nat/verdict.ts';
+import type { Budget } from '../../shared/punch/strategy.ts';
 
 /** What a member says of itself. The token and the public key come with each connection. */
 export type MemberHello = Omit<Hello, 'kind' | 'schema' | 'token' | 'publicKey'>;
@@ -100,6 +102,8 @@ export type MemberEvent =
       readonly request: number;
       readonly peer: BrokerPeer;
       readonly prediction: PlannedPrediction;
+      readonly budget: Budget;
+      readonly reasons: readonly Reason[];
     }
   | { readonly kind: 'refused'; readonly request: number; readonly error: NatprobeError }
   /** Somebody wants to be introduced. */

@@ -237,9 +237,8 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         break;
       }
       case 'prediction': {
-        const { id: request, peer, prediction } = message;
-        if (this.#requests.take(request))
-          this.#events.push({ kind: 'prediction', request, peer, prediction });
+        const { id: request, ...foresight } = message;
+        if (this.#requests.take(request)) this.#events.push({ ...foresight, request });
         break;
       }
       case 'waiting':

@@ -1,7 +1,9 @@
 /** What natprobe ends with. Errors carry theirs in the catalogue (shared/errors.ts). */
 export const EXIT = {
   verdict: 0,
+  opened: 0,
   inconclusive: 1,
+  punchFailed: 1,
   usage: 2,
   unreachable: 3,
   noGo: 4,
@@ -11,9 +13,9 @@ export const EXIT = {
 
 /** For --help, in order. */
 export const EXIT_CODE_LINES: readonly (readonly [code: number, meaning: string])[] = [
-  [EXIT.verdict, 'a verdict (also "UDP blocked"), any prediction, or go'],
-  [EXIT.inconclusive, 'inconclusive within the time; or a socket, --map-port or --report failed'],
+  [EXIT.verdict, 'a verdict (also "UDP blocked"), any prediction, go, or a hole is open'],
+  [EXIT.inconclusive, 'inconclusive; a punch, a socket, --map-port or --report failed'],
   [EXIT.usage, 'usage: an option, the configuration file or the local port cannot be used'],
-  [EXIT.unreachable, 'no server reached, no such name, or no HTTP API for --report'],
-  [EXIT.noGo, 'preflight: no-go, it takes a relay'],
+  [EXIT.unreachable, 'no server reached, no such name, or no HTTP API or broker there'],
+  [EXIT.noGo, 'no-go: it takes a relay (preflight, punch)'],
 ];

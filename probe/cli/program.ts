@@ -1,10 +1,12 @@
 import { Command, CommanderError } from 'commander';
-import { parseHostPort, parsePort } from '../../shared/endpoint.ts';
+import { parsePort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import { parseHttpUrl } from '../../shared/http-url.ts';
 import { VERSION } from '../../shared/version.ts';
 import { EXIT } from './exit-codes.ts';
 import { helpDetails } from './help-details.ts';
+import { addOutputOptions, addProbeOptions, checkApi, secondsOf } from './options.ts';
+import { addPeerCommands, addRoomOptions } from './peer-commands.ts';
+import type { RoomFlags } from './peer-settings.ts';
 import { reportError } from './report-error.ts';
 import type { Flags, LifetimeFlags, OutputFlags, WatchFlags } from './settings.ts';
 
@@ -83,83 +85,20 @@ export function createProgram(): Command {
       const { predictCommand } = await import('./commands/predict.ts');
       process.exitCode = await predictCommand(a, b, command.optsWithGlobals<OutputFlags>());
     });
-  addProbeOptions(program.command('preflight'))
+  addPeerCommands(program);
+  addProbeOptions(addRoomOptions(program.command('preflight')))
     .description('Classifies this machine, and decides whether to punch to a peer.')
-    .argument('[PEER]', 'a type (port-restricted-cone, EIM/APDF), a file with a report, or -')
+    .argument(
+      '[PEER]',
+      'a type (port-restricted-cone, EIM/APDF), a file with a report, -, or who is registered',
+    )
     .option('--peer-report <id>', 'in its place, a report that the server keeps; or its address')
-    .option('--api <url>', 'where the HTTP API is, if not where the server says', checkApi)
     .option('--full', 'also measure ports and unsolicited packets, for a better strategy')
     .action(async (peer: string | undefined, _own: unknown, command: Command) => {
       const { preflightCommand } = await import('./commands/preflight.ts');
-      process.exitCode = await preflightCommand(peer, command.optsWithGlobals<Flags>());
+      process.exitCode = await preflightCommand(peer, command.optsWithGlobals<RoomFlags>());
     });
   return program;
-}
-
-/** What every command that asks a server takes. */
-function addProbeOptions(command: Command): Command {
-  return addOutputOptions(
-    command
-      .option('-s, --server <host[:port]>', 'STUN server to ask (port 3478); may be repeated', collectServer)
-      .option(
-        '--alt <host[:port]>',
-        "the server's other address and port (3479), if it tells none",
-        checkHost,
-      )
-      .option('-4, --ipv4', 'IPv4 only')
-      .option('-6, --ipv6', 'IPv6 only')
-      .option('--local-port <port>', 'measure the mapping from this local port', checkPort)
-      .option(
-        '--timeout <seconds>',
-        'time budget for each address family (default: 10)',
-        secondsOf('--timeout'),
-      )
-      .option('--gentle', 'at most 10 requests a second (RFC 5780 section 5)')
-      .option('--config <file>', 'configuration file (JSON)'),
-  );
-}
-
-/** What every command takes. */
-function addOutputOptions(command: Command): Command {
-  return (
-    command
-      .option('--json', 'print JSON: a document, or one a line where it goes on')
-      .option('--no-color', 'no colours, whatever the terminal')
-      .helpOption('-h, --help', 'print this help')
-      .helpCommand(false)
-      .exitOverride()
-      // Errors are printed in one place, with their remedy.
-      .configureOutput({ outputError: () => undefined })
-      .configureHelp({ helpWidth: 80 })
-  );
-}
-
-function collectServer(text: string, earlier: readonly string[] = []): readonly string[] {
-  parseHostPort(text, '--server');
-  return [...earlier, text];
-}
-
-function checkHost(text: string): string {
-  parseHostPort(text, '--alt');
-  return text;
-}
-
-function checkApi(text: string): string {
-  parseHttpUrl(text, '--api');
-  return text;
-}
-
-function checkPort(text: string): number {
-  return parsePort(text, '--local-port');
-}
-
-function secondsOf(flag: string): (text: string) => number {
-  return (text) => {
-    const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-    if (seconds > 0 && seconds <= 3600) return seconds;
-    const detail = `got ${JSON.stringify(text)}, wanted seconds, above 0 and up to 3600`;
-    throw new NatprobeError('ERR_NUMBER', flag, detail);
-  };
 }
 
 function checkCount(text: string): number {

@@ -11,14 +11,24 @@ import { behaviourOfSubject } from '../../shared/punch/subject.ts';
  * file has no report.
  */
 export async function readSide(text: string, place: string): Promise<PunchBehaviour> {
+  const side = await findSide(text);
+  if (side === undefined) throw noSuchSide(text, place);
+  return side;
+}
+
+/** What was typed is neither a type nor a file. */
+export function noSuchSide(text: string, place: string): NatprobeError {
+  const shown = JSON.stringify(text.slice(0, SHOWN));
+  return new NatprobeError('ERR_BEHAVIOUR', place, `got ${shown}, which is no file either`);
+}
+
+/** As readSide; undefined where it is neither a type nor a file. */
+export async function findSide(text: string): Promise<PunchBehaviour | undefined> {
   if (text === '-') return readReport(await readAll(process.stdin), 'standard input');
   // A name is no file, unless written as ./name.
   const named = tryName(text);
   if (named !== undefined) return named;
-  if (!existsSync(text)) {
-    const shown = JSON.stringify(text.slice(0, SHOWN));
-    throw new NatprobeError('ERR_BEHAVIOUR', place, `got ${shown}, which is no file either`);
-  }
+  if (!existsSync(text)) return undefined;
   let content: string;
   try {
     content = await readFile(text, 'utf8');

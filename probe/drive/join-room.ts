@@ -1,8 +1,8 @@
 /** What the library's join() and punch() do: find the broker, know this machine's NAT, and go into the room. */
 import { randomBytes } from 'node:crypto';
-import { statedBehaviours } from '../../shared/broker/behaviour.ts';
+import { type BrokerBehaviour, statedBehaviours } from '../../shared/broker/behaviour.ts';
 import { DEFAULT_ROOM } from '../../shared/broker/messages.ts';
-import { type Family, parseHostPort } from '../../shared/endpoint.ts';
+import { type Family, type HostPort, parseHostPort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
 import { isClassified, type Report } from '../../shared/report/report.ts';
@@ -15,6 +15,7 @@ import { findServer, type FoundServer } from './find-api.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Addresses } from './resolve.ts';
 import { openSession, type SessionOptions } from './room-session.ts';
+import { openUdpSocket } from './udp.ts';
 
 /** What the kind of socket, and the knowledge of this machine's NAT, come from. */
 export interface RoomMeans<Raw> {
@@ -93,6 +94,42 @@ export async function punchFromRoom<Raw>(
   }
 }
 
+/** A look into a room, which nobody there can punch. */
+export type Visit = Pick<Membership, 'number' | 'room' | 'peers' | 'foresee' | 'leave'>;
+
+/**
+ * Goes into a room to see who is there, and with a report what a punch from here would promise; no socket is
+ * opened. Rejects as the library's join() does.
+ */
+export async function visitRoom(options: RoomOptions): Promise<Visit> {
+  const { report, signal } = options;
+  const { api } = await findServer(...whereToLook(options), signal);
+  return openSession({
+    api,
+    hello: {
+      ...roomOf(options),
+      name: generateName(randomBytes(NAME_BYTES)),
+      consent: 'refuse',
+      behaviours: report === undefined ? [UNKNOWN_BEHAVIOUR] : statedBehaviours(report),
+    },
+    servers: {},
+    open: openUdpSocket,
+    ...(signal && { signal }),
+    isVisitor: true,
+  });
+}
+
+/** Of who hasn't measured: whoever says hello states something. */
+const UNKNOWN_BEHAVIOUR: BrokerBehaviour = {
+  family: 'ipv4',
+  type: 'inconclusive',
+  mapping: 'unknown',
+  filtering: 'unknown',
+  confidence: 0,
+  unsolicited: 'unknown',
+  hairpin: 'unknown',
+};
+
 interface Prepared<Raw> {
   readonly hello: Omit<MemberHello, 'name' | 'consent'>;
   readonly session: Omit<SessionOptions<Raw>, 'hello' | 'onAsk' | 'onEvent'>;
@@ -100,7 +137,7 @@ interface Prepared<Raw> {
 
 /** Whatever can be known before there is a connection. */
 async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promise<Prepared<Raw>> {
-  const { room = DEFAULT_ROOM, roomKey, roomToken, psk, localPort, socket, signal } = options;
+  const { psk, localPort, socket, signal } = options;
   const families = familiesOf(options);
   const { server, report } = await findOut(options, families, means);
   const servers = ofFamilies(server.addresses, report, families);
@@ -110,9 +147,7 @@ async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promis
   const atLeast = report.axes?.layers?.atLeast;
   return {
     hello: {
-      room,
-      ...(roomKey !== undefined && { roomKey }),
-      ...(roomToken !== undefined && { roomToken }),
+      ...roomOf(options),
       behaviours: statedBehaviours(report),
       ...(atLeast !== undefined && { natLayers: atLeast }),
     },
@@ -128,27 +163,46 @@ async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promis
   };
 }
 
+function roomOf({
+  room = DEFAULT_ROOM,
+  roomKey,
+  roomToken,
+}: RoomOptions): Pick<MemberHello, 'room' | 'roomKey' | 'roomToken'> {
+  return {
+    room,
+    ...(roomKey !== undefined && { roomKey }),
+    ...(roomToken !== undefined && { roomToken }),
+  };
+}
+
 /** Both at once; what fails first ends the other. */
 async function findOut<Raw>(
   options: RoomOptions,
   families: readonly Family[],
   { measure }: RoomMeans<Raw>,
 ): Promise<{ readonly server: FoundServer; readonly report: Report }> {
-  const names = [...(options.server === undefined ? [] : [options.server]), ...(options.servers ?? [])];
-  if (names.length === 0) throw new NatprobeError('ERR_NO_SERVER', 'server');
-  const hosts = names.map((name) => parseHostPort(name, 'server'));
-  const api = options.api === undefined ? undefined : parseHttpUrl(options.api, 'api');
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, ...(options.signal ? [options.signal] : [])]);
   try {
     const [server, report] = await Promise.all([
-      findServer(hosts, api, signal),
-      options.report ?? measure({ servers: names, families, signal }),
+      findServer(...whereToLook(options), signal),
+      options.report ?? measure({ servers: serversOf(options), families, signal }),
     ]);
     return { server, report };
   } finally {
     over.abort();
   }
+}
+
+/** The servers, and their API if that is not where they say. */
+function whereToLook(options: RoomOptions): [hosts: HostPort[], api: URL | undefined] {
+  const hosts = serversOf(options).map((name) => parseHostPort(name, 'server'));
+  if (hosts.length === 0) throw new NatprobeError('ERR_NO_SERVER', 'server');
+  return [hosts, options.api === undefined ? undefined : parseHttpUrl(options.api, 'api')];
+}
+
+function serversOf({ server, servers = [] }: RoomOptions): readonly string[] {
+  return server === undefined ? servers : [server, ...servers];
 }
 
 function familiesOf({ families, socket, localPort }: RoomOptions): readonly Family[] {

@@ -20,9 +20,11 @@ export interface SessionOptions<Raw> extends GatheringOptions<Raw> {
   readonly onAsk?: JoinOptions<Raw>['onAsk'];
   readonly onEvent?: JoinOptions<Raw>['onEvent'];
   readonly signal?: AbortSignal;
+  /** Only looks on: it opens no sockets, and can't be introduced. */
+  readonly isVisitor?: boolean;
 }
 
-/** Connects, and resolves once others can be introduced. Rejects with whatever keeps it from that, leaving nothing open. */
+/** Connects, and resolves once others can be introduced; a visitor, once it is in the room. Rejects with whatever keeps it from that, leaving nothing open. */
 export async function openSession<Raw>(options: SessionOptions<Raw>): Promise<Membership<Raw>> {
   const session = new RoomSession(options);
   await session.start();
@@ -114,7 +116,8 @@ class RoomSession<Raw> implements Membership<Raw> {
   async foresee(peer: string | number, signal?: AbortSignal): Promise<Foresight> {
     const answer = await this.#ask({ about: 'foresee', peer }, signal);
     if (answer.kind !== 'prediction') throw new Error(`${answer.kind} in answer to foresee`);
-    return { peer: answer.peer, prediction: answer.prediction };
+    const { peer: asked, prediction, budget, reasons } = answer;
+    return { peer: asked, prediction, budget, reasons };
   }
 
   punch(peer: string | number, options: PunchCallOptions = {}): Promise<Hole<Raw>> {
@@ -201,7 +204,7 @@ class RoomSession<Raw> implements Membership<Raw> {
         if (this.#connection?.number === action.connection) this.#connection.link.close();
         return;
       case 'gather':
-        void this.#gather(action);
+        if (this.#options.isVisitor !== true) void this.#gather(action);
         return;
       case 'release':
         this.#gatherings.release(action.gathering);
@@ -253,6 +256,7 @@ class RoomSession<Raw> implements Membership<Raw> {
         const { name, number, room, isNew } = event;
         Object.assign(this, { name, number, room });
         if (isNew) this.#punches.renumber();
+        if (this.#options.isVisitor === true) this.#registered.resolve(undefined);
         this.#tell(isNew ? { kind: 'joined', name, number, room } : { kind: 'resumed' });
         return;
       }

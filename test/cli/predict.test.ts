@@ -149,14 +149,15 @@ describe('natprobe preflight', () => {
     [['--peer-report', '../stats'], 'not the id of a report (got "../stats")'],
     [['--peer-report', 'https://nat.example.org/stats'], 'not the id of a report'],
     [['open', '--api', 'http://192.0.2.1'], '--api: these options do not go together'],
+    [['open', '--room', 'den', '--peer-report', 'abc'], 'give either PEER or --peer-report'],
   ])('refuses %j', async (args, text) => {
     const { stderr, code } = await natprobe(['preflight', ...args, '-s', '127.0.0.9:9']);
     expect(stderr).toContain(text);
     expect(code).toBe(2);
   });
 
-  it('ends in 3 where the server cannot be reached, and in 2 for a peer that is none', async () => {
+  it('ends in 3 where the server cannot be reached, and in 2 for a type that is none', async () => {
     expect((await natprobe(['preflight', 'open', '-s', 'nothing.invalid'])).code).toBe(3);
-    expect((await natprobe(['preflight', 'openish', '-s', '127.0.0.9:9'])).code).toBe(2);
+    expect((await natprobe(['preflight', 'EIM/ABC', '-s', '127.0.0.9:9'])).code).toBe(2);
   });
 });

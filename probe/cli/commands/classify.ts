@@ -7,25 +7,19 @@ import { renderDetails } from '../render/details.ts';
 import { showProgress } from '../render/progress.ts';
 import { decideStyle } from '../render/style.ts';
 import type { Flags, Settings } from '../settings.ts';
+import { interruptibly } from './interrupt.ts';
 import { exitCodeOfDelivery, optionsOf, prepareSettings, reportOptionsOf } from './prepare.ts';
-
-/** After Ctrl-C. A resolver that doesn't answer can't be called off. */
-const INTERRUPTED_WITHIN_MS = 3000;
 
 /** `natprobe`: names the NAT, prints it, and returns the exit code. Rejects with a NatprobeError. */
 export async function classifyCommand(flags: Flags): Promise<number> {
   const settings = prepareSettings(flags);
+  return interruptibly(async (signal) => print(await classifyWithProgress(settings, signal), settings));
+}
+
+async function classifyWithProgress(settings: Settings, signal: AbortSignal): Promise<Report> {
   const progress = showProgress(process.stderr);
-  const interrupt = new AbortController();
-  process.once('SIGINT', () => {
-    interrupt.abort();
-    // Not at once: what a router was asked to map is removed first. Another one ends it.
-    process.once('SIGINT', () => process.exit(EXIT.interrupted));
-    setTimeout(() => process.exit(EXIT.interrupted), INTERRUPTED_WITHIN_MS);
-  });
-  let report: Report;
   try {
-    report = await classify({
+    return await classify({
       ...optionsOf(settings),
       full: settings.full,
       hairpin: settings.hairpin,
@@ -33,15 +27,15 @@ export async function classifyCommand(flags: Flags): Promise<number> {
       ...(settings.mapPort !== undefined && { mapPort: settings.mapPort }),
       keepMapping: settings.keepMapping,
       report: settings.report && reportOptionsOf(settings),
-      signal: interrupt.signal,
+      signal,
       onProgress: ({ family, verdict }) => progress.update(family, verdict),
     });
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    process.exit(EXIT.interrupted);
   } finally {
     progress.end();
   }
+}
+
+async function print(report: Report, settings: Settings): Promise<number> {
   process.stdout.write(
     settings.json ? `${JSON.stringify(report, undefined, 2)}\n` : await render(report, settings),
   );

@@ -2,47 +2,122 @@ import { parseHostPort } from '../../../shared/endpoint.ts';
 import { NatprobeError } from '../../../shared/errors.ts';
 import { behaviourOfReport, type PunchBehaviour } from '../../../shared/punch/behaviour.ts';
 import { predict } from '../../../shared/punch/predict.ts';
-import { preflight } from '../../../shared/punch/preflight.ts';
+import {
+  decidePreflight,
+  type Preflight,
+  preflight,
+  PREFLIGHT_SCHEMA,
+} from '../../../shared/punch/preflight.ts';
 import type { Report } from '../../../shared/report/report.ts';
-import { classify } from '../../index.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readSide } from '../read-side.ts';
-import { renderPreflight } from '../render/prediction.ts';
-import { showProgress } from '../render/progress.ts';
+import { readPeerName, type RoomFlags } from '../peer-settings.ts';
+import { findSide, noSuchSide } from '../read-side.ts';
+import { describeSide, renderPreflight } from '../render/prediction.ts';
+import { showStatus } from '../render/progress.ts';
+import { describePeer } from '../render/punch.ts';
 import { decideStyle } from '../render/style.ts';
-import type { Flags, Settings } from '../settings.ts';
-import { optionsOf, prepareSettings } from './prepare.ts';
+import type { Settings } from '../settings.ts';
+import { classifyHere } from './classify-here.ts';
+import { interruptibly } from './interrupt.ts';
+import { prepareRoom, type RoomRun } from './prepare-room.ts';
+import { prepareSettings } from './prepare.ts';
 
 /**
  * `natprobe preflight PEER`: classifies this machine, decides about a punch to the peer, prints that,
  * and returns the exit code. Rejects with a NatprobeError.
  */
-export async function preflightCommand(peer: string | undefined, flags: Flags): Promise<number> {
-  const settings = prepareSettings(flags);
-  const there = await readPeer(peer, flags.peerReport, settings);
-  const report = await classifyHere(settings);
-  const here = behaviourOfReport(report);
-  const decision = preflight(here, there);
+export async function preflightCommand(peer: string | undefined, flags: RoomFlags): Promise<number> {
+  if ((peer === undefined) === (flags.peerReport === undefined))
+    throw new NatprobeError('ERR_FLAGS', 'PEER', 'give either PEER or --peer-report');
+  if (peer === undefined) {
+    const settings = prepareSettings(flags);
+    return decideAbout(await fetchSide(flags.peerReport!, settings), settings);
+  }
+  // Whoever says where to look for a peer means one, whatever else may have that name.
+  if (saysRoom(flags)) return decideAboutPeer(peer, flags);
+  const side = await findSide(peer);
+  if (side !== undefined) return decideAbout(side, prepareSettings(flags));
+  if (!MAY_BE_A_PEER.test(peer)) throw noSuchSide(peer, 'PEER');
+  return decideAboutPeer(peer, flags);
+}
+
+/** Rather than a mapping and a filtering, or a file, that was mistyped. */
+const MAY_BE_A_PEER = /^[^/\\]*(?<!\.json)$/;
+
+function saysRoom({ room, roomKey, roomKeyFile, roomTokenFile }: RoomFlags): boolean {
+  return [room, roomKey, roomKeyFile, roomTokenFile].some((flag) => flag !== undefined);
+}
+
+function decideAbout(there: PunchBehaviour, settings: Settings): Promise<number> {
+  return interruptibly(async (signal) => {
+    const report = await classifyWithStatus(settings, signal);
+    const here = behaviourOfReport(report);
+    const { a, b } = predict(here, there);
+    return conclude(preflight(here, there), report, [describeSide(a), describeSide(b)], settings);
+  });
+}
+
+/** The broker knows how the peer's NAT behaves, and whether both are behind one; nobody else is told. */
+function decideAboutPeer(peer: string, flags: RoomFlags): Promise<number> {
+  const run = prepareRoom(flags);
+  return interruptibly(async (signal) => {
+    try {
+      return await foreseePeer(peer, run, signal);
+    } catch (error) {
+      if (!(error instanceof NatprobeError) || error.code !== 'ERR_NO_PEER' || saysRoom(flags)) throw error;
+      const shown = JSON.stringify(peer.slice(0, SHOWN));
+      throw new NatprobeError('ERR_NO_PEER', 'PEER', `${shown} is no type of NAT and no file either`);
+    }
+  });
+}
+
+/** An error shows no more characters of what was typed. */
+const SHOWN = 80;
+
+async function foreseePeer(
+  peer: string,
+  { settings, options }: RoomRun,
+  signal: AbortSignal,
+): Promise<number> {
+  const { visitRoom } = await import('../../drive/join-room.ts');
+  const report = await classifyWithStatus(settings, signal);
+  const visit = await visitRoom({ ...options, report, signal });
+  try {
+    const { peer: found, prediction, budget, reasons } = await visit.foresee(readPeerName(peer), signal);
+    const { strategy, probability } = prediction;
+    const decision = decidePreflight(prediction);
+    const here = { ...report.verdict, family: report.family };
+    return conclude(
+      { schema: PREFLIGHT_SCHEMA, decision, strategy, probability, budget, reasons },
+      report,
+      [describeSide(here), describePeer(found)],
+      settings,
+    );
+  } finally {
+    await visit.leave();
+  }
+}
+
+function conclude(
+  decision: Preflight,
+  report: Report,
+  [here, peer]: readonly [string, string],
+  settings: Settings,
+): number {
+  const isInconclusive = report.verdict.type === 'inconclusive';
   const style = decideStyle(settings.color, process.env, process.stdout.isTTY);
   process.stdout.write(
     settings.json
       ? `${JSON.stringify(decision, undefined, 2)}\n`
-      : renderPreflight(decision, predict(here, there), style),
+      : renderPreflight(decision, { here, peer, isInconclusive }, style),
   );
-  if (report.verdict.type === 'inconclusive') return EXIT.inconclusive;
+  if (isInconclusive) return EXIT.inconclusive;
   return decision.decision === 'no-go' ? EXIT.noGo : EXIT.verdict;
 }
 
-async function readPeer(
-  peer: string | undefined,
-  peerReport: string | undefined,
-  { servers, api }: Settings,
-): Promise<PunchBehaviour> {
-  if ((peer === undefined) === (peerReport === undefined))
-    throw new NatprobeError('ERR_FLAGS', 'PEER', 'give either PEER or --peer-report');
-  if (peer !== undefined) return readSide(peer, 'PEER');
+async function fetchSide(id: string, { servers, api }: Settings): Promise<PunchBehaviour> {
   const { fetchReport } = await import('../../drive/fetch-report.ts');
-  const report = await fetchReport(peerReport!, {
+  const report = await fetchReport(id, {
     servers: servers.map((server) => parseHostPort(server, '--server')),
     ...(api !== undefined && { api }),
   });
@@ -50,19 +125,11 @@ async function readPeer(
   return behaviourOfReport(report, { pseudonymous: true });
 }
 
-async function classifyHere(settings: Settings): Promise<Report> {
-  const progress = showProgress(process.stderr);
-  process.once('SIGINT', () => {
-    progress.end();
-    process.exit(EXIT.interrupted);
-  });
+async function classifyWithStatus(settings: Settings, signal: AbortSignal): Promise<Report> {
+  const status = showStatus(process.stderr, 'waiting for the server');
   try {
-    return await classify({
-      ...optionsOf(settings),
-      full: settings.full,
-      onProgress: ({ family, verdict }) => progress.update(family, verdict),
-    });
+    return await classifyHere(settings, status, signal);
   } finally {
-    progress.end();
+    status.end();
   }
 }

@@ -2,11 +2,12 @@ import { nameVerdict } from '../../../shared/nat/names.ts';
 import { simulatePrediction } from '../../../shared/punch/exchange.ts';
 import type { Preflight } from '../../../shared/punch/preflight.ts';
 import type { PredictedSide, Prediction } from '../../../shared/punch/predict.ts';
-import type { Budget, Strategy, StrategyName } from '../../../shared/punch/strategy.ts';
+import type { Budget, Strategy } from '../../../shared/punch/strategy.ts';
 import { FAMILY_NAMES } from '../../../shared/report/report.ts';
 import { formatConfidence, formatMs } from '../../../shared/words.ts';
 import { drawExchange } from './exchange.ts';
 import { layoutRow } from './layout.ts';
+import { STRATEGY_WORDS } from './strategies.ts';
 import type { Paint, Style } from './style.ts';
 
 /** The first line is `Punch: <outcome>`. Ends with a newline. */
@@ -24,22 +25,29 @@ export function renderPrediction(prediction: Prediction, style: Style): string {
   ]);
 }
 
-/** The first line is `Pre-flight: <decision>`; `a` is this machine. Ends with a newline. */
+/** Both sides in words, and whether this machine's own verdict is inconclusive. */
+export interface PreflightSides {
+  readonly here: string;
+  readonly peer: string;
+  readonly isInconclusive: boolean;
+}
+
+/** The first line is `Pre-flight: <decision>`. Ends with a newline. */
 export function renderPreflight(
   { decision, strategy, probability, budget, reasons }: Preflight,
-  sides: Pick<Prediction, 'a' | 'b'>,
+  { here, peer, isInconclusive }: PreflightSides,
   style: Style,
 ): string {
   const paint = { go: style.good, 'go-with-strategy': style.fair, 'no-go': style.bad }[decision];
   const text = {
-    go: `go (${STRATEGIES[strategy]})`,
-    'go-with-strategy': `go, with ${STRATEGIES[strategy]}`,
+    go: `go (${STRATEGY_WORDS[strategy]})`,
+    'go-with-strategy': `go, with ${STRATEGY_WORDS[strategy]}`,
     'no-go': 'no-go, it takes a relay',
   }[decision];
-  const caveat = sides.a.type === 'inconclusive' ? 'inconclusive; by what is known, ' : '';
+  const caveat = isInconclusive ? 'inconclusive; by what is known, ' : '';
   return layout(`${style.bold('Pre-flight:')} ${caveat}${paint(text)}`, style, [
-    ['A (here)', describeSide(sides.a)],
-    ['B (peer)', describeSide(sides.b)],
+    ['A (here)', here],
+    ['B (peer)', peer],
     ...(decision === 'no-go'
       ? []
       : ([
@@ -50,20 +58,6 @@ export function renderPreflight(
   ]);
 }
 
-/** In plain words. */
-const STRATEGIES: Readonly<Record<StrategyName, string>> = {
-  direct: 'direct sending',
-  reversal: 'connection reversal',
-  lan: 'private addresses',
-  plain: 'simultaneous sending',
-  sequential: 'connecting one after the other',
-  hairpin: 'hairpinning',
-  'low-ttl': 'low-TTL first packets',
-  'port-prediction': 'port prediction',
-  birthday: 'the birthday method',
-  relay: 'a relay',
-};
-
 function layout(title: string, style: Style, rows: readonly (readonly [string, string])[]): string {
   const lines = rows.flatMap(([label, text]) => layoutRow(label, text, style.dim));
   return [title, '', ...lines, ''].join('\n');
@@ -71,7 +65,7 @@ function layout(title: string, style: Style, rows: readonly (readonly [string, s
 
 function nameOutcome({ outcome, probability, strategy }: Prediction): string {
   if (outcome === 'relay') return 'it takes a relay';
-  const how = `${formatConfidence(probability)}, by ${STRATEGIES[strategy]}`;
+  const how = `${formatConfidence(probability)}, by ${STRATEGY_WORDS[strategy]}`;
   return outcome === 'direct' ? `direct (${how}; nothing has to be timed)` : `${outcome} (${how})`;
 }
 
@@ -87,7 +81,10 @@ function paintOf(outcome: Prediction['outcome'], style: Style): Paint {
   }
 }
 
-function describeSide(side: PredictedSide): string {
+type DescribedSide = Pick<PredictedSide, 'type' | 'mapping' | 'filtering' | 'confidence' | 'family'>;
+
+/** `port-restricted cone (EIM, APDF), IPv4, 99.98 % sure`. */
+export function describeSide(side: DescribedSide): string {
   const { family, confidence } = side;
   return [
     nameVerdict(side),
@@ -98,8 +95,8 @@ function describeSide(side: PredictedSide): string {
 
 function nameStrategy(strategy: Strategy): string {
   const { name, probability } = strategy;
-  if (name === 'relay') return STRATEGIES.relay;
-  return `${STRATEGIES[name]}: ${formatConfidence(probability)}, ${describeBudget(strategy)}`;
+  if (name === 'relay') return STRATEGY_WORDS.relay;
+  return `${STRATEGY_WORDS[name]}: ${formatConfidence(probability)}, ${describeBudget(strategy)}`;
 }
 
 function describeBudget({ packets, timeMs }: Budget): string {

@@ -7,33 +7,52 @@ import { WIDTH } from './layout.ts';
 const SHOWN_AFTER_MS = 1000;
 const REDRAWN_EVERY_MS = 200;
 
-/** A line on a terminal that says how long it has been and what is known so far. */
-export interface Progress {
-  update(family: Family, verdict: Verdict): void;
+/** A line on a terminal that says how long it has been, and what is going on. */
+export interface StatusLine {
+  say(text: string): void;
   /** Takes the line away. */
   end(): void;
 }
 
 /** Draws on `terminal`, but nothing if that is none. */
-export function showProgress(terminal: NodeJS.WriteStream): Progress {
-  if (!terminal.isTTY) return { update: () => undefined, end: () => undefined };
-  const known = new Map<Family, Verdict>();
+export function showStatus(terminal: NodeJS.WriteStream, first: string): StatusLine {
+  if (!terminal.isTTY) return { say: () => undefined, end: () => undefined };
+  let said = first;
   const startedAt = performance.now();
   let drawn = false;
   const timer = setInterval(() => {
     const elapsedMs = performance.now() - startedAt;
     if (elapsedMs < SHOWN_AFTER_MS) return;
     drawn = true;
+    const line = `${(elapsedMs / 1000).toFixed(1)} s  ${said}`;
     // Carriage return, text, erase to the end of the line (ECMA-48 EL).
-    terminal.write(`\r${renderProgress(elapsedMs, known).slice(0, WIDTH - 1)}\u001b[K`);
+    terminal.write(`\r${line.slice(0, WIDTH - 1)}\u001b[K`);
   }, REDRAWN_EVERY_MS);
   return {
-    update: (family, verdict) => void known.set(family, verdict),
+    say: (text) => void (said = text),
     end() {
       clearInterval(timer);
       if (drawn) terminal.write('\r\u001b[K');
       drawn = false;
     },
+  };
+}
+
+/** As showStatus, for what is known of this machine's NAT so far. */
+export interface Progress {
+  update(family: Family, verdict: Verdict): void;
+  end(): void;
+}
+
+export function showProgress(terminal: NodeJS.WriteStream): Progress {
+  const status = showStatus(terminal, describeKnown(new Map()));
+  const known = new Map<Family, Verdict>();
+  return {
+    update(family, verdict) {
+      known.set(family, verdict);
+      status.say(describeKnown(known));
+    },
+    end: () => status.end(),
   };
 }
 
@@ -63,11 +82,12 @@ export function renderShare(share: number, elapsedMs: number): string {
   return `[${bar}] ${leftMs === undefined ? '' : `${Math.ceil(leftMs / 1000)} s left`}`;
 }
 
-function renderProgress(elapsedMs: number, known: ReadonlyMap<Family, Verdict>): string {
+/** `IPv4: mapping endpoint-independent, filtering unknown`, for each family. */
+export function describeKnown(known: ReadonlyMap<Family, Verdict>): string {
   const parts = [...known].map(([family, { mapping, filtering }]) =>
     mapping === 'unknown' && filtering === 'unknown'
       ? `${FAMILY_NAMES[family]}: no answer yet`
       : `${FAMILY_NAMES[family]}: mapping ${mapping}, filtering ${filtering}`,
   );
-  return `${(elapsedMs / 1000).toFixed(1)} s  ${parts.length === 0 ? 'waiting for the server' : parts.join('; ')}`;
+  return parts.length === 0 ? 'waiting for the server' : parts.join('; ');
 }

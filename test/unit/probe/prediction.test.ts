@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { drawExchange } from '../../../probe/cli/render/exchange.ts';
-import { renderPrediction, renderPreflight } from '../../../probe/cli/render/prediction.ts';
+import { describeSide, renderPrediction, renderPreflight } from '../../../probe/cli/render/prediction.ts';
 import { PLAIN } from '../../../probe/cli/render/style.ts';
 import { predict, preflight } from '../../../probe/index.ts';
 import { simulatePrediction } from '../../../shared/punch/exchange.ts';
@@ -21,7 +21,9 @@ describe('a prediction for people', () => {
             ? /^Punch: it takes a relay$/
             : /^Punch: (direct|likely|unlikely) \(\d/,
         );
-        const preflightLines = renderPreflight(preflight(a, b), prediction, PLAIN).split('\n');
+        const [here, peer] = [describeSide(prediction.a), describeSide(prediction.b)];
+        const sides = { here, peer, isInconclusive: a === 'inconclusive' };
+        const preflightLines = renderPreflight(preflight(a, b), sides, PLAIN).split('\n');
         expect([...lines, ...preflightLines].filter((line) => line.length > 80)).toEqual([]);
       }
     }

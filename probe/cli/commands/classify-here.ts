@@ -1,0 +1,22 @@
+import type { Family } from '../../../shared/endpoint.ts';
+import type { Verdict } from '../../../shared/nat/verdict.ts';
+import type { Report } from '../../../shared/report/report.ts';
+import { classify } from '../../index.ts';
+import { describeKnown, type StatusLine } from '../render/progress.ts';
+import type { Settings } from '../settings.ts';
+import { optionsOf } from './prepare.ts';
+
+/** Classifies this machine for a punch; all that can be measured with `--full`, else what a punch takes of it. */
+export function classifyHere(settings: Settings, status: StatusLine, signal: AbortSignal): Promise<Report> {
+  const known = new Map<Family, Verdict>();
+  return classify({
+    ...optionsOf(settings),
+    full: settings.full,
+    forPunch: true,
+    signal,
+    onProgress({ family, verdict }) {
+      known.set(family, verdict);
+      status.say(describeKnown(known));
+    },
+  });
+}
