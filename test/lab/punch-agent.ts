@@ -1,106 +1,106 @@
 /**
- * Runs inside a namespace and punches with the library's own parts: one JSON command a line on standard
- * input, one JSON event a line on standard output (the unions below). Who tells it to has the broker's part.
+ * Runs inside a namespace: a member of a room, through the library. One JSON command a line on standard
+ * input, one JSON event a line on standard output (the unions below).
  */
 import type { Socket } from 'node:dgram';
 import { createInterface } from 'node:readline';
-import { type MainSockets, openMainSockets, type OwnCandidates } from '../../probe/drive/main-sockets.ts';
-import { type Punching, startPunching } from '../../probe/drive/punching.ts';
-import type { Addresses } from '../../probe/drive/resolve.ts';
-import { openUdpSocket } from '../../probe/drive/udp.ts';
 import type { Hole, PunchReport } from '../../probe/hole.ts';
-import { classify, type Report } from '../../probe/index.ts';
-import type { Plan } from '../../shared/broker/messages.ts';
+import {
+  classify,
+  join,
+  type Membership,
+  NatprobeError,
+  PunchFailedError,
+  type Report,
+} from '../../probe/index.ts';
 import type { Family } from '../../shared/endpoint.ts';
 
 export type PunchCommand =
-  | { kind: 'classify'; punch: number; server: string; families: Family[] }
-  /** Fresh main sockets. */
-  | { kind: 'register'; punch: number; servers: Addresses; nonce: string }
-  /** With the sockets that were registered last. */
-  | { kind: 'plan'; punch: number; plan: Plan; key: string }
-  | { kind: 'send'; punch: number; text: string }
-  | { kind: 'stop'; punch: number };
+  /** Measures and goes into the room. */
+  | { kind: 'join'; server: string; name: string; families: Family[] }
+  | { kind: 'punch'; peer: string }
+  /** Through the hole with that peer. */
+  | { kind: 'send'; peer: string; text: string }
+  | { kind: 'close'; peer: string };
 
-export type PunchAgentEvent = { punch: number } & (
-  | { kind: 'classified'; report: Report }
-  | { kind: 'registered'; candidates: OwnCandidates }
-  | { kind: 'renew'; attempt: number }
-  | { kind: 'open'; report: PunchReport }
-  | { kind: 'failed'; report: PunchReport }
-  | { kind: 'received'; text: string }
-  | { kind: 'error'; text: string }
-);
+export type PunchAgentEvent =
+  | { kind: 'joined'; report: Report }
+  /** How a punch with that peer ended, whoever asked for it. */
+  | { kind: 'punched'; peer: string; report: PunchReport }
+  | { kind: 'lost'; peer: string }
+  | { kind: 'reopened'; peer: string; report: PunchReport }
+  | { kind: 'received'; peer: string; text: string }
+  | { kind: 'error'; text: string };
 
-interface Punch {
-  mains?: MainSockets<Socket>;
-  punching?: Punching<Socket>;
-  hole?: Hole<Socket>;
-}
+/** The broker wants its members to wait where they ask too often. */
+const PATIENCE_MS = 1000;
 
-const punches = new Map<number, Punch>();
+const holes = new Map<string, Hole<Socket>>();
+let member: Membership;
 
 createInterface({ input: process.stdin })
-  .on('line', (line) => {
-    const command = JSON.parse(line) as PunchCommand;
-    carryOut(command).catch((error: unknown) => fail(command.punch, error));
-  })
+  .on('line', (line) => void carryOut(JSON.parse(line) as PunchCommand).catch(fail))
   .on('close', () => process.exit());
 
 async function carryOut(command: PunchCommand): Promise<void> {
-  const id = command.punch;
-  const punch = punches.get(id) ?? {};
-  punches.set(id, punch);
   switch (command.kind) {
-    case 'classify': {
-      const { server, families } = command;
-      tell({ kind: 'classified', punch: id, report: await classify({ server, families, full: true }) });
+    case 'join': {
+      const { server, families, name } = command;
+      const report = await classify({ server, families, forPunch: true });
+      member = await join({
+        server,
+        families,
+        name,
+        report,
+        onEvent: (event) => {
+          if (event.kind === 'hole') use(event.hole);
+          if (event.kind === 'failed')
+            tell({ kind: 'punched', peer: event.report.peer.name, report: event.report });
+        },
+      });
+      tell({ kind: 'joined', report });
       return;
     }
-    case 'register': {
-      const { servers, nonce } = command;
-      punch.mains = await openMainSockets({ servers, nonce, open: openUdpSocket });
-      tell({ kind: 'registered', punch: id, candidates: punch.mains.candidates });
+    case 'punch':
+      use(await punch(command.peer));
       return;
-    }
-    case 'plan': {
-      const mains = punch.mains!;
-      const start = { plan: command.plan, key: Buffer.from(command.key, 'hex'), mains };
-      if (punch.punching !== undefined) punch.punching.begin(start);
-      else
-        punch.punching = startPunching(start, {
-          open: openUdpSocket,
-          onRenew: (attempt) => tell({ kind: 'renew', punch: id, attempt }),
-          onOpen: (hole) => {
-            punch.hole = hole;
-            hole.on('message', (bytes) =>
-              tell({ kind: 'received', punch: id, text: Buffer.from(bytes).toString() }),
-            );
-            tell({ kind: 'open', punch: id, report: hole.report });
-          },
-          onFailed: (report) => tell({ kind: 'failed', punch: id, report }),
-          onError: (error) => fail(id, error),
-        });
-      // The punch has them now.
-      mains.close();
-      return;
-    }
     case 'send':
-      punch.hole?.send(Buffer.from(command.text));
+      holes.get(command.peer)?.send(Buffer.from(command.text));
       return;
-    case 'stop':
-      punch.punching?.stop();
-      punches.delete(id);
+    case 'close':
+      await holes.get(command.peer)?.close();
       return;
   }
 }
 
-function fail(punch: number, error: unknown): void {
-  tell({
-    kind: 'error',
-    punch,
-    text: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  });
+async function punch(peer: string): Promise<Hole<Socket> | undefined> {
+  try {
+    return await member.punch(peer);
+  } catch (error) {
+    if (error instanceof PunchFailedError) tell({ kind: 'punched', peer, report: error.report });
+    else if (error instanceof NatprobeError && error.code === 'ERR_INTRODUCTIONS') {
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+      return punch(peer);
+    } else throw error;
+    return undefined;
+  }
+}
+
+function use(hole: Hole<Socket> | undefined): void {
+  if (hole === undefined) return;
+  const peer = hole.peer.name;
+  holes.set(peer, hole);
+  hole
+    .on('message', (bytes) => tell({ kind: 'received', peer, text: Buffer.from(bytes).toString() }))
+    .on('lost', () => tell({ kind: 'lost', peer }))
+    .on('reopened', (report) => tell({ kind: 'reopened', peer, report }))
+    .on('closed', () => holes.delete(peer))
+    .on('failed', () => holes.delete(peer));
+  tell({ kind: 'punched', peer, report: hole.report });
+}
+
+function fail(error: unknown): void {
+  tell({ kind: 'error', text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 }
 
 function tell(event: PunchAgentEvent): void {
