@@ -274,6 +274,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         if (message.beat !== connection.beat || connection.beatSentAt === undefined) break;
         session.addRoundTrip(now - connection.beatSentAt);
         connection.beatSentAt = undefined;
+        if (session.wantsRoundTrip) this.beat(connection, now);
         break;
       case 'peers':
         this.send(connection, {

@@ -25,6 +25,8 @@ const NO_CANDIDATES: SessionCandidates = { witnessed: { udp: [], tcp: [] }, mapp
 
 /** So many round trips are remembered, of which the quickest counts: the others waited somewhere. */
 const ROUND_TRIPS = 4;
+/** Of a new connection, one after another. */
+const FIRST_ROUND_TRIPS = 3;
 /** None counts for more, nor if there was none yet: who answers late makes nobody else wait. */
 const LONGEST_RTT_MS = 2000;
 
@@ -74,6 +76,11 @@ export class PeerSession {
 
   addRoundTrip(ms: number): void {
     this.roundTripsMs = [...this.roundTripsMs, ms].slice(-ROUND_TRIPS);
+  }
+
+  /** Whether the next one is measured at once: the first finds a machine that is busy with joining. */
+  get wantsRoundTrip(): boolean {
+    return this.roundTripsMs.length < FIRST_ROUND_TRIPS;
   }
 
   isRegistered(now: number): boolean {

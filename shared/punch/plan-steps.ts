@@ -62,6 +62,9 @@ const GUESS_ROUNDS = 4;
 /** Of many ports on both sides; a second time for what was lost. */
 const MEETING_ROUNDS = 2;
 
+/** How often low-TTL packets go on for twice as long as before: still shorter than what comes after them. */
+const LONGEST_LOW_TTL = 2;
+
 class Planner {
   readonly #prediction: Prediction;
   readonly #attempt: number;
@@ -108,13 +111,13 @@ class Planner {
       const name = this.#openingTowards(peer, own) === undefined ? this.#nameOfSending() : 'low-ttl';
       return [this.#step(name, 0, this.#lastsMs(), { kind: 'check', to })];
     }
-    const full = this.#step('low-ttl', LOW_TTL_MS, this.#lastsMs(), { kind: 'check', to });
+    const full = this.#step('low-ttl', this.#lowTtlMs(), this.#lastsMs(), { kind: 'check', to });
     if (opening.kind === 'late') return [full];
     const { ttl } = opening;
     const isGuessed = isMoving(own.certain) && !punchesPlainly(own.certain, peer.certain);
     if (opening.isAlone || isGuessed)
       return [this.#step('low-ttl', 0, this.#lastsMs(), { kind: 'check', to, ttl })];
-    return [this.#step('low-ttl', 0, LOW_TTL_MS, { kind: 'check', to, ttl }), full];
+    return [this.#step('low-ttl', 0, this.#lowTtlMs(), { kind: 'check', to, ttl }), full];
   }
 
   /** The predicted ports of a peer that has another one for us. */
@@ -140,7 +143,8 @@ class Planner {
       const ranges = rangesOfGuesses(peer.side, probes);
       const action = { kind: 'spray', address: to.address, ranges, probes } as const;
       // Openings that die on the way are answered to, not heard: all have to be there first.
-      const openingMs = this.#ttlTowards(peer, own) === undefined ? 0 : sockets * GUESS_PACE_MS + LOW_TTL_MS;
+      const openingMs =
+        this.#ttlTowards(peer, own) === undefined ? 0 : sockets * GUESS_PACE_MS + this.#lowTtlMs();
       steps.push(this.#step('birthday', atMs + openingMs, this.#lastsMs(), action));
     }
     // Where both guess, who sprays opens as many ports as it tries, unless it has one for all of an address.
@@ -207,6 +211,11 @@ class Planner {
   #ttlTowards(own: Certain, peer: Certain): number | undefined {
     const opening = this.#openingTowards(own, peer);
     return opening?.kind === 'low' ? opening.ttl : undefined;
+  }
+
+  /** Longer each time: the two may have started further apart than was reckoned with. */
+  #lowTtlMs(): number {
+    return LOW_TTL_MS * 2 ** Math.min(LONGEST_LOW_TTL, this.#attempt - 1);
   }
 
   #drawAtMs(): number {

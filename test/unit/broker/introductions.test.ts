@@ -71,6 +71,16 @@ describe('an introduction', () => {
     expect(toAnn).toMatchObject({ plan: { startInMs: 1000 + 20 - 50 } });
   });
 
+  it('counts the quickest of three heartbeats that a new connection gets in a row', () => {
+    const bob = play.register('bob', AT_BOB, {}, 800);
+    play.now += 30;
+    expect(inShort(play.say(bob.connection, { kind: 'heartbeat', beat: 2 }))).toEqual(['2 heartbeat']);
+    play.now += 400;
+    expect(inShort(play.say(bob.connection, { kind: 'heartbeat', beat: 3 }))).toEqual([]);
+    const [toBob] = messagesTo(bob.connection, introduce('bob'));
+    expect(toBob).toMatchObject({ plan: { startInMs: 20 + 50 - 15 } });
+  });
+
   it.each([
     ['oneself', 'ann', 'ERR_NO_PEER'],
     ['oneself by number', 1, 'ERR_NO_PEER'],

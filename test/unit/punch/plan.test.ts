@@ -73,7 +73,7 @@ describe('a plan', () => {
     expect(outline(b.steps)).toEqual(['0 low-ttl: check']);
     const one = { natLayers: 1 };
     const again = planPunch({ ...tracking('a'), ...one }, { ...tracking('b'), ...one }, 2);
-    expect(outline(again.a.steps)).toEqual(['0 low-ttl: check ttl 3', '150 low-ttl: check']);
+    expect(outline(again.a.steps)).toEqual(['0 low-ttl: check ttl 3', '300 low-ttl: check']);
   });
 
   it('lets one side alone have a low TTL, until it hears, where the other does not know its own NATs', () => {
@@ -88,8 +88,8 @@ describe('a plan', () => {
     });
     expect(turns).toEqual([
       ['0 low-ttl: check ttl 2', '150 low-ttl: check'],
-      ['150 low-ttl: check', '0 low-ttl: check ttl 2'],
-      ['0 low-ttl: check ttl 3', '150 low-ttl: check'],
+      ['300 low-ttl: check', '0 low-ttl: check ttl 2'],
+      ['0 low-ttl: check ttl 3', '600 low-ttl: check'],
     ]);
     // A router that remembers sends first, and the other needs no TTL then.
     const sole = planPunch(side('a', 'EIM/APDF'), tracking('b'));
