@@ -70,6 +70,8 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #welcome: Welcome | undefined;
   /** What the broker said before the connection ended. */
   #parting: NatprobeError | undefined;
+  /** Why there is none. */
+  #lostFor: NatprobeError | undefined;
   /** When a connection that is lost is given up. */
   #giveUpAt: number | undefined;
   /** A connection was lost between a hello and what is said to it. */
@@ -177,7 +179,6 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     const token = this.#welcome?.token;
     this.#state = 'greeting';
     this.#dueAt = now + WELCOME_MS;
-    this.#parting = undefined;
     this.#send({
       kind: 'hello',
       schema: BROKER_SCHEMA,
@@ -229,7 +230,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         this.#say({ kind: 'heartbeat', beat: message.beat });
         break;
       case 'registered':
-        this.#registration.handleRegistered(message.public, message.renewInMs, now);
+        this.#registration.handleRegistered(message.renewInMs, now);
         break;
       case 'peers': {
         const { id: request, peers } = message;
@@ -374,7 +375,8 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       for (const introduction of [...this.#asks]) this.#withdraw(introduction);
       this.#giveUpAt = now + this.#patience();
     }
-    this.#parting = error;
+    this.#lostFor = error;
+    this.#parting = undefined;
     this.#state = 'away';
     this.#dueAt = Math.min(this.#giveUpAt!, now + this.#backoff.nextMs());
   }
@@ -399,7 +401,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   }
 
   #lostError(): NatprobeError {
-    const cause = this.#parting;
+    const cause = this.#lostFor;
     return new NatprobeError('ERR_BROKER_LOST', 'the broker', cause?.detail ?? cause?.code, { cause });
   }
 

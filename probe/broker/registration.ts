@@ -3,7 +3,6 @@
  * for, renewed while they wait, and replaced once a plan has used them (MEASURING.md §4 and §7).
  */
 import type { ClientMessage, Transport } from '../../shared/broker/messages.ts';
-import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { GatheredCandidates, MemberAction, MemberEvent } from './io.ts';
 
@@ -34,12 +33,6 @@ interface Prepared {
   readonly expiresAt: number;
 }
 
-interface Sent {
-  readonly gathering: number;
-  readonly introduction: number | undefined;
-  readonly endpoints: string;
-}
-
 export class Registration {
   readonly #outlet: RegistrationOutlet;
   #lastGathering = 0;
@@ -48,10 +41,9 @@ export class Registration {
   #isRegistered = false;
   /** What becomes the mains once it is registered; the same gathering where they are renewed. */
   #job: number | undefined;
-  /** What the broker hasn't answered, in its order. */
-  #sent: Sent[] = [];
   readonly #prepared = new Map<number, Prepared>();
   #gatherAt: number | undefined;
+  /** While the candidates of the job are with the broker. */
   #answerBy: number | undefined;
   #failures = 0;
 
@@ -77,8 +69,7 @@ export class Registration {
     this.#dropJob();
     for (const { gathering } of this.#prepared.values()) this.#release(gathering);
     this.#prepared.clear();
-    this.#sent = [];
-    this.#gatherAt = this.#answerBy = undefined;
+    this.#gatherAt = undefined;
   }
 
   /** All sockets are let go of. */
@@ -108,15 +99,12 @@ export class Registration {
     const prepared = this.#prepared.get(introduction);
     if (prepared === undefined) return;
     this.#prepared.delete(introduction);
-    this.#sent = this.#sent.filter((sent) => sent.introduction !== introduction);
     this.#release(prepared.gathering);
   }
 
   handleGathered(gathering: number, candidates: GatheredCandidates, now: number): void {
     const introduction = this.#introductionOf(gathering);
     if (introduction === undefined && gathering !== this.#job) return;
-    const endpoints = namesOf(candidates.public.map(({ mapped }) => mapped));
-    this.#sent.push({ gathering, introduction, endpoints });
     this.#outlet.say({
       kind: 'candidates',
       ...candidates,
@@ -133,14 +121,10 @@ export class Registration {
     } else if (gathering === this.#job) this.#fail(error, now);
   }
 
-  /** The broker has taken candidates: those that were sent with these endpoints. */
-  handleRegistered(taken: readonly Endpoint[], renewInMs: number, now: number): void {
-    const endpoints = namesOf(taken);
-    const index = this.#sent.findIndex((sent) => sent.endpoints === endpoints);
-    const answered = this.#sent.splice(0, Math.max(0, index) + 1).at(-1);
-    if (answered === undefined || answered.introduction !== undefined) return;
-    const { gathering } = answered;
-    if (gathering !== this.#job) return;
+  /** The broker has taken the candidates of the job; it says nothing about those for one introduction. */
+  handleRegistered(renewInMs: number, now: number): void {
+    const gathering = this.#job;
+    if (gathering === undefined || this.#answerBy === undefined) return;
     if (this.#mains?.gathering !== gathering) {
       if (this.#mains !== undefined) this.#release(this.#mains.gathering);
       this.#mains = { gathering, isUsed: false };
@@ -153,11 +137,9 @@ export class Registration {
     if (this.#mains.isUsed) this.#gather();
   }
 
-  /** The broker has not taken candidates. */
+  /** The broker has not taken candidates. Those for an introduction end that, and whoever asked for it hears of it. */
   handleRefused(error: NatprobeError, now: number): void {
-    const refused = this.#sent.shift();
-    if (refused?.introduction !== undefined) this.withdraw(refused.introduction);
-    else if (this.#job !== undefined) this.#fail(error, now);
+    if (this.#answerBy !== undefined) this.#fail(error, now);
   }
 
   /** The sockets that a plan is for: those prepared for it, else the registered ones, which are used then. */
@@ -203,7 +185,6 @@ export class Registration {
   /** Sockets that don't get through any more are given up: the network may be another one. */
   #fail(error: NatprobeError, now: number): void {
     this.#dropJob();
-    this.#answerBy = undefined;
     if (this.#mains !== undefined) this.#mains.isUsed = true;
     this.#gatherAt = now + Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++);
     this.#isRegistered = false;
@@ -212,8 +193,7 @@ export class Registration {
 
   #dropJob(): void {
     if (this.#job !== undefined && this.#job !== this.#mains?.gathering) this.#release(this.#job);
-    this.#sent = this.#sent.filter(({ gathering }) => gathering !== this.#job);
-    this.#job = undefined;
+    this.#job = this.#answerBy = undefined;
   }
 
   #release(gathering: number): void {
@@ -223,9 +203,4 @@ export class Registration {
   #introductionOf(gathering: number): number | undefined {
     return [...this.#prepared].find(([, prepared]) => prepared.gathering === gathering)?.[0];
   }
-}
-
-/** In an order of their own, whatever order they were said in. */
-function namesOf(endpoints: readonly Endpoint[]): string {
-  return [...new Set(endpoints.map(formatEndpoint))].sort().join(' ');
 }

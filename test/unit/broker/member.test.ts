@@ -1,0 +1,343 @@
+/** The member's machine against the broker's own, under virtual time. */
+import { describe, expect, it } from 'vitest';
+import { PORT_RESTRICTED } from '../../support/broker.ts';
+import { MemberWorld } from '../../support/members.ts';
+
+describe('a member', () => {
+  it('says hello, registers, and renews from the same sockets', () => {
+    const world = new MemberWorld();
+    const ann = world.add('ann');
+    world.run(100);
+    expect(ann.story).toEqual(['>hello', '<welcome', 'joined', '>candidates', '<registered', 'registered']);
+    expect(ann.last('joined')).toMatchObject({ name: 'ann', number: 1, room: 'lobby', isNew: true });
+    world.run(60_000);
+    expect(ann.story.slice(6)).toEqual(Array(3).fill(['>candidates', '<registered']).flat());
+    expect([...ann.gatherings]).toEqual([1]);
+  });
+
+  it('answers heartbeats: it is still there after an hour', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    world.run(3_600_000);
+    expect(ann.said('lost')).toBe(false);
+    const request = ann.ask({ about: 'peers' });
+    world.run(100);
+    expect(ann.endOf(request)).toBe('peers');
+    expect(ann.last('peers').peers).toMatchObject([{ name: 'ann', number: 1 }]);
+  });
+
+  it('leaves: its name is free then, and all sockets are let go of', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    ann.hear({ kind: 'leave' });
+    world.run(100);
+    expect(ann.events.at(-1)).toEqual({ kind: 'ended' });
+    expect(ann.gatherings.size).toBe(0);
+    expect(world.enter('ann').last('joined').number).toBe(1);
+  });
+
+  it.each([
+    ['that is taken', 'ann', 'ERR_NAME_TAKEN'],
+    ['of digits', '42', 'ERR_PEER_NAME'],
+  ])('is refused at the door with a name %s', (_what, name, code) => {
+    const world = new MemberWorld();
+    world.enter('ann');
+    const other = world.add(name);
+    world.run(1000);
+    expect(other.events).toMatchObject([{ kind: 'ended', error: { code } }]);
+  });
+
+  it('ends at once where nobody answers its first connection', () => {
+    const world = new MemberWorld();
+    world.isDown = true;
+    const ann = world.add('ann');
+    world.run(1000);
+    expect(ann.events).toMatchObject([{ kind: 'ended', error: { code: 'ERR_API_UNREACHABLE' } }]);
+  });
+
+  it('says that it is not seen, and is registered once it is', () => {
+    const world = new MemberWorld();
+    const ann = world.add('ann');
+    ann.isSeen = false;
+    world.run(1000);
+    expect(ann.last('unregistered').error.code).toBe('ERR_UNREACHABLE');
+    ann.isSeen = true;
+    world.run(10_000);
+    expect(ann.said('registered')).toBe(true);
+    expect(ann.gatherings.size).toBe(1);
+  });
+
+  it.each(['{', '{"kind":"unheard-of"}'])('ends at a frame that is no message: %s', (text) => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    const request = ann.ask({ about: 'peers' });
+    world.sayTo(ann, text);
+    expect(ann.last('ended').error?.code).toBe('ERR_BROKER_MESSAGE');
+    expect(ann.endOf(request)).toBe('ERR_BROKER_MESSAGE');
+    world.run(5000);
+    expect(ann.gatherings.size).toBe(0);
+  });
+});
+
+describe('an introduction', () => {
+  it('ends in a plan for both, after which each registers fresh sockets', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    const request = ann.introduce('bob');
+    world.run(200);
+    expect(ann.endOf(request)).toBe('plan');
+    expect(ann.punches).toMatchObject([
+      { gathering: 1, request, plan: { side: 'a', peer: { name: 'bob' } } },
+    ]);
+    expect(bob.punches).toMatchObject([{ gathering: 1, plan: { side: 'b', peer: { name: 'ann' } } }]);
+    expect(bob.punches[0]!.request).toBeUndefined();
+    expect([[...ann.gatherings], [...bob.gatherings]]).toEqual([[2], [2]]);
+  });
+
+  it('shares the sockets with another one that comes before fresh ones are registered', () => {
+    const world = new MemberWorld();
+    const [ann, bob, carol] = [world.enter('ann'), world.enter('bob'), world.enter('carol')];
+    bob.introduce('ann');
+    carol.introduce('ann');
+    world.run(200);
+    expect(ann.punches.map(({ gathering }) => gathering)).toEqual([1, 1]);
+    expect([...ann.gatherings]).toEqual([2]);
+  });
+
+  it('is prepared with fresh sockets for a second attempt; those that are registered stay', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    ann.introduce('bob', 2);
+    world.run(200);
+    expect(ann.punches).toMatchObject([{ gathering: 2, plan: { plan: { attempt: 2 } } }]);
+    expect(bob.punches).toMatchObject([{ gathering: 2 }]);
+    expect(ann.punches[0]!.plan.plan.peer.candidates).toEqual([
+      { kind: 'public', endpoint: { address: '198.51.1.7', port: 2002 } },
+    ]);
+    expect([[...ann.gatherings], [...bob.gatherings]]).toEqual([[1], [1]]);
+  });
+
+  it('that could not be prepared is refused, and its sockets are let go of', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    bob.isSeen = false;
+    const request = ann.introduce('bob', 2);
+    world.run(14_000);
+    expect(ann.endOf(request)).toBe('ERR_NOT_PREPARED');
+    expect([...ann.gatherings]).toEqual([1]);
+  });
+
+  it.each([
+    ['bob', 'ERR_PEER_REFUSED'],
+    ['nobody', 'ERR_NO_PEER'],
+    ['ann', 'ERR_NO_PEER'],
+  ])('with %s is refused', (peer, code) => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    world.enter('bob', { consent: 'refuse' });
+    const request = ann.introduce(peer);
+    world.run(200);
+    expect(ann.endOf(request)).toBe(code);
+  });
+
+  it('waits until the peer has said yes', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob', { consent: 'ask' })];
+    const request = ann.introduce('bob');
+    world.run(20_000);
+    expect(ann.last('waiting')).toEqual({ kind: 'waiting', request });
+    const { introduction, peer } = bob.last('asked');
+    expect(peer.name).toBe('ann');
+    bob.hear({ kind: 'consent', introduction });
+    world.run(200);
+    expect(ann.endOf(request)).toBe('plan');
+    expect(bob.punches).toHaveLength(1);
+  });
+
+  it('ends where the peer says no, says nothing, or goes', () => {
+    const ends = (['no', 'nothing', 'goes'] as const).map((what) => {
+      const world = new MemberWorld();
+      const [ann, bob] = [world.enter('ann'), world.enter('bob', { consent: 'ask' })];
+      const request = ann.introduce('bob');
+      world.run(200);
+      const { introduction } = bob.last('asked');
+      if (what === 'no') bob.hear({ kind: 'refuse', introduction, text: 'busy' });
+      if (what === 'goes') bob.hear({ kind: 'leave' });
+      world.run(40_000);
+      if (what === 'nothing') expect(bob.last('withdrawn')).toEqual({ kind: 'withdrawn', introduction });
+      return ann.endOf(request);
+    });
+    expect(ends).toEqual(['ERR_PEER_REFUSED', 'ERR_PEER_SILENT', 'ERR_PEER_AWAY']);
+  });
+
+  it('that nobody waits for any more is reported as failed when its plan comes', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    const request = ann.introduce('bob');
+    ann.hear({ kind: 'cancel', request });
+    world.run(200);
+    expect(ann.punches).toEqual([]);
+    expect(ann.story).toContain('>outcome');
+    const { introduction } = bob.punches[0]!.plan;
+    bob.hear({ kind: 'outcome', introduction, outcome: { outcome: 'failed', packets: 3, timeMs: 4 } });
+    world.run(100);
+    expect(world.play.events()).toContainEqual(
+      expect.objectContaining({
+        kind: 'punched',
+        outcomes: {
+          a: expect.objectContaining({
+            outcome: 'failed',
+            reason: 'nobody waits for it any more',
+          }) as unknown,
+          b: { outcome: 'failed', packets: 3, timeMs: 4 },
+        },
+      }),
+    );
+  });
+
+  it('is reported once', () => {
+    const world = new MemberWorld();
+    const [ann] = [world.enter('ann'), world.enter('bob')];
+    ann.introduce('bob');
+    world.run(200);
+    const { introduction } = ann.punches[0]!.plan;
+    const outcome = { outcome: 'open', packets: 3, timeMs: 4 } as const;
+    for (let turn = 0; turn < 2; turn++) ann.hear({ kind: 'outcome', introduction, outcome });
+    world.run(100);
+    expect(ann.story.filter((word) => word === '>outcome' || word === 'trouble')).toEqual(['>outcome']);
+  });
+});
+
+describe('a lost connection', () => {
+  it('is resumed: name and number stay, requests are asked again, candidates are renewed', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    const [listed, introduced] = [ann.ask({ about: 'peers' }), ann.introduce('bob')];
+    ann.cut();
+    expect(ann.last('lost').error.code).toBe('ERR_BROKER_LOST');
+    world.run(2000);
+    expect(ann.last('joined')).toMatchObject({ number: 1, isNew: false });
+    expect([ann.endOf(listed), ann.endOf(introduced)]).toEqual(['peers', 'plan']);
+    expect(bob.punches).toHaveLength(1);
+  });
+
+  it('with a plan on its way gives the peer another plan', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    const request = ann.introduce('bob');
+    world.run(15);
+    ann.cut();
+    world.run(2000);
+    expect(ann.endOf(request)).toBe('plan');
+    expect(bob.punches).toHaveLength(2);
+  });
+
+  it('withdraws questions, and asks for them no answer', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob', { consent: 'ask' })];
+    ann.introduce('bob');
+    world.run(200);
+    const { introduction } = bob.last('asked');
+    bob.cut();
+    expect(bob.last('withdrawn')).toEqual({ kind: 'withdrawn', introduction });
+    bob.hear({ kind: 'consent', introduction });
+    world.run(2000);
+    expect(bob.story).not.toContain('>consent');
+  });
+
+  it('keeps an outcome until it can be said', () => {
+    const world = new MemberWorld();
+    const [ann] = [world.enter('ann'), world.enter('bob')];
+    ann.introduce('bob');
+    world.run(200);
+    ann.cut();
+    const { introduction } = ann.punches[0]!.plan;
+    ann.hear({ kind: 'outcome', introduction, outcome: { outcome: 'open', packets: 3, timeMs: 4 } });
+    world.run(2000);
+    expect(ann.story.filter((word) => word === '>outcome' || word === 'trouble')).toEqual(['>outcome']);
+  });
+
+  it('is noticed by the silence of the server', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    // What it says goes nowhere, and nothing comes.
+    ann.link = { ...ann.link!, number: 999 };
+    world.run(40_000);
+    expect(ann.last('lost').error).toMatchObject({ code: 'ERR_BROKER_LATE', detail: 'no heartbeat' });
+  });
+
+  it('is given up after as long as the name is kept, with a clear error', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    world.isDown = true;
+    ann.cut();
+    world.run(29_000);
+    expect(ann.isOver).toBe(false);
+    const request = ann.introduce('nobody');
+    world.run(1100);
+    expect(ann.last('ended').error).toMatchObject({ code: 'ERR_BROKER_LOST', detail: 'ERR_API_UNREACHABLE' });
+    expect(ann.endOf(request)).toBe('ERR_BROKER_LOST');
+    expect(ann.gatherings.size).toBe(0);
+  });
+
+  it('is over where another connection goes on with the name', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    world.sayTo(ann, JSON.stringify({ kind: 'error', code: 'ERR_SESSION_MOVED', text: 'x', remedy: 'y' }));
+    expect(ann.last('ended').error?.code).toBe('ERR_SESSION_MOVED');
+  });
+
+  it('of a server that restarts ends in a session anew, under the same name', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    world.restart(3000);
+    world.run(15_000);
+    for (const member of [ann, bob]) expect(member.last('joined')).toMatchObject({ isNew: true });
+    const request = ann.introduce('bob');
+    world.run(200);
+    expect(ann.endOf(request)).toBe('plan');
+  });
+
+  it('after a restart is over where somebody else has the name by then', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    world.restart(0);
+    const other = world.add('ann');
+    world.run(100);
+    expect(other.said('registered')).toBe(true);
+    world.run(60_000);
+    expect(ann.last('ended').error).toMatchObject({ code: 'ERR_BROKER_LOST', detail: 'ERR_NAME_TAKEN' });
+  });
+});
+
+describe('candidates', () => {
+  it('are of fresh sockets once the old ones are not seen any more', () => {
+    const world = new MemberWorld();
+    const ann = world.enter('ann');
+    ann.isSeen = false;
+    world.run(15_000);
+    expect(ann.last('unregistered').error.code).toBe('ERR_UNREACHABLE');
+    ann.isSeen = true;
+    world.run(5000);
+    expect([...ann.gatherings]).toEqual([2]);
+    expect(ann.events.filter(({ kind }) => kind === 'registered')).toHaveLength(2);
+  });
+
+  it('of a side whose NAT counts ports are fresh for each plan', () => {
+    const world = new MemberWorld();
+    const skips = { shape: 10, rate: 100_000 };
+    const next = [{ weight: 1, law: { kind: 'after-last', delta: 1, last: 9000, agoMs: 0, skips } }] as const;
+    const symmetric = {
+      ...PORT_RESTRICTED,
+      type: 'symmetric',
+      mapping: 'address-and-port-dependent',
+      ports: { value: 'sequential', delta: 1, model: { newSocket: next, newEndpoint: next } },
+    } as const;
+    const [ann, bob] = [world.enter('ann', { behaviours: [symmetric] }), world.enter('bob')];
+    world.run(5000);
+    ann.introduce('bob');
+    world.run(200);
+    expect(ann.punches).toMatchObject([{ gathering: 2 }]);
+    expect(bob.punches).toMatchObject([{ gathering: 1 }]);
+  });
+});
