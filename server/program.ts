@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { NatprobeError } from '../shared/errors.ts';
 import { VERSION } from '../shared/version.ts';
 import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../shared/nat/behaviour.ts';
+import { DEFAULT_BROKER_LIMITS } from './broker/limits.ts';
 import type { ServerFlags } from './config.ts';
 import type { ExportFlags } from './export.ts';
 import { EXPORT_FORMATS } from './reports/render-export.ts';
@@ -180,6 +181,11 @@ function addPeeringOptions(program: Command): void {
     .option(
       '--room-jwt-audience <text>',
       `whom a token with an audience has to be for (default: ${DEFAULT_ROOM_AUDIENCE})`,
+    )
+    .option('--peers <number>', `connections of peers (default: ${DEFAULT_BROKER_LIMITS.connections})`)
+    .option(
+      '--peers-per-client <number>',
+      `of those, from one IPv4 address or IPv6 /56 (default: ${DEFAULT_BROKER_LIMITS.connectionsPerClient})`,
     );
 }
 

@@ -2,7 +2,7 @@
 export interface BrokerLimits {
   /** Each of these, and each name that is kept for a connection that is lost. */
   readonly connections: number;
-  /** From one address, or one /64 of IPv6; many machines may be behind a carrier's NAT. */
+  /** From one address, or one /56 of IPv6; many machines may be behind a carrier's NAT. */
   readonly connectionsPerClient: number;
   readonly rooms: number;
   readonly peersPerRoom: number;

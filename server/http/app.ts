@@ -93,7 +93,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   }) as unknown as FastifyInstance;
   const { browsers, broker } = options;
   const metrics = createMetrics(options.laneCounts, options.browserCounts, broker && (() => broker.counts()));
-  limitConnections(app, {
+  const handOver = limitConnections(app, {
     isExempt: (address) => isLoopback(address) || isTrustedProxy?.(address) === true,
     countRefused: metrics.countRefusedConnection,
     ...(options.connectionLimits && { limits: options.connectionLimits }),
@@ -130,7 +130,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     exportRoute(routes, reports.store, checkReader);
     preflightRoute(routes, reports);
     statisticsRoute(routes, reports.store, options.punches);
-    if (broker !== undefined) brokerRoute(routes, { broker, origins: access.corsOrigins });
+    if (broker !== undefined) brokerRoute(routes, { broker, origins: access.corsOrigins, handOver });
   });
   return app;
 }

@@ -9,18 +9,20 @@ import { checkRoomToken, readRoomTokenKey } from './room-tokens.ts';
 import type { PeeringSettings } from './settings.ts';
 
 export interface Peering {
+  readonly limits: PeeringSettings['limits'];
   readonly nameRelay?: NameRelay;
   readonly checkRoomToken?: CheckRoomToken;
 }
 
 /** Throws ERR_KEY_FILE. */
 export function openPeering(settings: PeeringSettings): Peering {
-  const { relays, relaySecretFile, roomKeyFile, roomAudience } = settings;
+  const { relays, relaySecretFile, roomKeyFile, roomAudience, limits } = settings;
   const secret =
     relaySecretFile === undefined ? undefined : readKeyFile(relaySecretFile, '--relay-secret-file').trim();
   if (secret === '') throw new NatprobeError('ERR_KEY_FILE', '--relay-secret-file', 'it is empty');
   const roomKey = roomKeyFile === undefined ? undefined : readRoomKey(roomKeyFile, roomAudience);
   return {
+    limits,
     ...(relays.length > 0 && { nameRelay: (user) => nameRelay(relays, secret, user, Date.now()) }),
     ...(roomKey !== undefined && {
       checkRoomToken: (token, room, name) => checkRoomToken(roomKey, token, room, name, Date.now()),

@@ -8,6 +8,8 @@ export interface PeeringFlags {
   readonly relaySecretFile?: string;
   readonly roomJwtKey?: string;
   readonly roomJwtAudience?: string;
+  readonly peers?: string;
+  readonly peersPerClient?: string;
 }
 
 export interface PeeringSettings {
@@ -18,11 +20,13 @@ export interface PeeringSettings {
   readonly roomKeyFile?: string;
   /** Whom tokens that name somebody have to be for. */
   readonly roomAudience: string;
+  /** Connections of the broker, in all and from one client; without them its own defaults hold. */
+  readonly limits: { readonly connections?: number; readonly connectionsPerClient?: number };
 }
 
 export const DEFAULT_ROOM_AUDIENCE = 'natprobed';
 
-/** Throws ERR_RELAY or ERR_FLAGS. */
+/** Throws ERR_RELAY, ERR_NUMBER or ERR_FLAGS. */
 export function readPeeringSettings(flags: PeeringFlags): PeeringSettings {
   const { relay = [], relaySecretFile, roomJwtKey, roomJwtAudience } = flags;
   if (relaySecretFile !== undefined && relay.length === 0)
@@ -36,7 +40,19 @@ export function readPeeringSettings(flags: PeeringFlags): PeeringSettings {
     ...(relaySecretFile !== undefined && { relaySecretFile }),
     ...(roomJwtKey !== undefined && { roomKeyFile: roomJwtKey }),
     roomAudience: roomJwtAudience ?? DEFAULT_ROOM_AUDIENCE,
+    limits: {
+      ...(flags.peers !== undefined && { connections: readCount(flags.peers, '--peers') }),
+      ...(flags.peersPerClient !== undefined && {
+        connectionsPerClient: readCount(flags.peersPerClient, '--peers-per-client'),
+      }),
+    },
   };
+}
+
+function readCount(text: string, place: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  const detail = `got ${JSON.stringify(text)}; it takes a number from 1 to 9999999`;
+  throw new NatprobeError('ERR_NUMBER', place, detail);
 }
 
 /** As many as a plan names. */

@@ -41,6 +41,38 @@ describe('connections from one address', () => {
   });
 });
 
+describe('a connection that is handed over', () => {
+  const app = fastify({ forceCloseConnections: true });
+  const handOver = limitConnections(app, {
+    limits: { total: 2, perSource: 2 },
+    isExempt: () => false,
+    countRefused: () => undefined,
+  });
+  app.get('/', (request) => {
+    handOver(request.socket);
+    return 'here';
+  });
+  beforeAll(() => app.listen({ host: '127.0.0.1', port: 0 }));
+  afterAll(() => app.close());
+
+  it('counts no more, and once', async () => {
+    const clients: Client[] = [];
+    for (let i = 0; i < 6; i++) {
+      const client = new Client(app.server.address() as AddressInfo, '127.0.0.1');
+      client.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      await client.answered;
+      expect(client.heard).toContain('here');
+      clients.push(client);
+    }
+    // Their ends free no places that they don't have.
+    await Promise.all(clients.map(({ socket }) => once(socket.destroy(), 'close')));
+    const idle = [1, 2, 3].map(() => new Client(app.server.address() as AddressInfo, '127.0.0.1'));
+    await Promise.race(idle.map(({ closed }) => closed));
+    expect(idle.filter(({ socket }) => socket.destroyed)).toHaveLength(1);
+    for (const { socket } of idle) socket.destroy();
+  });
+});
+
 describe('a request that comes slowly', () => {
   let address: AddressInfo;
   let close: () => Promise<void>;

@@ -31,13 +31,18 @@ export interface ConnectionOptions {
   readonly countRefused: () => void;
 }
 
+/** By the ends of its TCP connection, which those of TLS over it have too. */
+export type HandOver = (socket: Pick<Socket, 'remoteAddress' | 'remotePort'>) => void;
+
+/** Returns what takes a connection out of the count, for whoever counts it from then on. */
 export function limitConnections(
   app: FastifyInstance,
   { limits = DEFAULT_HTTP_CONNECTION_LIMITS, isExempt, countRefused }: ConnectionOptions,
-): void {
+): HandOver {
   const server: HttpServer = app.server;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   const open = new ConnectionCount(limits);
+  const releases = new Map<string, () => void>();
   server.prependListener('connection', (socket: Socket) => {
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     if (isExempt(address)) return;
@@ -47,8 +52,18 @@ export function limitConnections(
       socket.resetAndDestroy();
       return;
     }
-    socket.once('close', () => open.release(source));
+    const name = nameOf(socket);
+    const release = (): void => {
+      if (releases.delete(name)) open.release(source);
+    };
+    releases.set(name, release);
+    socket.once('close', release);
   });
+  return (socket) => releases.get(nameOf(socket))?.();
+}
+
+function nameOf({ remoteAddress, remotePort }: Parameters<HandOver>[0]): string {
+  return `${remoteAddress ?? ''} ${remotePort ?? ''}`;
 }
 
 /** In a stop, how long there may be no answer before the connections that are left are cut. */

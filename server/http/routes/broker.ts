@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { MAX_FRAME_BYTES } from '../../../shared/broker/messages.ts';
 import type { BrokerService } from '../broker-service.ts';
 import { clientAddress, networkOf } from '../client-address.ts';
+import type { HandOver } from '../plugins/connections.ts';
 import { ProblemError } from '../problem.ts';
 
 export const BROKER_PATH = '/broker';
@@ -11,6 +12,8 @@ export interface BrokerRouteOptions {
   readonly broker: BrokerService;
   /** Whose pages may connect besides this server's own; `*` for everybody's. */
   readonly origins: readonly string[];
+  /** The broker counts its connections itself: those of HTTP are fewer, and short. */
+  readonly handOver: HandOver;
 }
 
 /** What one customer gets (RFC 6177 §2), as for other connections. */
@@ -19,7 +22,7 @@ const CLIENT = { ipv4: 32, ipv6: 56 } as const;
 const CLOSE_TIMEOUT_MS = 1000;
 
 /** The WebSocket /broker (shared/broker/messages.ts has what is said there). */
-export function brokerRoute(app: FastifyInstance, { broker, origins }: BrokerRouteOptions): void {
+export function brokerRoute(app: FastifyInstance, { broker, origins, handOver }: BrokerRouteOptions): void {
   app.register(async (scope) => {
     await scope.register(websocket, {
       options: {
@@ -48,6 +51,7 @@ export function brokerRoute(app: FastifyInstance, { broker, origins }: BrokerRou
         throw new ProblemError('ERR_REQUEST', 'this is a WebSocket', { status: 426 });
       },
       wsHandler: (socket, request) => {
+        handOver(request.socket);
         broker.accept(socket, networkOf(clientAddress(request), CLIENT));
       },
     });

@@ -34,7 +34,7 @@ describe('the secrets of the broker', () => {
   });
 
   it('are none where nothing was said', () => {
-    expect(openPeering(readPeeringSettings({}))).toEqual({});
+    expect(openPeering(readPeeringSettings({}))).toEqual({ limits: {} });
   });
 
   it.each([

@@ -24,6 +24,20 @@ describe('the credentials for a relay', () => {
   });
 });
 
+describe('--peers and --peers-per-client', () => {
+  it('are the limits of the broker, where they are given', () => {
+    expect(readPeeringSettings({}).limits).toEqual({});
+    expect(readPeeringSettings({ peers: '50000', peersPerClient: '9' }).limits).toEqual({
+      connections: 50_000,
+      connectionsPerClient: 9,
+    });
+  });
+
+  it.each(['0', '-1', '1e3', '', '99999999'])('are no %j', (text) => {
+    expect(() => readPeeringSettings({ peers: text })).toThrow(/^--peers: not a number/);
+  });
+});
+
 describe('--relay', () => {
   it.each([
     'turn:relay.example.org',
