@@ -12,6 +12,7 @@ import { type AccessFlags, type AccessSettings, readAccessSettings } from './htt
 import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
 import { type PeeringFlags, type PeeringSettings, readPeeringSettings } from './peering/settings.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress } from './local-addresses.ts';
+import type { LaneCount } from './udp/open-udp.ts';
 import { readTlsSettings, type TlsFiles, type TlsFlags } from './tls/settings.ts';
 
 /** The command line's options, as typed. */
@@ -27,6 +28,7 @@ export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, Peering
   readonly publicUrl?: string;
   readonly witnessKeyFile?: string;
   readonly selfTest?: boolean;
+  readonly lanes?: string;
 }
 
 export interface FamilyConfig {
@@ -57,8 +59,12 @@ export interface ServerConfig {
   /** Where clients reach HTTP, if not at the address that they ask. */
   readonly publicUrl?: string;
   readonly selfTest: boolean;
+  /** How many threads answer UDP by batched system calls; none if absent. `auto`: one a core, if there can be any. */
+  readonly lanes?: LaneCount;
 }
 
+/** As many as SO_REUSEPORT needs for the cores of large machines. */
+const MOST_LANES = 256;
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 const FAMILY_LABELS: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
@@ -71,8 +77,8 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
 }
 
 /**
- * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL, or as
- * readReportSettings, readAccessSettings and readPeeringSettings.
+ * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL,
+ * or as readReportSettings, readAccessSettings and readPeeringSettings.
  */
 export function configureServer(flags: ServerFlags, local: readonly LocalAddress[]): ServerConfig {
   const port = flags.port === undefined ? DEFAULT_PORT : parsePort(flags.port, '--port');
@@ -109,7 +115,17 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
     peering: readPeeringSettings(flags),
     reports: readReportSettings(flags),
     selfTest: flags.selfTest ?? true,
+    lanes: readLanes(flags.lanes),
   };
+}
+
+function readLanes(text: string | undefined): LaneCount {
+  if (text === undefined) return 'auto';
+  if (!/^\d{1,3}$/.test(text) || Number(text) > MOST_LANES) {
+    const detail = `got ${JSON.stringify(text)}; it takes a number from 0 to ${MOST_LANES}`;
+    throw new NatprobeError('ERR_NUMBER', '--lanes', detail);
+  }
+  return Number(text);
 }
 
 function familiesOn(

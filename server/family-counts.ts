@@ -1,11 +1,11 @@
 import type { AnswerCounts } from './answer/answer-counters.ts';
 import type { DialCounts } from './tcp/dial-back.ts';
 import type { TcpCounts } from './tcp/stun-connection.ts';
-import type { SendCounts } from './udp/answer-sender.ts';
+import type { UdpCounts } from './udp/open-udp.ts';
 
 /** Counts of one family since the start. */
 export interface FamilyCounts {
-  readonly udp: AnswerCounts & { readonly sends: Readonly<SendCounts> };
+  readonly udp: UdpCounts;
   readonly tcp: StreamCounts;
   /** If it is served. */
   readonly tls?: StreamCounts;

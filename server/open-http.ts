@@ -8,13 +8,14 @@ import { bindError } from './bind-error.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
 import type { HttpConfig } from './http/endpoint.ts';
-import type { FamilyStatus } from './http/status.ts';
+import type { FamilyStatus, UdpStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readAccessSettings } from './http/settings.ts';
 import { openTokens } from './http/tokens.ts';
 import { readPeeringSettings } from './peering/settings.ts';
 import { readReportSettings } from './reports/settings.ts';
 import type { CertificateSource } from './tls/certificate.ts';
+import type { LaneStatus } from './udp/open-udp.ts';
 import type { BrowserClassifier } from './udp/browser-classifier.ts';
 import { checkWitnesses, checkBrokerWitness } from './witness/check-witnesses.ts';
 import type { WitnessKeys } from './witness/witness-keys.ts';
@@ -25,6 +26,8 @@ export interface ServerParts {
   readonly isReady: () => boolean;
   /** Of the families whose sockets are open. */
   readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
+  /** What answers UDP, once something does. */
+  readonly lanes: () => LaneStatus | undefined;
   readonly witnessKeys: WitnessKeys;
   readonly browsers: BrowserClassifier;
   /** Serves HTTPS. */
@@ -49,7 +52,7 @@ export async function openHttp(
     peering = readPeeringSettings({}),
     reports: settings = readReportSettings({}),
   }: ServerConfig,
-  { isReady, counts, witnessKeys, browsers, certificate, log }: ServerParts,
+  { isReady, counts, lanes, witnessKeys, browsers, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }, { recordPunches }] =
@@ -66,12 +69,20 @@ export async function openHttp(
   const recordPunch = recordPunches(reports.punches, { now: Date.now, log });
   const startedAt = performance.now();
   const familyStatus = families.map(describeFamily);
+  const udpHealth = (): { udp?: UdpStatus } => {
+    const status = lanes();
+    if (status === undefined) return {};
+    const drops = counts().map(([, { udp }]) => udp.kernelDrops);
+    const isKnown = drops.every((count) => count !== undefined);
+    return { udp: { ...status, ...(isKnown && { kernelDrops: drops.reduce((a, b) => a + b, 0) }) } };
+  };
   const app = buildApp({
     health: () => ({
       status: 'ok',
       version: VERSION,
       uptimeMs: Math.round(performance.now() - startedAt),
       families: familyStatus,
+      ...udpHealth(),
     }),
     async findFault() {
       if (!isReady()) return 'its STUN sockets are not all open yet';
@@ -79,6 +90,7 @@ export async function openHttp(
       return undefined;
     },
     laneCounts: counts,
+    laneStatus: lanes,
     reports: {
       store: reports.store,
       keepsAddresses: settings.addresses === 'full',

@@ -116,6 +116,10 @@ function addStunOptions(program: Command): void {
       ),
     )
     .option(
+      '--lanes <number>',
+      'threads that answer UDP many datagrams at a time, on Linux; 0 for none (default: one a core)',
+    )
+    .option(
       '--witness-key-file <file>',
       'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
     );

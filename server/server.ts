@@ -16,13 +16,16 @@ import { DEFAULT_DIAL_LIMITS, type DialLimits } from './tcp/dial-back.ts';
 import { openTcpLane, type TcpLane } from './tcp/tcp-lane.ts';
 import { openCertificate } from './tls/certificate.ts';
 import { BrowserClassifier } from './udp/browser-classifier.ts';
-import { openUdpLane } from './udp/udp-lane.ts';
+import { type LaneStatus, openUdp, type UdpFamily } from './udp/open-udp.ts';
+import type { StartWorker } from './udp/batched/lane.ts';
 import { openWitnessKeys } from './witness-key-source.ts';
 
 export interface ServerOptions {
   readonly log?: Log;
   readonly connectionLimits?: ConnectionLimits;
   readonly dialLimits?: DialLimits;
+  /** How the threads of lanes are started. */
+  readonly startWorker?: StartWorker;
 }
 
 export interface RunningServer {
@@ -31,6 +34,8 @@ export interface RunningServer {
   readonly http: Endpoint | undefined;
   /** In the order of `families`. */
   counts(): readonly FamilyCounts[];
+  /** What answers UDP. */
+  lanes(): LaneStatus;
   /** Reads again what may have changed: the certificate. */
   reload(): Promise<void>;
   /** Finishes the HTTP requests under way, then stops answering; resolves when everything is closed. */
@@ -60,6 +65,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   const counters: (() => FamilyCounts)[] = [];
   let isReady = false;
   let http: OpenHttp | undefined;
+  let laneStatus: (() => LaneStatus) | undefined;
   const stop = async (): Promise<void> => {
     isReady = false;
     // First, since a browser's measuring that is under way needs the lanes.
@@ -79,6 +85,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       config.http &&
       (await openHttp(config.http, config, {
         isReady: () => isReady,
+        lanes: () => laneStatus?.(),
         counts: () => counters.map((count, index) => [config.families[index]!.family, count()]),
         witnessKeys: witnessKeys.keys,
         browsers,
@@ -87,23 +94,33 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       }));
     // Where HTTP could not be had, somebody else may have that port.
     const service = config.http !== undefined && http === undefined ? undefined : config.service;
+    const udp = await openUdp(
+      {
+        families: config.families.map((family) => ({ config: family, answers: answersOf(family, service) })),
+        lanes: config.lanes ?? 0,
+        witnessKeys: witnessKeys.keys,
+        witness,
+        tap: { family: browserFamily, tap: browsers },
+        log,
+      },
+      options.startWorker,
+    );
+    open.push(udp);
+    laneStatus = () => udp.status();
     for (const [index, family] of config.families.entries()) {
-      const udpCore = createCore(family, { service, witness });
-      const tcpCore = createCore(family, { service, witness });
-      const udp = await openUdpLane(family, udpCore, family === browserFamily ? browsers : undefined);
-      open.push(udp);
+      const tcpCore = new AnswerCore({ ...answersOf(family, service), witness });
       const tcp = await openTcpLane(family, tcpCore, tcpLimits);
       open.push(tcp);
       let countTls: (() => StreamCounts) | undefined;
       const tlsFamily = config.tls?.families[index];
       if (tlsFamily !== undefined && certificate !== undefined) {
-        const core = createCore(tlsFamily, { service, witness });
+        const core = new AnswerCore({ ...answersOf(tlsFamily, service), witness });
         const tls = await openTcpLane(tlsFamily, core, tcpLimits, () => certificate.current().context);
         open.push(tls);
         countTls = () => countStream(core, tls);
       }
       counters.push(() => ({
-        udp: { ...udpCore.counters.snapshot(), sends: { ...udp.counts } },
+        udp: udp.counts(index),
         tcp: countStream(tcpCore, tcp),
         ...(countTls && { tls: countTls() }),
       }));
@@ -119,6 +136,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       families: config.families,
       http: http?.endpoint,
       counts: () => counters.map((count) => count()),
+      lanes: () => udp.status(),
       reload: async () => certificate?.reload(),
       stop,
     };
@@ -137,15 +155,11 @@ function familyForBrowsers(families: readonly FamilyConfig[]): FamilyConfig {
   return families.find(({ bound }) => bound[2] !== undefined) ?? families[0]!;
 }
 
-function createCore(
-  family: FamilyConfig,
-  { service, witness }: { service: ServerConfig['service']; witness: WitnessMaker },
-): AnswerCore {
-  return new AnswerCore({
+function answersOf(family: FamilyConfig, service: ServerConfig['service']): UdpFamily['answers'] {
+  return {
     family: family.family,
     endpoints: family.advertised,
     bound: family.bound.filter((endpoint) => endpoint !== undefined),
     ...(service !== undefined && { service }),
-    witness,
-  });
+  };
 }

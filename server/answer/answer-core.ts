@@ -51,11 +51,13 @@ export interface AnswerConfig {
   readonly service?: { readonly scheme: 'http' | 'https'; readonly port: number };
   /** Without it no witness is given. */
   readonly witness?: WitnessMaker;
+  /** Where to count; by default its own. */
+  readonly counters?: AnswerCounters;
 }
 
 /** The longest UDP payload over IPv4: bounds what PADDING can make of an answer. */
-const RESPONSE_BUFFER_BYTES = 65_507;
-const RECEIPT_BUFFER_BYTES = 128;
+export const LONGEST_DATAGRAM_BYTES = 65_507;
+export const LONGEST_RECEIPT_BYTES = 128;
 const FINGERPRINT_BYTES = 8;
 const ATTRIBUTE_HEADER_BYTES = 4;
 /** Of the error that a malformed message draws. */
@@ -66,7 +68,7 @@ const RESPONSE_PORT_ONLY = [ATTRIBUTE.RESPONSE_PORT];
 const CHANGE_REQUEST_AND_RESPONSE_PORT = [ATTRIBUTE.CHANGE_REQUEST, ATTRIBUTE.RESPONSE_PORT];
 
 export class AnswerCore {
-  readonly counters = new AnswerCounters();
+  readonly counters: AnswerCounters;
   /** Filled by answer(), as many as it returned; the next call reuses both. */
   readonly outgoing: readonly [OutgoingDatagram, OutgoingDatagram];
 
@@ -97,8 +99,9 @@ export class AnswerCore {
     ];
     this.service = config.service;
     this.witness = config.witness;
-    this.response = new Outgoing(RESPONSE_BUFFER_BYTES);
-    this.receipt = new Outgoing(RECEIPT_BUFFER_BYTES);
+    this.counters = config.counters ?? new AnswerCounters();
+    this.response = new Outgoing(LONGEST_DATAGRAM_BYTES);
+    this.receipt = new Outgoing(LONGEST_RECEIPT_BYTES);
     this.outgoing = [this.response, this.receipt];
   }
 
@@ -174,6 +177,11 @@ export class AnswerCore {
    */
   releaseResponseBuffer(): void {
     this.response.replaceBuffer();
+  }
+
+  /** From now on outgoing[0] is written by `writer`, whose buffer has room for LONGEST_DATAGRAM_BYTES. */
+  respondInto(writer: MessageWriter): void {
+    this.response.writer = writer;
   }
 
   /** Whether `asked` now holds a good Binding request; if not, a refusal is written or the drop is counted. */

@@ -28,10 +28,29 @@ export interface AnswerCounts {
 const KIND_INDEX = indexOf(ANSWER_KINDS);
 const DROP_INDEX = indexOf(DROP_REASONS);
 
+/** How many numbers AnswerCounters keeps. */
+export const ANSWER_COUNTER_LENGTH = ANSWER_KINDS.length * SERVER_ROLES.length + DROP_REASONS.length;
+
 /** Counting without allocation: typed arrays, since a large number in an object would be boxed. */
 export class AnswerCounters {
-  private readonly answered = new Float64Array(ANSWER_KINDS.length * SERVER_ROLES.length);
-  private readonly dropped = new Float64Array(DROP_REASONS.length);
+  private readonly answered: Float64Array;
+  private readonly dropped: Float64Array;
+
+  /** Counts in `numbers`, ANSWER_COUNTER_LENGTH of them, which may be memory that threads share. */
+  constructor(numbers: Float64Array = new Float64Array(ANSWER_COUNTER_LENGTH)) {
+    const answers = ANSWER_KINDS.length * SERVER_ROLES.length;
+    this.answered = numbers.subarray(0, answers);
+    this.dropped = numbers.subarray(answers, ANSWER_COUNTER_LENGTH);
+  }
+
+  static sum(all: readonly AnswerCounters[]): AnswerCounters {
+    const sum = new AnswerCounters();
+    for (const { answered, dropped } of all) {
+      for (const [i, count] of answered.entries()) sum.answered[i]! += count;
+      for (const [i, count] of dropped.entries()) sum.dropped[i]! += count;
+    }
+    return sum;
+  }
 
   countAnswer(kind: AnswerKind, arrival: ServerRole): void {
     this.answered[KIND_INDEX[kind] * SERVER_ROLES.length + arrival]! += 1;

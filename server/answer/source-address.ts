@@ -1,4 +1,4 @@
-import { parseIpv4Into, parseIpv6Into } from '../../shared/address.ts';
+import { formatIpv4, formatIpv6, parseIpv4Into, parseIpv6Into } from '../../shared/address.ts';
 
 /** Where a request came from, as bytes. One object is reused for every request. */
 export class SourceAddress {
@@ -26,4 +26,9 @@ export class SourceAddress {
 /** Whom limits go by: the whole IPv4 address, or the first 64 bits of an IPv6 one, which is what one customer gets. */
 export function customerKey({ family, bytes }: SourceAddress): string {
   return bytes.subarray(0, family === 4 ? 4 : 8).join('.');
+}
+
+/** The address as text. */
+export function formatSourceAddress({ family, bytes }: SourceAddress): string {
+  return family === 4 ? formatIpv4(bytes, 0) : formatIpv6(bytes, 0);
 }

@@ -6,6 +6,7 @@ import type { NatType } from '../../shared/nat/behaviour.ts';
 import { type Log, SILENT_LOG } from '../log.ts';
 import { isLoopback } from '../local-addresses.ts';
 import type { PunchStore } from '../punches/punch-store.ts';
+import type { LaneStatus } from '../udp/open-udp.ts';
 import type { BrowserCounts } from '../udp/browser-classifier.ts';
 import {
   type HttpConnectionLimits,
@@ -42,6 +43,8 @@ import { type AccessSettings, readAccessSettings } from './settings.ts';
 
 export interface AppOptions extends HealthOptions {
   readonly laneCounts: () => LaneCounts;
+  /** What answers UDP, once something does. */
+  readonly laneStatus?: () => LaneStatus | undefined;
   readonly reports: ReportOptions;
   /** Measures browsers; without it there is no page that does. */
   readonly browsers?: BrowserMeasurer;
@@ -92,7 +95,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // Both kinds of server are used alike.
   }) as unknown as FastifyInstance;
   const { browsers, broker } = options;
-  const metrics = createMetrics(options.laneCounts, options.browserCounts, broker && (() => broker.counts()));
+  const metrics = createMetrics({ ...options, brokerCounts: broker && (() => broker.counts()) });
   const handOver = limitConnections(app, {
     isExempt: (address) => isLoopback(address) || isTrustedProxy?.(address) === true,
     countRefused: metrics.countRefusedConnection,

@@ -16,12 +16,28 @@ export const FamilyStatus = Type.Object({
 });
 export type FamilyStatus = Type.Static<typeof FamilyStatus>;
 
+/** What answers UDP. */
+export const UdpStatus = Type.Object({
+  kind: Type.Union([Type.Literal('batched'), Type.Literal('dgram')]),
+  lanes: Type.Integer({ minimum: 0, description: 'Threads that answer; 0 where the main one does' }),
+  restarts: Type.Integer({
+    minimum: 0,
+    description: 'How often one of them has died and been started again',
+  }),
+  kernelDrops: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Datagrams that the kernel dropped before they were read' }),
+  ),
+});
+export type UdpStatus = Type.Static<typeof UdpStatus>;
+
 /** What GET /healthz says. */
 export const Health = Type.Object({
   status: Type.Literal('ok'),
   version: Type.String(),
   uptimeMs: Type.Integer({ minimum: 0 }),
   families: Type.Array(FamilyStatus),
+  /** Once its sockets are open. */
+  udp: Type.Optional(UdpStatus),
 });
 export type Health = Type.Static<typeof Health>;
 

@@ -37,6 +37,7 @@ export class BrowserClassifier {
   private readonly outcomes = { begun: 0, refused: 0, measured: 0, abandoned: 0 };
   private readonly datagrams = { taken: 0, sent: 0 };
   private send: SendFrom | undefined;
+  private onAwaiting: ((awaits: boolean) => void) | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor({ advertised, bound }: FamilyConfig, limits?: SessionLimits) {
@@ -48,9 +49,10 @@ export class BrowserClassifier {
     });
   }
 
-  /** From now on datagrams leave by `send`. */
-  attach(send: SendFrom): void {
+  /** From now on datagrams leave by `send`; `onAwaiting` is told whether any are awaited. */
+  attach(send: SendFrom, onAwaiting?: (awaits: boolean) => void): void {
     this.send = send;
+    this.onAwaiting = onAwaiting;
   }
 
   /** Begins to measure; `client` is whom the limits go by. Throws ERR_BROWSER_SESSIONS. */
@@ -99,6 +101,7 @@ export class BrowserClassifier {
   close(): Promise<void> {
     clearTimeout(this.timer);
     this.send = undefined;
+    this.onAwaiting = undefined;
     for (const id of [...this.waiting.keys()]) this.end(id, undefined);
     return Promise.resolve();
   }
@@ -122,6 +125,7 @@ export class BrowserClassifier {
       this.outcomes[evidence === undefined ? 'abandoned' : 'measured']++;
       this.end(ended.id, evidence);
     }
+    this.onAwaiting?.(!this.isIdle);
     clearTimeout(this.timer);
     const due = this.sessions.pollTimeout();
     if (due === undefined) return;

@@ -8,9 +8,7 @@ import { SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
 import { AnswerSender, type SendCounts } from './answer-sender.ts';
-
-/** Asked of the kernel, which gives what net.core.rmem_max and wmem_max allow. */
-const SOCKET_BUFFER_BYTES = 4 << 20;
+import { SOCKET_BUFFER_BYTES } from './socket-buffers.ts';
 
 /** Sees each datagram before the answer core does. */
 export interface DatagramTap {
@@ -18,12 +16,17 @@ export interface DatagramTap {
   readonly isIdle: boolean;
   /** Whether it has taken the datagram. */
   handleDatagram(role: ServerRole, bytes: Uint8Array, source: Endpoint): boolean;
-  /** Gives it the lane's sockets to send from. */
-  attach(send: (role: ServerRole, to: Endpoint, bytes: Uint8Array) => void): void;
+  /** Gives it the lane's sockets to send from, and whom to tell when `isIdle` changes. */
+  attach(
+    send: (role: ServerRole, to: Endpoint, bytes: Uint8Array) => void,
+    onAwaiting?: (awaits: boolean) => void,
+  ): void;
 }
 
 export interface UdpLane {
   readonly counts: SendCounts;
+  /** Of one socket, as the kernel has it. */
+  receiveBufferBytes(): number;
   /** Stops answering at once; resolves when the sockets are closed. */
   close(): Promise<void>;
 }
@@ -64,11 +67,18 @@ export async function openUdpLane(
   tap?.attach((role, { address, port }, bytes) => sender.sendOwn(role, address, port, bytes));
   return {
     counts: sender.counts,
+    receiveBufferBytes: () => receiveBufferBytes(sockets[0]!),
     close: () => {
       sender.close();
       return closeAll(sockets);
     },
   };
+}
+
+/** Linux says twice as much as there is, for what it needs itself. */
+function receiveBufferBytes(socket: Socket): number {
+  const bytes = socket.getRecvBufferSize();
+  return process.platform === 'linux' ? bytes / 2 : bytes;
 }
 
 /** As Node prints it: an IPv6 zone such as `%eth0` is left out. */

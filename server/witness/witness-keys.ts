@@ -23,6 +23,7 @@ export function witnessKeyOf(secret: Uint8Array): WitnessKey {
  */
 export class WitnessKeys {
   #keys: readonly [WitnessKey, ...WitnessKey[]];
+  #onChange: ((current: WitnessKey) => void) | undefined;
 
   constructor(first: WitnessKey, ...others: readonly WitnessKey[]) {
     this.#keys = [first, ...others];
@@ -39,11 +40,17 @@ export class WitnessKeys {
 
   /** Makes witnesses with `next` from now on; the key until now still checks, all older ones no more. */
   rotate(next: WitnessKey): void {
-    this.#keys = [next, this.current];
+    this.replace(next, this.current);
   }
 
   /** Replaces all keys, as their file has them now. */
   replace(first: WitnessKey, ...others: readonly WitnessKey[]): void {
     this.#keys = [first, ...others];
+    this.#onChange?.(first);
+  }
+
+  /** Who makes witnesses elsewhere is told of the key to make them with, or with undefined no more. */
+  onChange(listener: ((current: WitnessKey) => void) | undefined): void {
+    this.#onChange = listener;
   }
 }

@@ -6,6 +6,7 @@ import type { NatType } from '../../../shared/nat/behaviour.ts';
 import { VERSION } from '../../../shared/version.ts';
 import type { AnswerCounts } from '../../answer/answer-counters.ts';
 import type { FamilyCounts, StreamCounts } from '../../family-counts.ts';
+import type { LaneStatus } from '../../udp/open-udp.ts';
 import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
 import type { BrokerCounts } from '../broker-service.ts';
@@ -25,11 +26,16 @@ export interface Metrics {
   readonly countRefusedConnection: () => void;
 }
 
-export function createMetrics(
-  laneCounts: () => LaneCounts,
-  browserCounts?: () => BrowserCounts,
-  brokerCounts?: () => BrokerCounts,
-): Metrics {
+/** Who counts, and is asked when somebody wants to know. */
+export interface MetricsSources {
+  readonly laneCounts: () => LaneCounts;
+  readonly laneStatus?: (() => LaneStatus | undefined) | undefined;
+  readonly browserCounts?: (() => BrowserCounts) | undefined;
+  readonly brokerCounts?: (() => BrokerCounts) | undefined;
+}
+
+export function createMetrics(sources: MetricsSources): Metrics {
+  const { laneCounts, laneStatus, browserCounts, brokerCounts } = sources;
   const registry = new Registry();
   const registers = [registry];
   new Gauge({ name: 'natprobed_info', help: 'Always 1', labelNames: ['version'], registers }).set(
@@ -39,6 +45,7 @@ export function createMetrics(
   // Of the process: CPU, memory, garbage collection, and by how much the event loop lags.
   collectDefaultMetrics({ register: registry });
   countLanes(laneCounts, registers);
+  if (laneStatus !== undefined) describeLanes(laneStatus, registers);
   if (browserCounts !== undefined) countBrowsers(browserCounts, registers);
   if (brokerCounts !== undefined) countBroker(brokerCounts, registers);
   const reports = new Counter({
@@ -115,6 +122,15 @@ function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
     laneCounts().flatMap(([family, { udp }]) => samplesOf({ family }, 'outcome', udp.sends)),
   );
   readCounter(
+    'natprobed_udp_kernel_drops_total',
+    'Datagrams that the kernel dropped before they were read',
+    ['family'],
+    () =>
+      laneCounts().flatMap(([family, { udp }]) =>
+        udp.kernelDrops === undefined ? [] : [sample({ family }, udp.kernelDrops)],
+      ),
+  );
+  readCounter(
     'natprobed_tcp_events_total',
     'STUN connections, and what became of them',
     ['family', 'transport', 'event'],
@@ -140,6 +156,23 @@ function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
       ...(tls === undefined ? [] : read(tls, { family, transport: 'tls' })),
     ]);
   }
+}
+
+function describeLanes(status: () => LaneStatus | undefined, registers: Registry[]): void {
+  new Gauge({
+    name: 'natprobed_udp_lanes',
+    help: 'Threads that answer UDP; 0 where the main one does, by node:dgram',
+    registers,
+    collect() {
+      this.set(status()?.lanes ?? 0);
+    },
+  });
+  counterReader(registers)(
+    'natprobed_udp_lane_restarts_total',
+    'Threads that answered UDP, died and were started again',
+    [],
+    () => [sample({}, status()?.restarts ?? 0)],
+  );
 }
 
 function countBrowsers(counts: () => BrowserCounts, registers: Registry[]): void {

@@ -1,0 +1,113 @@
+/** Answers over UDP on several cores: lanes that receive and send many datagrams a system call (Linux). */
+import { AnswerCore } from '../../answer/answer-core.ts';
+import type { OpenUdp, UdpOptions } from '../open-udp.ts';
+import { Lane, type StartWorker } from './lane.ts';
+import { LaneState, addSends, sumTallies } from './lane-state.ts';
+import type { LaneMessage } from './lane-task.ts';
+import { MainThread } from './main-thread.ts';
+import {
+  bindLaneSockets,
+  closeSockets,
+  readDrops,
+  readReceiveBufferBytes,
+  type RoleSockets,
+} from './sockets.ts';
+import { EFD_FLAGS, type SystemCalls, systemError } from './system-calls.ts';
+
+/**
+ * Binds the sockets of `count` lanes and starts those, each with sockets of all families. Rejects as
+ * openUdpLane, or with what went wrong where a lane doesn't start; all is closed again then.
+ */
+export async function openBatchedLanes(
+  calls: SystemCalls,
+  count: number,
+  options: UdpOptions,
+  startWorker?: StartWorker,
+): Promise<OpenUdp> {
+  const { families, tap, witnessKeys, witness, log } = options;
+  /** By family, then by lane. */
+  const sockets: RoleSockets[][] = [];
+  const lanes: Lane[] = [];
+  let restarts = 0;
+  // What the main thread answers it counts as one lane more.
+  const state = new LaneState(count + 1, families.length);
+  const wake = calls.eventfd(0, EFD_FLAGS);
+  if (wake < 0) throw systemError(calls, 'eventfd');
+  let main: MainThread | undefined;
+
+  const close = async (): Promise<void> => {
+    main?.sender.close();
+    witnessKeys.onChange(undefined);
+    state.stop();
+    calls.write(wake, new Uint8Array(8).fill(1), 8);
+    await Promise.all(lanes.map((lane) => lane.stop()));
+    for (const opened of sockets.flat()) closeSockets(calls, opened);
+    calls.close(wake);
+  };
+  try {
+    for (const { config } of families) sockets.push(bindLaneSockets(calls, config, count));
+    const tapped = families.findIndex(({ config }) => config === tap?.family);
+    if (tap !== undefined && tapped >= 0) {
+      const { answers: counters } = state.tally(count, tapped);
+      const core = new AnswerCore({ ...families[tapped]!.answers, witness, counters });
+      main = new MainThread(calls, sockets[tapped]![0]!, core, tap.tap);
+      const { sender } = main;
+      tap.tap.attach(
+        (role, { address, port }, bytes) => sender.sendOwn(role, address, port, bytes),
+        (awaits) => (state.isTapped = awaits),
+      );
+    }
+    for (let lane = 0; lane < count; lane++) lanes.push(createLane(lane));
+    witnessKeys.onChange((key) => {
+      for (const lane of lanes) lane.useKey(key);
+    });
+    await Promise.all(lanes.map((lane) => lane.start()));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  return {
+    status: () => ({ kind: 'batched', lanes: count, restarts }),
+    counts(family) {
+      const tallies = Array.from({ length: count + 1 }, (_, lane) => state.tally(lane, family));
+      const { sends, ...answers } = sumTallies(tallies);
+      const own =
+        main !== undefined && families[family]!.config === tap?.family ? main.sender.counts : undefined;
+      const descriptors = sockets[family]!.flat().filter((socket) => socket !== undefined);
+      return {
+        ...answers,
+        sends: own === undefined ? sends : addSends(sends, own),
+        kernelDrops: descriptors.reduce((sum, socket) => sum + readDrops(calls, socket), 0),
+      };
+    },
+    receiveBufferBytes: () => readReceiveBufferBytes(calls, sockets[0]![0]![0]!),
+    close,
+  };
+
+  function createLane(lane: number): Lane {
+    const task = {
+      lane,
+      lanes: count + 1,
+      families: families.map(({ config, answers }, index) => ({
+        answers,
+        sockets: sockets[index]![lane]!,
+        tapped: config === tap?.family,
+      })),
+      state: state.buffers,
+      key: witnessKeys.current,
+      wake,
+    };
+    const onMessage = (message: LaneMessage): void => {
+      if (message.kind !== 'datagram') return;
+      state.endHandover(lane);
+      main?.handleDatagram(message);
+    };
+    const onDeath = (reason: string, restartMs: number): void => {
+      restarts++;
+      state.forgetHandovers(lane);
+      log('error', `UDP lane ${lane + 1} died and is started again in ${restartMs} ms: ${reason}`);
+    };
+    return new Lane(task, { onMessage, onDeath }, startWorker);
+  }
+}
