@@ -9,6 +9,7 @@ const counts = (): FamilyCounts => ({
   udp: {
     ...counters.snapshot(),
     sends: { responses: 3, receipts: 0, ice: 0, errors: 0, withheldReceipts: 0, queueFull: 2 },
+    kernelDrops: 7,
   },
   tcp: {
     ...new AnswerCounters().snapshot(),
@@ -16,7 +17,13 @@ const counts = (): FamilyCounts => ({
     dials: { ...createDialCounts(), connected: 4 },
   },
 });
-const { app, close } = await openTestApp({}, { laneCounts: () => [['ipv4', counts()]] });
+const { app, close } = await openTestApp(
+  {},
+  {
+    laneCounts: () => [['ipv4', counts()]],
+    laneStatus: () => ({ kind: 'batched', lanes: 4, restarts: 1 }),
+  },
+);
 afterAll(close);
 
 async function metrics(): Promise<string[]> {
@@ -34,6 +41,9 @@ it('GET /metrics tells what the lanes have done', async () => {
   );
   expect(lines).toContain('natprobed_drops_total{family="ipv4",transport="udp",reason="not-stun"} 1');
   expect(lines).toContain('natprobed_udp_sends_total{family="ipv4",outcome="queue-full"} 2');
+  expect(lines).toContain('natprobed_udp_kernel_drops_total{family="ipv4"} 7');
+  expect(lines).toContain('natprobed_udp_lanes 4');
+  expect(lines).toContain('natprobed_udp_lane_restarts_total 1');
   expect(lines).toContain('natprobed_tcp_events_total{family="ipv4",transport="tcp",event="accepted"} 5');
   expect(lines).toContain('natprobed_tcp_dials_total{family="ipv4",transport="tcp",outcome="connected"} 4');
   counters.countAnswer('binding', 0);

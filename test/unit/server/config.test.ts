@@ -247,3 +247,17 @@ describe('mistakes', () => {
     expect(() => configure(flags)).toThrow(message);
   });
 });
+
+describe('lanes', () => {
+  it('are as many as told, or one a core', () => {
+    expect(configure(TWO).lanes).toBe('auto');
+    expect(configure({ ...TWO, lanes: '0' }).lanes).toBe(0);
+    expect(configure({ ...TWO, lanes: '256' }).lanes).toBe(256);
+  });
+
+  it.each(['257', '-1', 'two', ''])('are no %j', (lanes) => {
+    expect(() => configure({ ...TWO, lanes })).toThrow(
+      expect.objectContaining({ code: 'ERR_NUMBER', message: expect.stringContaining('--lanes') as string }),
+    );
+  });
+});

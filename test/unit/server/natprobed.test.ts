@@ -62,7 +62,11 @@ describe('natprobed', () => {
     const running = await startReady(...flags, '--no-http');
     const four = ['127.0.0.1', '127.0.0.2'].flatMap((a) => [`${a}:${port}`, `${a}:${alternatePort}`]);
     expect(running.stdout).toBe(`natprobed ready ${four.join(' ')}\n`);
-    expect(running.stderr).toBe(`natprobed: IPv4, two-address mode: UDP and TCP on ${four.join(', ')}\n`);
+    expect(running.stderr.split('\n')).toEqual([
+      `natprobed: IPv4, two-address mode: UDP and TCP on ${four.join(', ')}`,
+      expect.stringMatching(/^natprobed: UDP is answered by (\d+ batched lanes?$|node:dgram, not )/),
+      '',
+    ]);
     const client = await UdpClient.open();
     client.send(request(), { address: '127.0.0.2', port });
     const [answer] = await client.hear(1);
@@ -105,12 +109,13 @@ describe('natprobed', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as { level: string });
-    expect(logged.map(({ level }) => level)).toEqual(['info', 'warning', 'info']);
+    expect(logged.map(({ level }) => level)).toEqual(['info', 'warning', 'info', 'info']);
     const response = await fetch(`http://127.0.0.1:${httpPort}/healthz`);
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({
       status: 'ok',
       families: [{ family: 'ipv4', mode: 'one-address' }],
+      udp: { restarts: 0 },
     });
     running.child.kill('SIGTERM');
     expect(await running.exit).toBe(0);
