@@ -29,6 +29,8 @@ export async function openBatchedLanes(
   const sockets: RoleSockets[][] = [];
   const lanes: Lane[] = [];
   let restarts = 0;
+  /** By family, once the sockets are closed. */
+  let drops: readonly number[] | undefined;
   // What the main thread answers it counts as one lane more.
   const state = new LaneState(count + 1, families.length);
   const wake = calls.eventfd(0, EFD_FLAGS);
@@ -41,6 +43,7 @@ export async function openBatchedLanes(
     state.stop();
     calls.write(wake, new Uint8Array(8).fill(1), 8);
     await Promise.all(lanes.map((lane) => lane.stop()));
+    drops = readAllDrops();
     for (const opened of sockets.flat()) closeSockets(calls, opened);
     calls.close(wake);
   };
@@ -74,16 +77,22 @@ export async function openBatchedLanes(
       const { sends, ...answers } = sumTallies(tallies);
       const own =
         main !== undefined && families[family]!.config === tap?.family ? main.sender.counts : undefined;
-      const descriptors = sockets[family]!.flat().filter((socket) => socket !== undefined);
       return {
         ...answers,
         sends: own === undefined ? sends : addSends(sends, own),
-        kernelDrops: descriptors.reduce((sum, socket) => sum + readDrops(calls, socket), 0),
+        kernelDrops: (drops ?? readAllDrops())[family]!,
       };
     },
     receiveBufferBytes: () => readReceiveBufferBytes(calls, sockets[0]![0]![0]!),
     close,
   };
+
+  function readAllDrops(): number[] {
+    return sockets.map((ofFamily) => {
+      const descriptors = ofFamily.flat().filter((socket) => socket !== undefined);
+      return descriptors.reduce((sum, socket) => sum + readDrops(calls, socket), 0);
+    });
+  }
 
   function createLane(lane: number): Lane {
     const task = {
