@@ -2,15 +2,12 @@
 import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { formatEndpoint } from '../../shared/endpoint.ts';
-import { FAMILIES, type Internet, SERVER_ADDRESSES } from './internet.ts';
+import { SERVER_ADDRESSES } from './internet.ts';
 import type { Namespace } from './namespaces.ts';
-import { type RunningServer, startNatprobedOn } from './natprobe.ts';
 import type { StreamTask } from './stream-agent.ts';
 
 const AGENT = fileURLToPath(new URL('stream-agent.ts', import.meta.url));
-const { primary } = SERVER_ADDRESSES.ipv4;
 const STUN_PORT = 3478;
-const HTTP_PORT = 8080;
 const PATIENCE_MS = 60_000;
 
 /** One end: its process, and what it has said so far. */
@@ -23,15 +20,6 @@ export interface StreamEnd {
   readonly ended: Promise<number | null>;
 }
 
-/** natprobed with its broker, in the lab's server. */
-export function startStreamBroker({ server }: Internet): Promise<RunningServer> {
-  const addresses = FAMILIES.flatMap((family) => {
-    const { primary: first, alternate } = SERVER_ADDRESSES[family];
-    return ['--ip', first, '--alt-ip', alternate];
-  });
-  return startNatprobedOn(server, addresses, ['--http', `${primary}:${HTTP_PORT}`, '--no-rate-limit']);
-}
-
 /** Starts the program on both sides: bob waits, alice punches him. `stdio` is for standard input and output. */
 export async function runThroughHole(
   alice: Namespace,
@@ -39,7 +27,7 @@ export async function runThroughHole(
   programs: { readonly alice: StreamTask['program']; readonly bob: StreamTask['program'] },
   stdio: { readonly alice?: StdioOptions; readonly bob?: StdioOptions } = {},
 ): Promise<{ readonly alice: StreamEnd; readonly bob: StreamEnd }> {
-  const server = formatEndpoint({ address: primary, port: STUN_PORT });
+  const server = formatEndpoint({ address: SERVER_ADDRESSES.ipv4.primary, port: STUN_PORT });
   const atBob = startEnd(bob, { server, name: 'bob', program: programs.bob }, stdio.bob);
   await atBob.said(/^registered$/m);
   const task = { server, name: 'alice', peer: 'bob', program: programs.alice };

@@ -10,7 +10,8 @@ import { openInternet, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
 import type { RunningServer } from './natprobe.ts';
 import { labNat } from './nats.ts';
-import { runThroughHole, startStreamBroker } from './stream-pairs.ts';
+import { startBroker } from './punches.ts';
+import { runThroughHole } from './stream-pairs.ts';
 import { startUdpEcho } from './udp-echo.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -24,7 +25,7 @@ describeIf(labMissing())('through a hole between two NATs', () => {
 
   beforeAll(async () => {
     internet = await openInternet();
-    server = await startStreamBroker(internet);
+    server = await startBroker(internet);
     [alice, bob] = await Promise.all([
       internet.attach(labNat('port-restricted-cone')),
       internet.attach(labNat('restricted-cone')),
