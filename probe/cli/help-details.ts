@@ -62,7 +62,7 @@ Examples:
   natprobe predict symmetric EIM/APDF         would a punch between them work?
   natprobe preflight EIM/APDF -s 192.0.2.1    and from here, to such a peer?
   natprobe join alice -s 192.0.2.1            be there for others
-  natprobe punch alice -s 192.0.2.1           open a hole to alice
+  natprobe punch alice -s 192.0.2.1 --chat    open a hole to alice, and chat
 `;
 }
 

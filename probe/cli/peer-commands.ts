@@ -17,7 +17,7 @@ export function addPeerCommands(program: Command): void {
       parsePort(text, '--map-port'),
     );
   addProbeOptions(addRoomOptions(addHoleOptions(join)))
-    .addHelpText('after', SECRET_HELP + JOIN_EXAMPLES)
+    .addHelpText('after', PROGRAM_HELP + SECRET_HELP + JOIN_EXAMPLES)
     .action(async (name: string, _own: unknown, command: Command) => {
       const { joinCommand } = await import('./commands/join.ts');
       process.exitCode = await joinCommand(name, command.optsWithGlobals<JoinFlags>());
@@ -31,12 +31,12 @@ export function addPeerCommands(program: Command): void {
     });
   const punch = program
     .command('punch')
-    .description('Opens a hole to a peer of the room.')
+    .description('Opens a hole to a peer of the room, and runs a program through it if asked to.')
     .argument('<PEER>', 'its name or number, as `natprobe peers` lists them')
     .option('--as <name>', 'the name to register under (default: a generated one)')
     .option('--tcp', 'open a TCP connection in place of a path for UDP');
   addProbeOptions(addRoomOptions(addHoleOptions(punch)))
-    .addHelpText('after', SECRET_HELP + PUNCH_EXAMPLES)
+    .addHelpText('after', PROGRAM_HELP + SECRET_HELP + PUNCH_EXAMPLES)
     .action(async (peer: string, _own: unknown, command: Command) => {
       const { punchCommand } = await import('./commands/punch.ts');
       process.exitCode = await punchCommand(peer, command.optsWithGlobals<PunchFlags>());
@@ -56,8 +56,23 @@ export function addRoomOptions(command: Command): Command {
 function addHoleOptions(command: Command): Command {
   return command
     .option('--psk <secret>', 'a secret that the peer has too: keeps out whoever lacks it')
-    .option('--psk-file <file>', 'the same, from the first line of a file');
+    .option('--psk-file <file>', 'the same, from the first line of a file')
+    .option('--chat', 'then chat with the peer, line by line')
+    .option('--pipe', "then send standard input, and print what the peer's is")
+    .option('--bridge <host:port>', 'then pass datagrams on to a local UDP program, and back')
+    .option('--bridge-port <port>', 'where that program sends to (default: any free port)', (text) =>
+      parsePort(text, '--bridge-port'),
+    )
+    .option('--exec <command>', 'then run this, with the endpoints in its environment');
 }
+
+const PROGRAM_HELP = `
+Both sides name the same program: what one sends is for the other's. Where one
+runs, standard output is for the peer's data, and reports go to standard error.
+A chat ends with /quit or Ctrl-D; a pipe when both inputs have ended; --exec
+closes the socket first, so that the command can bind its port, and ends with
+the command's exit code.
+`;
 
 const SECRET_HELP = `
 Whoever uses this machine can read what is on a command line, and a shell keeps
@@ -70,11 +85,14 @@ put itself between them; it has to be long and random (openssl rand -hex 16).
 const JOIN_EXAMPLES = `
 Examples:
   natprobe join alice -s 192.0.2.1              accept punches until Ctrl-C
-  natprobe join alice -s 192.0.2.1 --ask        be asked first
+  natprobe join alice -s 192.0.2.1 --ask --chat be asked, then chat
+  natprobe join alice -s 192.0.2.1 --once --pipe > backup.tar
 `;
 
 const PUNCH_EXAMPLES = `
 Examples:
   natprobe punch alice -s 192.0.2.1             open a hole, report and end
   natprobe punch 3 -s 192.0.2.1 --json          to the peer with that number
+  natprobe punch alice -s 192.0.2.1 --pipe < backup.tar
+  natprobe punch alice -s 192.0.2.1 --bridge 127.0.0.1:51820
 `;

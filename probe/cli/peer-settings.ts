@@ -2,6 +2,7 @@
 import type { Consent } from '../../shared/broker/messages.ts';
 import { DEFAULT_ROOM } from '../../shared/broker/names.ts';
 import { NatprobeError } from '../../shared/errors.ts';
+import type { ProgramFlags } from './hole-program.ts';
 import { readSecret } from './secrets.ts';
 import type { Flags } from './settings.ts';
 
@@ -14,7 +15,7 @@ export interface RoomFlags extends Flags {
 }
 
 /** Those of `join` and `punch`. */
-export interface HoleFlags extends RoomFlags {
+export interface HoleFlags extends RoomFlags, ProgramFlags {
   readonly psk?: string;
   readonly pskFile?: string;
 }

@@ -81,13 +81,16 @@ export async function punchFromRoom<Raw>(
     },
     means,
   );
-  const leave = (): void => void membership.leave();
+  const leave = (): Promise<void> => membership.leave();
   try {
     const hole = await membership.punch(peer, {
       ...(transport !== undefined && { transport }),
       ...(options.signal && { signal: options.signal }),
     });
-    return hole.on('closed', leave).on('failed', leave);
+    hole.on('closed', () => void leave()).on('failed', () => void leave());
+    const close = hole.close.bind(hole);
+    // Whoever waits for the end may want to join under the same name again.
+    return Object.assign(hole, { close: () => close().then(leave) });
   } catch (error) {
     await membership.leave();
     throw error;

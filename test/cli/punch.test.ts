@@ -110,12 +110,15 @@ describe('natprobe punch', () => {
 
   it('says in the first line for people how, in how many packets and how long, and what was predicted', async () => {
     await join('alice');
-    const { stdout, code } = await natprobe(['punch', 'alice', '-s', server.name, '--as', 'bob', '-4']);
+    const args = ['punch', 'alice', '-s', server.name, '--as', 'bob', '-4'];
+    const { stdout, code } = await natprobe(args);
     expect(stdout).toMatch(
       /^Punch: open by [a-z ]+, \d+ packets?, [\d.]+ m?s \(predicted: [\d.]+ %.*\)\n\nPeer {8}alice/,
     );
     expect(stdout).toMatch(/\nRemote {6}127\.0\.0\.1:\d+\n/);
     expect(code).toBe(0);
+    // The name is free again.
+    expect((await natprobe(args)).code).toBe(0);
   });
 
   it('takes a number for a peer, and the port to punch from', async () => {
@@ -156,6 +159,8 @@ describe('natprobe punch', () => {
   }, 60_000);
 
   it.each([
+    [['--chat', '--pipe'], '--chat and --pipe: these options do not go together'],
+    [['--bridge', '127.0.0.1'], '--bridge: not an address or HOST[:PORT]'],
     [['--psk-file', '/nonexistent'], '--psk-file: the secret cannot be used (ENOENT)'],
     [['--room-key', 'a', '--room-key-file', 'b'], '--room-key and --room-key-file: these'],
     [['--local-port', '1', '--map-port', '2'], '--local-port and --map-port: these'],

@@ -25,3 +25,19 @@ export async function interruptibly(run: (signal: AbortSignal) => Promise<number
     throw error;
   }
 }
+
+/** Runs with a signal that follows `signal` until then: what comes of it is not called off any more. */
+export async function callableOff<Result>(
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const call = new AbortController();
+  const callOff = (): void => call.abort(signal.reason);
+  if (signal.aborted) callOff();
+  signal.addEventListener('abort', callOff);
+  try {
+    return await run(call.signal);
+  } finally {
+    signal.removeEventListener('abort', callOff);
+  }
+}

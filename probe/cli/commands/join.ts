@@ -1,16 +1,19 @@
-import { join, type JoinOptions, type Membership } from '../../index.ts';
+import type { Consent } from '../../../shared/broker/messages.ts';
+import { joinRoom } from '../../drive/join-room.ts';
+import type { JoinOptions, RoomOptions } from '../../join.ts';
 import { askYesNo, checkTerminal, type Terminal } from '../ask.ts';
-import { EXIT } from '../exit-codes.ts';
+import { settleProgram } from '../hole-program.ts';
 import { type JoinFlags, settleConsent, settlePsk } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
 import { describePeer } from '../render/punch.ts';
-import { renderRoomEvent, type RoomEvent, type RoomNews } from '../render/room-events.ts';
+import { renderRoomEvent, type RoomNews } from '../render/room-events.ts';
 import { decideStyle } from '../render/style.ts';
 import type { Settings } from '../settings.ts';
 import { classifyHere } from './classify-here.ts';
-import { interruptibly } from './interrupt.ts';
-import { linger } from './linger.ts';
+import { type HoleUse, withUse } from './hole-use.ts';
+import { callableOff, interruptibly } from './interrupt.ts';
 import { prepareRoom } from './prepare-room.ts';
+import { HoleService, type ServiceOptions } from './serve-holes.ts';
 import { createTeller } from './tell-room.ts';
 
 /**
@@ -19,57 +22,74 @@ import { createTeller } from './tell-room.ts';
  */
 export async function joinCommand(name: string, flags: JoinFlags): Promise<number> {
   const consent = settleConsent(flags);
+  const program = settleProgram(flags, 'udp');
   const psk = settlePsk(flags, process.env);
   const { settings, options } = prepareRoom(flags);
-  const terminal = { input: process.stdin, output: process.stderr };
-  if (consent === 'ask') checkTerminal(terminal);
-  const asked: JoinOptions = {
-    ...options,
-    name,
+  if (consent === 'ask') checkTerminal(TERMINAL);
+  const run: JoinRun = {
+    options: { ...options, name, ...(psk !== undefined && { psk }) },
+    settings,
     consent,
-    ...(psk !== undefined && { psk }),
-    onAsk: createAsker(terminal),
+    // Standard output is the peer's where a program runs through the hole.
+    out: program === undefined ? process.stdout : process.stderr,
+    program,
+    isOnce: flags.once === true,
   };
-  return interruptibly(async (signal) => {
-    const membership = await goIn({ ...asked, signal }, settings);
-    for await (const hole of membership.holes()) {
-      if (flags.once !== true) continue;
-      await linger(hole, signal);
-      await membership.leave();
-    }
-    const reason = await membership.left;
-    if (reason !== undefined) throw reason;
-    return EXIT.opened;
-  });
+  return withUse(program, (use) => interruptibly((signal) => joinAndServe(run, use, signal)));
 }
 
-/** Classifies this machine and registers it; from then on tells what happens. */
-async function goIn(
-  options: JoinOptions & { readonly signal: AbortSignal },
-  settings: Settings,
-): Promise<Membership> {
-  const style = decideStyle(settings.color, process.env, process.stdout.isTTY);
+const TERMINAL: Terminal = { input: process.stdin, output: process.stderr };
+
+interface JoinRun extends Omit<ServiceOptions, 'tell'> {
+  readonly options: RoomOptions & { readonly name: string };
+  readonly settings: Settings;
+  readonly consent: Consent;
+  readonly out: NodeJS.WriteStream;
+}
+
+async function joinAndServe<Raw>(run: JoinRun, use: HoleUse<Raw>, signal: AbortSignal): Promise<number> {
+  const { settings, consent } = run;
   const status = showStatus(process.stderr, 'waiting for the server');
+  const print = createPrinter(run);
   const tell = (news: RoomNews): void => {
     status.end();
-    const event: RoomEvent = { schema: 'natprobe/join@1', at: new Date().toISOString(), ...news };
-    process.stdout.write(settings.json ? `${JSON.stringify(event)}\n` : renderRoomEvent(event, style));
+    print(news);
   };
+  const service = new HoleService(use, { ...run, tell });
+  const isAsking = consent === 'ask';
   try {
-    const report = await classifyHere(settings, status, options.signal);
+    const report = await classifyHere(settings, status, signal);
     status.say('joining the room');
-    return await join({ ...options, report, onEvent: createTeller(tell) });
+    const options: JoinOptions<Raw> = {
+      ...run.options,
+      ...service.admission(consent, isAsking ? createAsker() : undefined),
+      report,
+      onEvent: createTeller(tell, isAsking),
+    };
+    const membership = await callableOff(signal, (callSignal) =>
+      joinRoom({ ...options, signal: callSignal }, use.means),
+    );
+    status.end();
+    return await service.serve(membership, signal);
   } finally {
     status.end();
   }
 }
 
+function createPrinter({ settings, out }: JoinRun): (news: RoomNews) => void {
+  const style = decideStyle(settings.color, process.env, out.isTTY);
+  return (news) => {
+    const event = { schema: 'natprobe/join@1', at: new Date().toISOString(), ...news } as const;
+    out.write(settings.json ? `${JSON.stringify(event)}\n` : renderRoomEvent(event, style));
+  };
+}
+
 /** Asks one question at a time. */
-function createAsker(terminal: Terminal): NonNullable<JoinOptions['onAsk']> {
+function createAsker(): NonNullable<JoinOptions['onAsk']> {
   let before: Promise<unknown> = Promise.resolve();
   return (peer, { signal }) => {
     const ask = (): Promise<boolean | undefined> =>
-      askYesNo(`Let ${describePeer(peer)}, in?`, signal, terminal);
+      askYesNo(`Let ${describePeer(peer)}, in?`, signal, TERMINAL);
     const answer = before.then(ask).then((yes) => yes === true);
     before = answer.catch(() => undefined);
     return answer;

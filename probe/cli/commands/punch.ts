@@ -1,57 +1,70 @@
 import { TEXT_LENGTH } from '../../../shared/broker/names.ts';
 import { plainLine } from '../../../shared/words.ts';
-import { type Hole, punch, PunchFailedError, type PunchReport } from '../../index.ts';
-import type { MembershipEvent, PunchOptions } from '../../join.ts';
+import { punchFromRoom } from '../../drive/join-room.ts';
+import type { Hole, PunchReport } from '../../hole.ts';
+import { type MembershipEvent, PunchFailedError, type PunchOptions } from '../../join.ts';
 import { EXIT } from '../exit-codes.ts';
+import { settleProgram } from '../hole-program.ts';
 import { type PunchFlags, readPeerName, settlePsk } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
-import { describePunching, plainName, renderPunch } from '../render/punch.ts';
+import { describePunching, nameOutcome, plainName, renderPunch } from '../render/punch.ts';
 import { decideStyle } from '../render/style.ts';
 import type { Settings } from '../settings.ts';
 import { classifyHere } from './classify-here.ts';
-import { interruptibly } from './interrupt.ts';
-import { linger } from './linger.ts';
+import { type HoleUse, withUse } from './hole-use.ts';
+import { callableOff, interruptibly } from './interrupt.ts';
 import { prepareRoom } from './prepare-room.ts';
 
-/** `natprobe punch PEER`: opens a hole, says how, and returns the exit code. Rejects with a NatprobeError. */
+/**
+ * `natprobe punch PEER`: opens a hole, says how, runs a program through it if one was asked for, and
+ * returns the exit code. Rejects with a NatprobeError.
+ */
 export async function punchCommand(peer: string, flags: PunchFlags): Promise<number> {
+  const transport = flags.tcp === true ? 'tcp' : 'udp';
+  const program = settleProgram(flags, transport);
   const psk = settlePsk(flags, process.env);
   const { settings, options } = prepareRoom(flags);
-  const asked: PunchOptions = {
+  const asked = {
     ...options,
     ...(flags.as !== undefined && { as: flags.as }),
     ...(psk !== undefined && { psk }),
-    transport: flags.tcp === true ? 'tcp' : 'udp',
-  };
-  return interruptibly(async (signal) => {
-    const ended = await openHole(peer, { ...asked, signal }, settings);
-    const isOpen = !(ended instanceof PunchFailedError);
-    print(ended.report, settings);
-    if (!isOpen) return ended.report.predicted.outcome === 'relay' ? EXIT.noGo : EXIT.punchFailed;
-    await linger(ended, signal);
-    await ended.close();
-    return EXIT.opened;
-  });
+    transport,
+  } as const;
+  const tell = (report: PunchReport): void => print(report, settings, program !== undefined);
+  return withUse(program, (use) =>
+    interruptibly(async (signal) => {
+      const ended = await openHole(peer, asked, use, settings, signal);
+      tell(ended.report);
+      if (ended instanceof PunchFailedError)
+        return ended.report.predicted.outcome === 'relay' ? EXIT.noGo : EXIT.punchFailed;
+      try {
+        return await use.run(ended, signal);
+      } finally {
+        await ended.close();
+      }
+    }),
+  );
 }
 
-/** The hole, or how the punch failed; tells meanwhile how far it is. */
-async function openHole(
+/** The hole, or how the punch failed; tells meanwhile how far it is. Once it is open, `signal` is not for it any more. */
+async function openHole<Raw>(
   peer: string,
-  options: PunchOptions & { readonly signal: AbortSignal },
+  options: Omit<PunchOptions<Raw>, 'socket'>,
+  { means }: HoleUse<Raw>,
   settings: Settings,
-): Promise<Hole<unknown> | PunchFailedError> {
+  signal: AbortSignal,
+): Promise<Hole<Raw> | PunchFailedError> {
   const status = showStatus(process.stderr, 'waiting for the server');
+  const onEvent = (event: MembershipEvent<Raw>): void => {
+    const text = describeProgress(event);
+    if (text !== undefined) status.say(text);
+  };
   try {
-    const report = await classifyHere(settings, status, options.signal);
+    const report = await classifyHere(settings, status, signal);
     status.say('joining the room');
-    return await punch(readPeerName(peer), {
-      ...options,
-      report,
-      onEvent(event) {
-        const text = describeProgress(event);
-        if (text !== undefined) status.say(text);
-      },
-    });
+    return await callableOff(signal, (callSignal) =>
+      punchFromRoom(readPeerName(peer), { ...options, report, signal: callSignal, onEvent }, means),
+    );
   } catch (error) {
     if (error instanceof PunchFailedError) return error;
     throw error;
@@ -60,13 +73,16 @@ async function openHole(
   }
 }
 
-function print(report: PunchReport, { json, color }: Settings): void {
-  const style = decideStyle(color, process.env, process.stdout.isTTY);
-  process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : renderPunch(report, style));
+/** Standard output is the peer's where a program runs through the hole. */
+function print(report: PunchReport, { json, color }: Settings, hasProgram: boolean): void {
+  const out = hasProgram ? process.stderr : process.stdout;
+  const style = decideStyle(color, process.env, out.isTTY);
+  if (json) out.write(`${JSON.stringify(report, undefined, 2)}\n`);
+  else out.write(hasProgram ? `${nameOutcome(report, style)}\n` : renderPunch(report, style));
 }
 
 /** What goes on, for a line on a terminal; undefined where that is as before. */
-function describeProgress(event: MembershipEvent): string | undefined {
+function describeProgress<Raw>(event: MembershipEvent<Raw>): string | undefined {
   switch (event.kind) {
     case 'joined':
       return `in room ${plainName(event.room)} as ${plainName(event.name)}`;

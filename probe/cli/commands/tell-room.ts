@@ -5,8 +5,8 @@ import type { RoomNews } from '../render/room-events.ts';
 
 type Tell = (news: RoomNews) => void;
 
-/** Tells what a person wants to know of, and of each hole what becomes of it. */
-export function createTeller(tell: Tell): (event: MembershipEvent) => void {
+/** Tells what a person wants to know of, and of each hole what becomes of it; of questions only where somebody is asked. */
+export function createTeller<Raw>(tell: Tell, isAsking: boolean): (event: MembershipEvent<Raw>) => void {
   let me = { name: '', number: 0, room: '' };
   return (event) => {
     switch (event.kind) {
@@ -17,10 +17,11 @@ export function createTeller(tell: Tell): (event: MembershipEvent) => void {
         tell({ event: 'registered', ...me });
         return;
       case 'asked':
-        tell({ event: 'asked', peer: event.peer, timeoutMs: event.timeoutMs });
+        if (isAsking) tell({ event: 'asked', peer: event.peer, timeoutMs: event.timeoutMs });
         return;
       case 'answered':
-        tell({ event: 'answered', peer: event.peer, answer: event.answer });
+        if (isAsking || event.answer === 'no')
+          tell({ event: 'answered', peer: event.peer, answer: event.answer });
         return;
       case 'planned':
         tell({ event: 'punching', peer: event.peer, predicted: event.prediction, attempt: event.attempt });

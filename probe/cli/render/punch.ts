@@ -29,7 +29,12 @@ export function renderPunch(report: PunchReport, style: Style): string {
   const lines = rows.flatMap(([label, text]) =>
     text === undefined ? [] : layoutRow(label, text, style.dim),
   );
-  return [`${style.bold('Punch:')} ${summarisePunch(report, style)}`, '', ...lines, ''].join('\n');
+  return [nameOutcome(report, style), '', ...lines, ''].join('\n');
+}
+
+/** `Punch: open by …`: the first line, and the only one where there is no room for more. */
+export function nameOutcome(report: PunchReport, style: Style): string {
+  return `${style.bold('Punch:')} ${summarisePunch(report, style)}`;
 }
 
 /** In one line: how the hole was opened, in how many packets and milliseconds, and what had been predicted. */

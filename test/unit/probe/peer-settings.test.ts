@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { settleProgram } from '../../../probe/cli/hole-program.ts';
 import {
   type HoleFlags,
   readPeerName,
@@ -63,6 +64,27 @@ describe('consent', () => {
     expect(settleConsent({ ...NO_FLAGS, ask: true })).toBe('ask');
     expect(settleConsent({ ...NO_FLAGS, refuse: true })).toBe('refuse');
     expect(() => settleConsent({ ...NO_FLAGS, ask: true, refuse: true })).toThrow('--ask and --refuse');
+  });
+});
+
+describe('the program', () => {
+  it('is one, or none', () => {
+    expect(settleProgram(NO_FLAGS, 'udp')).toBeUndefined();
+    expect(settleProgram({ ...NO_FLAGS, chat: true }, 'udp')).toEqual({ kind: 'chat' });
+    expect(settleProgram({ ...NO_FLAGS, exec: 'ls' }, 'udp')).toEqual({ kind: 'exec', command: 'ls' });
+    expect(settleProgram({ ...NO_FLAGS, bridge: '[::1]:51820', bridgePort: 9 }, 'udp')).toEqual({
+      kind: 'bridge',
+      host: '::1',
+      port: 51820,
+      listenPort: 9,
+    });
+    expect(() => settleProgram({ ...NO_FLAGS, chat: true, pipe: true }, 'udp')).toThrow('--chat and --pipe');
+  });
+
+  it('that bridges needs a port, and datagrams', () => {
+    expect(() => settleProgram({ ...NO_FLAGS, bridge: '127.0.0.1' }, 'udp')).toThrow('--bridge: not an');
+    expect(() => settleProgram({ ...NO_FLAGS, bridge: '127.0.0.1:1' }, 'tcp')).toThrow('--bridge and --tcp');
+    expect(() => settleProgram({ ...NO_FLAGS, bridgePort: 1 }, 'udp')).toThrow('--bridge-port: these');
   });
 });
 

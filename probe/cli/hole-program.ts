@@ -1,0 +1,39 @@
+/** What is run through a hole, as it was asked for. */
+import type { Transport } from '../../shared/broker/messages.ts';
+import { parseHostPort } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
+import type { StreamProgram } from '../streams/programs.ts';
+
+export interface ProgramFlags {
+  readonly chat?: boolean;
+  readonly pipe?: boolean;
+  readonly bridge?: string;
+  readonly bridgePort?: number;
+  readonly exec?: string;
+}
+
+export type HoleProgram = StreamProgram | { readonly kind: 'exec'; readonly command: string };
+
+/** Undefined if the hole is only to be opened. Throws ERR_FLAGS, ERR_ENDPOINT, ERR_PORT. */
+export function settleProgram(flags: ProgramFlags, transport: Transport): HoleProgram | undefined {
+  const { chat = false, pipe = false, bridge, bridgePort, exec } = flags;
+  const wanted = [
+    ...(chat ? ['--chat'] : []),
+    ...(pipe ? ['--pipe'] : []),
+    ...(bridge === undefined ? [] : ['--bridge']),
+    ...(exec === undefined ? [] : ['--exec']),
+  ];
+  const [first] = wanted;
+  if (wanted.length > 1) throw new NatprobeError('ERR_FLAGS', wanted.join(' and '), 'choose one of them');
+  if (first !== undefined && transport === 'tcp')
+    throw new NatprobeError('ERR_FLAGS', `${first} and --tcp`, 'programs run through holes for UDP');
+  if (bridgePort !== undefined && bridge === undefined)
+    throw new NatprobeError('ERR_FLAGS', '--bridge-port', 'it is the port of a --bridge, and none is given');
+  if (chat) return { kind: 'chat' };
+  if (pipe) return { kind: 'pipe' };
+  if (exec !== undefined) return { kind: 'exec', command: exec };
+  if (bridge === undefined) return undefined;
+  const { host, port } = parseHostPort(bridge, '--bridge');
+  if (port === undefined) throw new NatprobeError('ERR_ENDPOINT', '--bridge', `${bridge} has no port`);
+  return { kind: 'bridge', host, port, ...(bridgePort !== undefined && { listenPort: bridgePort }) };
+}
