@@ -1,7 +1,10 @@
 /** The library's join() and punch() against a real natprobed on loopback. */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { formatEndpoint } from '../../../shared/endpoint.ts';
 import {
+  type BrokerPeer,
   classify,
   type Hole,
   join,
@@ -9,9 +12,9 @@ import {
   type Membership,
   type MembershipEvent,
   punch,
+  PunchFailedError,
   type Report,
 } from '../../../probe/index.ts';
-import type { Socket } from 'node:dgram';
 import { findFreePorts, type LoopbackServer, startOnLoopback } from '../server/loopback.ts';
 
 let running: LoopbackServer;
@@ -72,6 +75,123 @@ describe('two members of a room', () => {
       peer: { name: 'bob' },
       prediction: { outcome: 'direct' },
     });
+  });
+
+  it('whom the first punch is made from the port of choice', async () => {
+    const [port] = await findFreePorts('127.0.0.1');
+    const [ann, bob] = await Promise.all([enter('ann', { localPort: port }), enter('bob')]);
+    expect((await bob.punch('ann')).remote).toEqual({ address: '127.0.0.1', port });
+    // The port is in use: whoever comes next gets another one.
+    const carol = await enter('carol');
+    expect((await carol.punch('ann')).remote.port).not.toBe(port);
+    await ann.leave();
+  });
+
+  it('whose socket is the application’s own, which stays open', async () => {
+    const socket = createSocket('udp4');
+    const bound = once(socket, 'listening');
+    socket.bind(0);
+    await bound;
+    const [, bob] = await Promise.all([enter('ann', { socket }), enter('bob')]);
+    const hole = await bob.punch('ann');
+    expect(hole.remote.port).toBe(socket.address().port);
+    await Promise.all(members.splice(0).map((member) => member.leave()));
+    expect(socket.address().port).toBe(hole.remote.port);
+    socket.close();
+  });
+
+  it('do not meet with different secrets, and are told so', async () => {
+    const [ann] = await Promise.all([enter('ann', { psk: 'one' }), enter('bob', { psk: 'other' })]);
+    const failure = await ann.punch('bob').catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(PunchFailedError);
+    expect(failure).toMatchObject({
+      code: 'ERR_PUNCH_FAILED',
+      report: { outcome: 'failed', code: 'nothing-heard', peer: { name: 'bob' } },
+    });
+  }, 60_000);
+
+  it('ask first where one wants to be asked', async () => {
+    const asked: BrokerPeer[] = [];
+    const consent = 'ask';
+    const onAsk = (peer: BrokerPeer): boolean => asked.push(peer) === 1;
+    const [ann] = await Promise.all([enter('ann'), enter('bob', { consent, onAsk })]);
+    const hole = await ann.punch('bob');
+    expect(asked.map(({ name }) => name)).toEqual(['ann']);
+    const carol = await enter('carol');
+    await expect(carol.punch('bob')).rejects.toMatchObject({ code: 'ERR_PEER_REFUSED' });
+    // Whoever is in gets in again.
+    await ann.punch('bob');
+    expect(asked.map(({ name }) => name)).toEqual(['ann', 'carol']);
+    await hole.close();
+  });
+
+  it('make the same hole again when it is asked for again', async () => {
+    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
+    const atBob = firstHole(bob);
+    const hole = await ann.punch('bob');
+    const reopened = new Promise((resolve) => hole.on('reopened', resolve));
+    expect(await ann.punch('bob')).toBe(hole);
+    await reopened;
+    const heard = nextMessage(await atBob);
+    hole.send(Buffer.from('again'));
+    expect(await heard).toBe('again');
+  });
+});
+
+describe('a member', () => {
+  it.each([
+    ['that is taken', { name: 'bob' }, 'ERR_NAME_TAKEN'],
+    ['of digits', { name: '7' }, 'ERR_PEER_NAME'],
+    ['without a server', { server: undefined }, 'ERR_NO_SERVER'],
+    ['with nobody to answer questions', { consent: 'ask' }, 'ERR_FLAGS'],
+    ['of another API', { api: 'http://127.0.0.1:9/' }, 'ERR_API_UNREACHABLE'],
+  ] as const)('%s is told why it does not get in', async (_what, options, code) => {
+    await enter('bob');
+    await expect(join({ server, report, name: 'ann', ...options } as JoinOptions)).rejects.toMatchObject({
+      code,
+    });
+  });
+
+  it('gives up when it is told to, before and after', async () => {
+    const reason = new Error('enough');
+    const early = join({ server, report, signal: AbortSignal.abort(reason) });
+    await expect(early).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    const later = new AbortController();
+    const ann = await enter('ann', { signal: later.signal });
+    const asking = ann.punch('nobody');
+    later.abort(reason);
+    await expect(asking).rejects.toMatchObject({
+      code: expect.stringMatching(/ERR_(ABORTED|NO_PEER)/) as string,
+    });
+    expect(await ann.left).toBeUndefined();
+    await expect(ann.peers()).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    await expect(ann.punch('bob')).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  });
+
+  it('stops one punch, and stays', async () => {
+    const [ann] = await Promise.all([
+      enter('ann'),
+      enter('bob', { consent: 'ask', onAsk: () => new Promise(() => {}) }),
+    ]);
+    const enough = new AbortController();
+    const asking = ann.punch('bob', { signal: enough.signal });
+    setTimeout(() => enough.abort(), 100);
+    await expect(asking).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect((await ann.peers()).length).toBe(2);
+  });
+
+  it('closes its holes when it leaves, and its list of them ends', async () => {
+    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
+    const all = (async () => {
+      const names: string[] = [];
+      for await (const hole of bob.holes()) names.push(hole.peer.name);
+      return names;
+    })();
+    const hole = await ann.punch('bob');
+    const closed = new Promise((resolve) => hole.on('closed', () => resolve('closed')));
+    await Promise.all([ann.leave(), expect(closed).resolves.toBe('closed')]);
+    await bob.leave();
+    expect(await all).toEqual(['ann']);
   });
 });
 
