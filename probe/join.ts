@@ -31,7 +31,7 @@ export interface RoomOptions {
   readonly localPort?: number;
   /** A bound UDP socket of the application that the first punch is made from; only its family is used, and it stays open. */
   readonly socket?: Socket;
-  /** Also have the router map the port. */
+  /** Also have the router map that port, for two hours or as the router has it. */
   readonly mapPort?: boolean;
   readonly signal?: AbortSignal;
 }

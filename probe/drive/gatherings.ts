@@ -1,4 +1,5 @@
 /** The sets of sockets that a member has registered, or is about to: each a gathering with a number of the member's. */
+import type { Endpoint } from '../../shared/endpoint.ts';
 import type { GatheredCandidates, MemberAction } from '../broker/io.ts';
 import { type MainSockets, openMainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
@@ -12,6 +13,8 @@ export interface GatheringOptions<Raw> {
   readonly localPort?: number;
   /** As `open`, for the application's own socket; instead of `localPort`. */
   readonly adopt?: OpenPunchSocket<Raw>;
+  /** Where the router has mapped that port to, as the server has tried. */
+  readonly mapped?: Endpoint;
 }
 
 export type GatherAction = Extract<MemberAction, { kind: 'gather' }>;
@@ -38,9 +41,11 @@ export class Gatherings<Raw> {
   /** Opens sockets, or takes those at hand, and has them seen. Rejects as openMainSockets does. */
   async gather({ gathering: number, isFresh, nonce }: GatherAction): Promise<GatheredCandidates> {
     const known = isFresh ? this.#chosenFor(number) : this.#byNumber.get(number);
-    if (known !== undefined) return (await known.sockets).renew(nonce, known.end.signal);
-    const gathering = this.#open(number, nonce);
-    return (await gathering.sockets).candidates;
+    const gathering = known ?? this.#open(number, nonce);
+    const sockets = await gathering.sockets;
+    const candidates =
+      known === undefined ? sockets.candidates : await sockets.renew(nonce, gathering.end.signal);
+    return gathering === this.#chosen ? this.#withMapped(candidates) : candidates;
   }
 
   /** Of a gathering that is there. */
@@ -65,6 +70,13 @@ export class Gatherings<Raw> {
 
   end(): void {
     for (const number of [...this.#byNumber.keys()]) this.release(number);
+  }
+
+  /** The broker takes it only for an address that the server has just seen. */
+  #withMapped(candidates: GatheredCandidates): GatheredCandidates {
+    const { mapped } = this.#options;
+    const isSeen = candidates.public.some((witness) => witness.mapped.address === mapped?.address);
+    return mapped !== undefined && isSeen ? { ...candidates, mapped: [mapped] } : candidates;
   }
 
   /** The port of choice is what the first punch is made from, also where its broker wants fresh candidates. */

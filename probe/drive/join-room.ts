@@ -139,7 +139,7 @@ interface Prepared<Raw> {
 }
 
 /** Whatever can be known before there is a connection. */
-async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promise<Prepared<Raw>> {
+async function prepare<Raw>(options: JoinOptions<Raw>, means: RoomMeans<Raw>): Promise<Prepared<Raw>> {
   const { psk, localPort, socket, signal } = options;
   const families = familiesOf(options);
   const { server, report } = await findOut(options, families, means);
@@ -147,6 +147,7 @@ async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promis
   const { open, adopt } = means;
   if (socket !== undefined && adopt === undefined)
     throw new NatprobeError('ERR_FLAGS', 'socket', 'this kind of hole opens its own');
+  const mapped = options.mapPort === true ? await mapChosenPort(options, signal) : undefined;
   const atLeast = report.axes?.layers?.atLeast;
   return {
     hello: {
@@ -160,6 +161,7 @@ async function prepare<Raw>(options: RoomOptions, means: RoomMeans<Raw>): Promis
       open,
       ...(socket !== undefined && adopt !== undefined && { adopt }),
       ...(localPort !== undefined && { localPort }),
+      ...(mapped !== undefined && { mapped }),
       ...(psk !== undefined && { psk }),
       ...(signal && { signal }),
     },
@@ -176,6 +178,30 @@ function roomOf({
     ...(roomKey !== undefined && { roomKey }),
     ...(roomToken !== undefined && { roomToken }),
   };
+}
+
+/** Where the port is reached from outside by way of the router. A router that doesn't map it changes nothing else. */
+async function mapChosenPort<Raw>(
+  { server, servers = [], localPort, socket, onEvent }: JoinOptions<Raw>,
+  signal: AbortSignal | undefined,
+): Promise<Endpoint | undefined> {
+  const port = socket?.address().port ?? localPort;
+  if (port === undefined) throw new NatprobeError('ERR_FLAGS', 'mapPort', 'it wants a localPort or a socket');
+  const { mapPort } = await import('./map-port.ts');
+  try {
+    const { verification } = await mapPort({
+      server: parseHostPort((server ?? servers[0])!, 'server'),
+      localPort: port,
+      keep: true,
+      ...(socket && { socket }),
+      ...(signal && { signal }),
+    });
+    return verification.value === 'reachable' ? verification.public : undefined;
+  } catch (error) {
+    if (!(error instanceof NatprobeError) || error.code === 'ERR_ABORTED') throw error;
+    onEvent?.({ kind: 'trouble', error });
+    return undefined;
+  }
 }
 
 /** Both at once; what fails first ends the other. */

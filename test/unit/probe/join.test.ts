@@ -1,6 +1,8 @@
 /** The library's join() and punch() against a real natprobed on loopback. */
+import { execFile } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { formatEndpoint } from '../../../shared/endpoint.ts';
 import {
@@ -207,4 +209,25 @@ describe('punch()', () => {
     await expect.poll(async () => (await bob.peers()).map(({ name }) => name)).toEqual(['bob']);
     expect(events.map(({ kind }) => kind)).toEqual(['joined', 'registered', 'planned', 'left']);
   });
+});
+
+describe('a program that has left', () => {
+  it('ends by itself: nothing is left open', async () => {
+    const library = new URL('../../../probe/index.ts', import.meta.url).href;
+    const program = `
+      import { join, punch } from ${JSON.stringify(library)};
+      const room = { server: ${JSON.stringify(server)}, families: ['ipv4'], room: 'attic' };
+      const bob = await join({ ...room, name: 'bob' });
+      const hole = await punch('bob', room);
+      await hole.close();
+      await bob.leave();
+      console.log(hole.report.outcome);
+    `;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module-typescript', '--eval', program],
+      { timeout: 20_000 },
+    );
+    expect(stdout).toBe('open\n');
+  }, 30_000);
 });
