@@ -9,11 +9,12 @@ import {
   type Plan,
   type ServerMessage,
 } from '../../shared/broker/messages.ts';
-import { type ErrorCode, NatprobeError } from '../../shared/errors.ts';
+import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
-import { Backoff } from './backoff.ts';
-import type { MemberAction, MemberEvent, MemberHello, MemberInput, ReportedOutcome } from './io.ts';
-import { errorOfRefusal } from './refusal.ts';
+import { Absence } from './absence.ts';
+import type { MemberAction, MemberEvent, MemberHello, MemberInput } from './io.ts';
+import { Outcomes } from './outcomes.ts';
+import { errorOfRefusal, isFinal, isParting } from './refusal.ts';
 import { Registration } from './registration.ts';
 import { Requests } from './requests.ts';
 
@@ -37,28 +38,12 @@ const GOODBYE_MS = 1000;
 const MISSED_BEATS = 2;
 const LATE_BEAT_MS = 5000;
 
-/** After these a connection with the same words would end the same way. */
-const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ERR_SESSION_MOVED',
-  'ERR_BROKER_MESSAGE',
-  'ERR_ROOM_KEY',
-  'ERR_PEER_NAME',
-  'ERR_TOKEN',
-]);
-
-/** The connection ends after these, and another one may do. */
-const PARTING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ERR_BROKER_STOPS',
-  'ERR_BROKER_SILENT',
-  'ERR_BROKER_RATE',
-]);
-
 type Welcome = Extract<ServerMessage, { kind: 'welcome' }>;
 
 class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   readonly #hello: MemberHello;
   readonly #patienceMs: number | undefined;
-  readonly #backoff: Backoff;
+  readonly #absence: Absence;
   readonly #actions: MemberAction[] = [];
   readonly #events: MemberEvent[] = [];
   readonly #registration: Registration;
@@ -70,22 +55,13 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #welcome: Welcome | undefined;
   /** What the broker said before the connection ended. */
   #parting: NatprobeError | undefined;
-  /** Why there is none. */
-  #lostFor: NatprobeError | undefined;
-  /** When a connection that is lost is given up. */
-  #giveUpAt: number | undefined;
-  /** A connection was lost between a hello and what is said to it. */
-  #isHelloUnheard = false;
   readonly #asks = new Set<number>();
-  /** Plans on whose outcome nothing has been said. */
-  readonly #open = new Set<number>();
-  /** What is to be said once there is a connection. */
-  #outcomes: ClientMessage[] = [];
+  readonly #outcomes = new Outcomes();
 
   constructor({ hello, random, patienceMs }: MemberOptions) {
     this.#hello = hello;
     this.#patienceMs = patienceMs;
-    this.#backoff = new Backoff(random);
+    this.#absence = new Absence(random);
     const say = (message: ClientMessage): void => this.#say(message);
     const act = (action: MemberAction): void => void this.#actions.push(action);
     const tell = (event: MemberEvent): void => void this.#events.push(event);
@@ -123,7 +99,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         this.#answerAsk(input);
         break;
       case 'outcome':
-        this.#report(input.introduction, input.outcome);
+        this.#outcomes.add(input.introduction, input.outcome);
         break;
       case 'leave':
         this.#leave(now);
@@ -169,7 +145,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
           this.#end(undefined);
           break;
         }
-        this.#isHelloUnheard ||= this.#state === 'greeting';
+        if (this.#state === 'greeting') this.#absence.missHello();
         this.#lose(this.#parting ?? input.error, now);
         break;
     }
@@ -210,15 +186,8 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     const isNew = !welcome.resumed;
     this.#state = 'present';
     this.#welcome = welcome;
-    this.#giveUpAt = undefined;
-    this.#isHelloUnheard = false;
-    this.#backoff.reset();
     this.#expectBeat(now);
-    if (isNew) {
-      this.#open.clear();
-      this.#outcomes = [];
-    }
-    for (const outcome of this.#outcomes.splice(0)) this.#say(outcome);
+    if (isNew) this.#outcomes.forget();
     const { peer: number, name, room, nonce } = welcome;
     this.#events.push({ kind: 'joined', number, name, room, isNew });
     this.#registration.begin(nonce);
@@ -271,7 +240,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   /** Nobody waits for a plan whose request is no more; its peer hears that from the broker's records alone. */
   #handlePlan(plan: Plan): void {
     const { introduction, id: request } = plan;
-    this.#open.add(introduction);
+    this.#outcomes.expect(introduction);
     const gathering = this.#registration.gatheringFor(introduction);
     const isWanted = request === undefined || this.#requests.take(request);
     if (gathering !== undefined && isWanted) {
@@ -284,7 +253,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       });
     } else {
       const reason = isWanted ? 'no sockets for it' : 'nobody waits for it any more';
-      this.#report(introduction, { outcome: 'failed', packets: 0, timeMs: 0, reason });
+      this.#outcomes.add(introduction, { outcome: 'failed', packets: 0, timeMs: 0, reason });
     }
     this.#registration.settlePlan(introduction);
   }
@@ -292,23 +261,19 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #handleRefusal(refusal: Extract<ServerMessage, { kind: 'error' }>, now: number): void {
     const error = errorOfRefusal(refusal);
     if (refusal.id !== undefined) this.#requests.refuse(refusal.id, error);
-    else if (FINAL.has(error.code) || this.#state === 'greeting') this.#handleParting(error, now);
+    else if (isFinal(error) || this.#state === 'greeting') this.#handleParting(error, now);
     else if (error.code === 'ERR_CANDIDATE') this.#registration.handleRefused(error, now);
-    else if (PARTING.has(error.code)) this.#parting = error;
+    else if (isParting(error)) this.#parting = error;
     else this.#events.push({ kind: 'trouble', error });
   }
 
   /** Said to a hello, or ahead of an end. */
   #handleParting(error: NatprobeError, now: number): void {
-    if (this.#welcome === undefined || FINAL.has(error.code)) {
+    if (this.#welcome === undefined || isFinal(error)) {
       this.#end(error);
       return;
     }
-    if (error.code === 'ERR_NAME_TAKEN' && this.#isHelloUnheard) {
-      // By ourselves, with a token that was lost on the way: the broker lets go of it in a while.
-      this.#giveUpAt = now + this.#patience();
-    }
-    this.#isHelloUnheard = false;
+    if (error.code === 'ERR_NAME_TAKEN') this.#absence.handleNameTaken(now, this.#patience());
     this.#lose(error, now);
   }
 
@@ -319,13 +284,6 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #withdraw(introduction: number): void {
     this.#registration.withdraw(introduction);
     if (this.#asks.delete(introduction)) this.#events.push({ kind: 'withdrawn', introduction });
-  }
-
-  #report(introduction: number, outcome: ReportedOutcome): void {
-    if (!this.#open.delete(introduction)) return;
-    const message: ClientMessage = { kind: 'outcome', introduction, ...outcome };
-    if (this.#state === 'present') this.#send(message);
-    else this.#outcomes.push(message);
   }
 
   /** The name is free once the broker has ended the connection. */
@@ -347,7 +305,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       return;
     }
     if (this.#state === 'away') {
-      if (now >= this.#giveUpAt!) this.#end(this.#lostError());
+      if (this.#absence.isOver(now)) this.#end(this.#absence.error());
       else this.#connect();
       return;
     }
@@ -373,12 +331,11 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       this.#registration.lose();
       this.#requests.lose(now);
       for (const introduction of [...this.#asks]) this.#withdraw(introduction);
-      this.#giveUpAt = now + this.#patience();
+      this.#absence.begin(now, this.#patience());
     }
-    this.#lostFor = error;
     this.#parting = undefined;
     this.#state = 'away';
-    this.#dueAt = Math.min(this.#giveUpAt!, now + this.#backoff.nextMs());
+    this.#dueAt = this.#absence.nextAt(error, now);
   }
 
   #end(error: NatprobeError | undefined): void {
@@ -400,11 +357,6 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     this.#events.push({ kind: 'refused', request, error: leftError() });
   }
 
-  #lostError(): NatprobeError {
-    const cause = this.#lostFor;
-    return new NatprobeError('ERR_BROKER_LOST', 'the broker', cause?.detail ?? cause?.code, { cause });
-  }
-
   #patience(): number {
     return this.#patienceMs ?? this.#welcome!.graceMs;
   }
@@ -415,7 +367,9 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
 
   /** Says what can be said now and has not been. */
   #flush(): void {
-    if (this.#state === 'present') this.#requests.flush(this.#registration.isRegistered);
+    if (this.#state !== 'present') return;
+    for (const outcome of this.#outcomes.take()) this.#send(outcome);
+    this.#requests.flush(this.#registration.isRegistered);
   }
 
   /** To the broker, if it hears it. */

@@ -6,7 +6,32 @@ import { plainLine } from '../../shared/words.ts';
 type Refusal = Extract<ServerMessage, { kind: 'error' }>;
 
 /** It ends up on a terminal: a few lines of it at most. */
-const LONGEST_WORDS = 300;
+const LONGEST_WORDS = 600;
+
+/** After these a connection with the same words would end the same way. */
+const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_SESSION_MOVED',
+  'ERR_BROKER_MESSAGE',
+  'ERR_ROOM_KEY',
+  'ERR_PEER_NAME',
+  'ERR_ROOM_TOKEN',
+]);
+/** The connection ends after these, and another one may do. */
+const PARTING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_BROKER_STOPS',
+  'ERR_BROKER_SILENT',
+  'ERR_BROKER_RATE',
+]);
+
+/** Whether there is no going on after it. */
+export function isFinal({ code }: NatprobeError): boolean {
+  return FINAL.has(code);
+}
+
+/** Whether the broker ends the connection with it, and no more. */
+export function isParting({ code }: NatprobeError): boolean {
+  return PARTING.has(code);
+}
 
 /** With the broker's own place and detail; ERR_API_REFUSED for a code that isn't known here. */
 export function errorOfRefusal({ code, text }: Refusal): NatprobeError {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type BrokerBehaviour, statedBehaviours } from '../../shared/broker/behaviour.ts';
 import { DEFAULT_ROOM } from '../../shared/broker/messages.ts';
-import { type Family, type HostPort, parseHostPort } from '../../shared/endpoint.ts';
+import { type Endpoint, type Family, type HostPort, parseHostPort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
 import { isClassified, type Report } from '../../shared/report/report.ts';

@@ -57,6 +57,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_PEER_AWAY',
   'ERR_NOT_REGISTERED',
   'ERR_INTRODUCTIONS',
+  'ERR_NOT_PREPARED',
 ]);
 const RENEWAL_RETRY_MS = 1000;
 
