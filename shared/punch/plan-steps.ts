@@ -140,7 +140,7 @@ class Planner {
     const isGuessed = isGuessedBy(peer.certain, own.certain);
     const steps: PunchStep[] = [];
     if (guesses) {
-      const ranges = rangesOfGuesses(peer.side, probes);
+      const ranges = rangesOfGuesses(peer.side, probes, this.#attempt);
       const action = { kind: 'spray', address: to.address, ranges, probes } as const;
       // Openings that die on the way are answered to, not heard: all have to be there first.
       const openingMs =
@@ -312,10 +312,10 @@ function situationOf({ behaviour: { mapped, local }, seenAgoMs }: SideToPlan): S
   );
 }
 
-function rangesOfGuesses(side: SideToPlan, probes: number): PortRange[] {
+function rangesOfGuesses(side: SideToPlan, probes: number, attempt: number): PortRange[] {
   if (side.behaviour.lowPorts === true) return [{ ...LOW_PORTS, step: 1 }];
   const situation = situationOf(side);
   return side.ports === undefined || situation === undefined
     ? [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }]
-    : portsToDraw(side.ports, situation, probes);
+    : portsToDraw(side.ports, situation, probes, attempt);
 }

@@ -109,15 +109,18 @@ export function guessPorts(
 
 /**
  * The ports that `count` are drawn from: all that are about as likely, where that costs next to nothing. Of
- * a NAT that picks among fewer than it seemed to, the likeliest by a hair may all be wrong.
+ * a NAT that picks among fewer than it seemed to, the likeliest by a hair may all be wrong. In a later
+ * attempt they were: then it may cost something.
  */
 export function portsToDraw(
   { model }: Pick<PortsAxis, 'model'>,
   situation: Situation,
   count: number,
+  attempt = 1,
 ): PortRange[] {
+  const { asLikely, asGood } = attempt === 1 ? FIRST_DRAW : LATER_DRAW;
   const masses = massesOf(model.newEndpoint, situation);
-  const least = massAtRank(masses, count) * ABOUT_AS_LIKELY;
+  const least = massAtRank(masses, count) * asLikely;
   const likely: number[] = [];
   let mass = 0;
   for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
@@ -127,13 +130,13 @@ export function portsToDraw(
   }
   const best = guessPorts({ model }, situation, count);
   const bestMass = best.reduce((sum, port) => sum + masses[port]!, 0);
-  const isFair = (mass / likely.length) * best.length >= NEARLY * bestMass;
+  const isFair = (mass / likely.length) * best.length >= asGood * bestMass;
   return rangesOf(isFair ? likely : best.sort((a, b) => a - b));
 }
 
-/** A port of at least this times another's mass may be drawn in its stead, if those drawn are nearly as good as the best. */
-const ABOUT_AS_LIKELY = 0.8;
-const NEARLY = 0.95;
+/** A port of so many times the last good one's mass counts, if those drawn are so many times as good as the best. */
+const FIRST_DRAW = { asLikely: 0.8, asGood: 0.95 };
+const LATER_DRAW = { asLikely: 0.2, asGood: 0.3 };
 
 /** The mass of the `rank`-th likeliest port; 0 if fewer have any. By quickselect: sorting them all takes ten times as long. */
 function massAtRank(masses: Float64Array, rank: number): number {

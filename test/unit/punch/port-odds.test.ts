@@ -92,23 +92,45 @@ describe('packets that have to meet', () => {
 
 describe('the ports that are drawn from', () => {
   const situation = { localPort: 40_000, ownPort: 20_000, afterMs: 0 };
-  const drawnFrom = (...laws: readonly WeightedLaw[]) =>
-    portsToDraw({ model: { newSocket: laws, newEndpoint: laws } }, situation, 1024);
+  const drawnFrom = (laws: readonly WeightedLaw[], attempt?: number) =>
+    portsToDraw({ model: { newSocket: laws, newEndpoint: laws } }, situation, 1024, attempt);
   const everywhere = { kind: 'uniform', first: 1024, last: 65_535, sameParity: false } as const;
 
   it('are all that are about as likely, also where a few are likelier by a hair', () => {
     const [first, last] = [10_000, 24_999];
     const hair = { kind: 'uniform', first, last: 14_999, sameParity: false } as const;
     const spread = { kind: 'uniform', first, last, sameParity: false } as const;
-    expect(drawnFrom({ weight: 0.98, law: spread }, { weight: 0.02, law: hair })).toEqual([
-      { first, last, step: 1 },
-    ]);
+    expect(
+      drawnFrom([
+        { weight: 0.98, law: spread },
+        { weight: 0.02, law: hair },
+      ]),
+    ).toEqual([{ first, last, step: 1 }]);
   });
 
   it('are the likeliest alone where others would take their turns', () => {
     const block = { kind: 'uniform', first: 2048, last: 2948, sameParity: false } as const;
-    const ports = drawnFrom({ weight: 0.99, law: block }, { weight: 0.01, law: everywhere });
-    expect(ports.reduce((count, range) => count + range.last - range.first + 1, 0)).toBe(1024);
-    expect(ports.some(({ first, last }) => first <= 2048 && last >= 2948)).toBe(true);
+    for (const attempt of [1, 2]) {
+      const ports = drawnFrom(
+        [
+          { weight: 0.99, law: block },
+          { weight: 0.01, law: everywhere },
+        ],
+        attempt,
+      );
+      expect(ports.reduce((count, range) => count + range.last - range.first + 1, 0)).toBe(1024);
+      expect(ports.some(({ first, last }) => first <= 2048 && last >= 2948)).toBe(true);
+    }
+  });
+
+  it('are more once the likeliest were wrong', () => {
+    const [first, last] = [11_000, 24_999];
+    const guess = { kind: 'uniform', first: 12_000, last: 13_999, sameParity: false } as const;
+    const laws = [
+      { weight: 0.9, law: { kind: 'uniform', first, last, sameParity: false } },
+      { weight: 0.1, law: guess },
+    ] as const;
+    expect(drawnFrom(laws).every((range) => range.first >= 12_000 && range.last <= 13_999)).toBe(true);
+    expect(drawnFrom(laws, 2)).toEqual([{ first, last, step: 1 }]);
   });
 });
