@@ -1,5 +1,6 @@
-/** `npm run lab`: kernel NATs for people. `--list`, `run NAT -- CMD...`, `all`. */
+/** `npm run lab`: kernel NATs for people. `--list`, `run NAT -- CMD...`, `all`, `punch A B`. */
 import { constants } from 'node:os';
+import { parseArgs } from 'node:util';
 import { FIRST_INSIDE, SECOND_INSIDE } from './allocation-nats.ts';
 import { findLabNat, listExpectations } from './every-nat.ts';
 import { LAB_HOMES } from './homes.ts';
@@ -7,12 +8,15 @@ import { endOf, labMissing, type Namespace } from './namespaces.ts';
 import { openInternet, SERVER_ADDRESSES } from './internet.ts';
 import { LAB_NATS, type LabNat } from './nats.ts';
 import { readReport, runNatprobe, startNatprobed } from './natprobe.ts';
+import { punchForPeople } from './punch-command.ts';
 import { openHomeNetwork, portMapperLabMissing } from './port-mapper-network.ts';
 import { describeVerdict, printTable } from './table.ts';
 
 const USAGE = `Usage: npm run lab -- --list
        npm run lab -- run NAT [--loss PERCENT] -- COMMAND...
        npm run lab -- all
+       npm run lab -- punch A B [--runs N] [--loss PERCENT]
+       npm run lab -- punch all [--loss PERCENT]
 
   --list  prints every NAT of the lab, what it truly is, what each axis is expected to be, and what it is
           made of
@@ -20,6 +24,7 @@ const USAGE = `Usage: npm run lab -- --list
           a client behind NAT (mostly with ${FIRST_INSIDE}, and ${SECOND_INSIDE} for --also), and runs COMMAND
           as that client
   all     runs natprobe behind each NAT, in both families, and prints a table
+  punch   joins a room from behind A and from behind B, punches N times, and prints a table; all: between all pairs
 
   npm run lab -- run symmetric-random -- node probe/cli/main.ts --server ${SERVER_ADDRESSES.ipv4.primary}
   npm run lab -- run linux-router --loss 20 -- sh
@@ -30,6 +35,7 @@ async function main(words: string[]): Promise<number> {
   if (command === '--list' && rest.length === 0) return list();
   if (command === 'all' && rest.length === 0) return all();
   if (command === 'run') return run(rest);
+  if (command === 'punch') return punch(rest);
   const help = command === '--help' || command === '-h';
   (help ? process.stdout : process.stderr).write(USAGE);
   return help ? 0 : 2;
@@ -151,6 +157,23 @@ async function all(): Promise<number> {
   }
   printTable(rows);
   return wrong === 0 ? 0 : 1;
+}
+
+async function punch(words: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...words],
+    options: { runs: { type: 'string', default: '1' }, loss: { type: 'string', default: '0' } },
+    allowPositionals: true,
+  });
+  const { runs, loss } = values;
+  if (!/^[1-9]\d{0,2}$/.test(runs) || !/^\d{1,2}$/.test(loss)) return complain(USAGE);
+  const missing = labMissing();
+  if (missing !== undefined) return complain(`the lab cannot run: ${missing}\n`);
+  const options = { runs: Number(runs), loss: Number(loss) };
+  if (positionals.length === 1 && positionals[0] === 'all') return punchForPeople('all', options);
+  const [a, b, ...more] = positionals.map(findLabNat);
+  if (a === undefined || b === undefined || more.length > 0) return complain(USAGE);
+  return punchForPeople([a, b], options);
 }
 
 function lossOf(options: readonly string[]): number | undefined {

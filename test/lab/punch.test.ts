@@ -1,0 +1,77 @@
+/** Holes between members of a room behind the kernel's NATs, through a real natprobed (MEASURING.md §7). */
+import { expect, it } from 'vitest';
+import { predict } from '../../probe/index.ts';
+import { describeIf } from '../support/requirements.ts';
+import { labMissing } from './namespaces.ts';
+import { labNat } from './nats.ts';
+import { type PairPunch, punchAllPairs, punchOnePair } from './punch-pairs.ts';
+
+/** {no NAT, EIM, ADM, APDM} × {EIF, ADF, APDF}. */
+const BEHAVIOURS = [
+  'open',
+  'firewall-adf',
+  'firewall',
+  'full-cone',
+  'restricted-cone',
+  'port-restricted-cone',
+  'adm-eif',
+  'adm-adf',
+  'adm-apdf',
+  'symmetric-eif',
+  'symmetric-adf',
+  'symmetric-random',
+].map(labNat);
+
+/** What plain sending doesn't open, or opens only by chance, and how often of ten it is to open. */
+const RUNS = 10;
+const HARD_PAIRS = [
+  ['linux-router', 'linux-router'],
+  ['port-restricted-cone', 'linux-router'],
+  ['symmetric-random', 'port-restricted-cone'],
+  ['symmetric-random', 'linux-router'],
+  ['symmetric-sequential', 'port-restricted-cone'],
+  ['double-nat', 'port-restricted-cone'],
+  ['double-nat', 'linux-router'],
+] as const;
+
+/** No plan takes longer, and there are at most three. */
+const BUDGET_MS = 3 * 3000;
+
+/** What a punch comes to: as predicted; a kernel may open more than theory does. */
+function expectItsEnd({ a, b, reports, carries }: PairPunch): void {
+  const what = `${a.name} × ${b.name}`;
+  const { predicted, outcome, timing, reason } = reports.a;
+  expect([what, reports.b.outcome]).toEqual([what, outcome]);
+  expect([what, timing.totalMs < BUDGET_MS]).toEqual([what, true]);
+  if (predicted.outcome === 'direct' || predicted.outcome === 'likely')
+    expect([what, outcome, carries]).toEqual([what, 'open', true]);
+  if (outcome === 'failed') expect([what, reason]).toEqual([what, expect.stringMatching(/\w/)]);
+  else expect([what, carries]).toEqual([what, true]);
+  if (predict(a.truth.ipv4, b.truth.ipv4).plain)
+    expect([what, predicted.plain, outcome]).toEqual([what, true, 'open']);
+}
+
+describeIf(labMissing())('a punch behind the kernel’s NATs', () => {
+  it('opens between all pairs of the twelve behaviours what can be opened, and says why not', async () => {
+    const punches: PairPunch[] = [];
+    await punchAllPairs(BEHAVIOURS, { onPunch: (punch) => void punches.push(punch) });
+    expect(punches).toHaveLength((12 * 13) / 2);
+    for (const punch of punches) expectItsEnd(punch);
+  }, 400_000);
+
+  it.each(HARD_PAIRS)(
+    `opens %s × %s ${RUNS} times of ${RUNS}`,
+    async (a, b) => {
+      const ends: string[] = [];
+      await punchOnePair(labNat(a), labNat(b), {
+        runs: RUNS,
+        onPunch: ({ reports, carries }) => {
+          const { outcome, strategy, attempts } = reports.a;
+          ends.push(carries ? 'open' : `${outcome} ${strategy} after ${attempts} attempts`);
+        },
+      });
+      expect(ends).toEqual(new Array(RUNS).fill('open'));
+    },
+    120_000,
+  );
+});
