@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { REPORT_LINES } from '../../probe/cli/help-details.ts';
+import { findFreePorts } from '../unit/server/loopback.ts';
 import { finish, type LocalServer, ROOT, startNatprobed, startProgram } from './programs.ts';
 
 const readme = readFileSync(`${ROOT}README.md`, 'utf8');
@@ -19,7 +20,9 @@ describe('README', () => {
   let server: LocalServer;
 
   beforeAll(async () => {
-    server = await startNatprobed();
+    // Its API too, which the examples with a broker find by themselves.
+    const [port] = await findFreePorts('127.0.0.1');
+    server = await startNatprobed(['127.0.0.1', '127.0.0.2'], ['--http', `127.0.0.1:${port}`]);
   });
   afterAll(() => server.stop());
 

@@ -17,7 +17,7 @@ import {
   PunchFailedError,
   type Report,
 } from '../../../probe/index.ts';
-import { findFreePorts, type LoopbackServer, startOnLoopback } from '../server/loopback.ts';
+import { findFreePorts, loopbackConfig, type LoopbackServer, startOnLoopback } from '../server/loopback.ts';
 
 let running: LoopbackServer;
 let report: Report;
@@ -181,6 +181,34 @@ describe('a member', () => {
     await expect(asking).rejects.toMatchObject({ code: 'ERR_ABORTED' });
     expect((await ann.peers()).length).toBe(2);
   });
+
+  it('comes back to a server that has restarted, under its name, and can be punched again', async () => {
+    const [port] = await findFreePorts('127.0.0.1');
+    const http = { host: '127.0.0.1', port, required: true };
+    const config = { ...(await loopbackConfig()), http, service: { scheme: 'http' as const, port } };
+    const first = await startOnLoopback(config);
+    const there = { server: formatEndpoint(first.endpoints[0]!) };
+    const events: MembershipEvent[] = [];
+    const [ann, bob] = await Promise.all([
+      enter('ann', { ...there, onEvent: (event) => events.push(event) }),
+      enter('bob', there),
+    ]);
+    const hole = await ann.punch('bob');
+    await first.server.stop();
+    const second = await startOnLoopback(config);
+    try {
+      const registrations = (): number => events.filter(({ kind }) => kind === 'registered').length;
+      await expect.poll(registrations, { timeout: 20_000 }).toBe(2);
+      expect(events.find(({ kind }) => kind === 'lost')).toMatchObject({
+        error: { code: 'ERR_BROKER_STOPS' },
+      });
+      await expect.poll(async () => (await ann.peers()).length, { timeout: 20_000, interval: 500 }).toBe(2);
+      expect(await ann.punch('bob')).toBe(hole);
+      await Promise.all([ann.leave(), bob.leave()]);
+    } finally {
+      await second.server.stop();
+    }
+  }, 60_000);
 
   it('closes its holes when it leaves, and its list of them ends', async () => {
     const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
