@@ -1,11 +1,10 @@
 /** Programs through holes between kernel NATs: what is typed, what is piped, what is bridged, and another program. */
-import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, createReadStream, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeIf } from '../support/requirements.ts';
+import { copyThroughHole, hashOfFile, writeNoise } from './copies.ts';
 import { openInternet, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
 import type { RunningServer } from './natprobe.ts';
@@ -13,8 +12,6 @@ import { labNat } from './nats.ts';
 import { startBroker } from './punches.ts';
 import { runThroughHole } from './stream-pairs.ts';
 import { startUdpEcho } from './udp-echo.ts';
-
-const MEGABYTE = 1024 * 1024;
 
 describeIf(labMissing())('through a hole between two NATs', () => {
   let internet: Internet;
@@ -59,21 +56,9 @@ describeIf(labMissing())('through a hole between two NATs', () => {
     it(`${megabytes} MB come out as they went in, at ${loss} % loss`, { timeout: 180_000 }, async () => {
       await alice.setLoss(loss);
       const [from, to] = [join(folder, 'from'), join(folder, 'to')];
-      const file = openSync(from, 'w');
-      for (let written = 0; written < megabytes; written += 1) writeFileSync(file, randomBytes(MEGABYTE));
-      closeSync(file);
-      const pipe = { kind: 'pipe' } as const;
-      const [input, output] = [openSync(from, 'r'), openSync(to, 'w')];
-      const ends = await runThroughHole(
-        alice.client,
-        bob.client,
-        { alice: pipe, bob: pipe },
-        { alice: [input, 'ignore'], bob: ['ignore', output] },
-      );
-      expect(await Promise.all([ends.alice.ended, ends.bob.ended])).toEqual([0, 0]);
-      closeSync(input);
-      closeSync(output);
-      expect(await hashOf(to)).toBe(await hashOf(from));
+      writeNoise(from, megabytes);
+      await copyThroughHole(alice.client, bob.client, from, to);
+      expect(await hashOfFile(to)).toBe(await hashOfFile(from));
       await alice.setLoss(0);
     });
   }
@@ -119,9 +104,3 @@ setTimeout(() => process.exit(1), 20000);
 socket.bind(Number(NATPROBE_LOCAL_PORT), () =>
   setInterval(() => socket.send(NATPROBE_PEER, Number(NATPROBE_REMOTE_PORT), NATPROBE_REMOTE_ADDRESS), 100));
 `;
-
-async function hashOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
