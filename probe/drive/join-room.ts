@@ -141,12 +141,14 @@ interface Prepared<Raw> {
 /** Whatever can be known before there is a connection. */
 async function prepare<Raw>(options: JoinOptions<Raw>, means: RoomMeans<Raw>): Promise<Prepared<Raw>> {
   const { psk, localPort, socket, signal } = options;
-  const families = familiesOf(options);
-  const { server, report } = await findOut(options, families, means);
-  const servers = ofFamilies(server.addresses, report, families);
   const { open, adopt } = means;
   if (socket !== undefined && adopt === undefined)
     throw new NatprobeError('ERR_FLAGS', 'socket', 'this kind of hole opens its own');
+  if (options.mapPort === true && socket === undefined && localPort === undefined)
+    throw new NatprobeError('ERR_FLAGS', 'mapPort', 'it wants a localPort or a socket');
+  const families = familiesOf(options);
+  const { server, report } = await findOut(options, families, means);
+  const servers = ofFamilies(server.addresses, report, families);
   const mapped = options.mapPort === true ? await mapChosenPort(options, signal) : undefined;
   const atLeast = report.axes?.layers?.atLeast;
   return {
@@ -185,8 +187,7 @@ async function mapChosenPort<Raw>(
   { server, servers = [], localPort, socket, onEvent }: JoinOptions<Raw>,
   signal: AbortSignal | undefined,
 ): Promise<Endpoint | undefined> {
-  const port = socket?.address().port ?? localPort;
-  if (port === undefined) throw new NatprobeError('ERR_FLAGS', 'mapPort', 'it wants a localPort or a socket');
+  const port = socket?.address().port ?? localPort!;
   const { mapPort } = await import('./map-port.ts');
   try {
     const { verification } = await mapPort({

@@ -145,6 +145,7 @@ describe('a member', () => {
     ['that is taken', { name: 'bob' }, 'ERR_NAME_TAKEN'],
     ['of digits', { name: '7' }, 'ERR_PEER_NAME'],
     ['without a server', { server: undefined }, 'ERR_NO_SERVER'],
+    ['with a mapping of no port', { mapPort: true }, 'ERR_FLAGS'],
     ['with nobody to answer questions', { consent: 'ask' }, 'ERR_FLAGS'],
     ['of another API', { api: 'http://127.0.0.1:9/' }, 'ERR_API_UNREACHABLE'],
   ] as const)('%s is told why it does not get in', async (_what, options, code) => {
