@@ -71,10 +71,25 @@ export type FailureCode = keyof typeof FAILURES;
 
 export const FAILURES = {
   'no-way': 'one side has no UDP, or both have no address family in common',
+  'no-tcp-way': 'the two have no endpoints of one address family over TCP',
   'nothing-heard': 'nothing of the peer came through',
   'one-way': 'the peer was heard, but nothing that was sent to it was answered',
   'not-agreed': 'packets passed both ways, but the two did not agree on a path in time',
   'too-many-packets': 'the limit of packets was reached before a hole was open',
   'no-plan': 'no plan came for another attempt',
+  /** Over TCP. */
+  refused: 'every connection was refused',
+  'not-the-peer': 'who took the connection did not have the key',
   stopped: 'it was stopped',
 } as const;
+
+/** Sockets, registration and a plan for another attempt should take a second or two. */
+export const RENEW_MS = 10_000;
+
+export function failureOf(code: FailureCode): PunchFailure {
+  return { code, text: FAILURES[code] };
+}
+
+export function pathOf(strategy: StrategyName): OpenHole['path'] {
+  return strategy === 'lan' || strategy === 'hairpin' ? strategy : 'direct';
+}

@@ -4,18 +4,18 @@
  */
 import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
-import type { StrategyName } from '../../shared/punch/strategy.ts';
 import { Attempt } from './attempt.ts';
 import { Exchange } from './exchange.ts';
 import { Hold, LOSS_MS } from './hold.ts';
 import {
   type FailureCode,
-  FAILURES,
+  failureOf,
   type OpenHole,
+  pathOf,
   type PuncherAction,
   type PuncherEvent,
   type PuncherInput,
-  type PunchFailure,
+  RENEW_MS,
 } from './io.ts';
 import type { Path } from './paths.ts';
 import { SendLimits } from './send-limits.ts';
@@ -32,9 +32,6 @@ export function createPuncher({
 }: PuncherOptions): Machine<PuncherInput, PuncherAction, PuncherEvent> {
   return new Puncher(random);
 }
-
-/** Sockets, registration and a plan should take a second or two. */
-const RENEW_MS = 10_000;
 
 type PlanInput = Extract<PuncherInput, { kind: 'plan' }>;
 
@@ -248,12 +245,4 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   #close(socket: string): void {
     this.#actions.push({ kind: 'close-socket', socket });
   }
-}
-
-function pathOf(strategy: StrategyName): OpenHole['path'] {
-  return strategy === 'lan' || strategy === 'hairpin' ? strategy : 'direct';
-}
-
-function failureOf(code: FailureCode): PunchFailure {
-  return { code, text: FAILURES[code] };
 }

@@ -264,7 +264,7 @@ function hasOwnTtl({ side, certain }: Certain): boolean {
 const SENDING: readonly StrategyName[] = ['direct', 'reversal', 'plain', 'low-ttl'];
 
 /** What a port mapper opened lets anybody in, so it comes first. */
-function publicOf({ candidates }: SideToPlan): Endpoint[] {
+export function publicOf({ candidates }: SideToPlan): Endpoint[] {
   return (['mapped', 'ipv6', 'public'] as const).flatMap((wanted) =>
     candidates.filter(({ kind }) => kind === wanted).map(({ endpoint }) => endpoint),
   );
@@ -286,7 +286,7 @@ function haveBothToGuess(own: CertainSide, peer: CertainSide): boolean {
 }
 
 /** The likeliest ports of the side's main socket towards a new peer; undefined if nothing is known of them. */
-function portsOf(side: SideToPlan, count: number): number[] | undefined {
+export function portsOf(side: SideToPlan, count: number): number[] | undefined {
   const situation = situationOf(side);
   return side.ports === undefined || situation === undefined
     ? undefined

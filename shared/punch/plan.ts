@@ -126,8 +126,8 @@ export interface PunchPlans {
 
 /** Plans a punch that `a` asks for; `attempt` counts from 1. */
 export function planPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPlans {
-  const families = FAMILIES.filter((family) => [a, b].every((side) => hasCandidate(side, family)));
-  const startMs = LEAD_MS + Math.max(a.rttMs, b.rttMs) / 2;
+  const families = commonFamilies(a, b);
+  const startMs = leadMs(a, b);
   const pairs = families.map((family, index) => ({
     atMs: index * SECOND_FAMILY_MS,
     a: sideOver(a, family, startMs),
@@ -174,6 +174,16 @@ export function planPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPla
   };
 }
 
+/** In which both can be sent to. */
+export function commonFamilies(a: PlannedSide, b: PlannedSide): Family[] {
+  return FAMILIES.filter((family) => [a, b].every((side) => hasCandidate(side, family)));
+}
+
+/** From when the plans are handed over to the start that both can keep. */
+export function leadMs(a: PlannedSide, b: PlannedSide): number {
+  return LEAD_MS + Math.max(a.rttMs, b.rttMs) / 2;
+}
+
 /** IPv6 first, where there is mostly no NAT. */
 const FAMILIES: readonly Family[] = ['ipv6', 'ipv4'];
 const SECOND_FAMILY_MS = 100;
@@ -185,14 +195,14 @@ export const MOST_SENT: PunchLimits = { packetsPerSecond: 1200, packets: DEFAULT
 /** Where the lifetime is unknown: half of the shortest that RFC 4787 REQ-5's exception has seen widely, 30 s. */
 const KEEPALIVE_MS = 15_000;
 const SHORTEST_KEEPALIVE_MS = 1000;
-const MOST_ATTEMPTS = 3;
+export const MOST_ATTEMPTS = 3;
 
 function hasCandidate({ candidates }: PlannedSide, family: Family): boolean {
   return candidates.some(({ endpoint }) => familyOf(endpoint.address) === family);
 }
 
 /** The side over one family, with the endpoints that were seen now in place of those of a report. */
-function sideOver(side: PlannedSide, family: Family, startMs: number): SideToPlan {
+export function sideOver(side: PlannedSide, family: Family, startMs: number): SideToPlan {
   const { behaviour, ports, seenAgoMs = 0, natLayers } = side;
   const candidates = side.candidates.filter(({ endpoint }) => familyOf(endpoint.address) === family);
   const known =

@@ -62,7 +62,7 @@ export function likeliestSide(behaviour: KnownOfSide): CertainSide | undefined {
 }
 
 /** Both sides over one family each; IPv6 first, where there is mostly no NAT. A named type stands for any. */
-function pairFamilies(a: PunchBehaviour, b: PunchBehaviour): [PunchBehaviour, PunchBehaviour][] {
+export function pairFamilies(a: PunchBehaviour, b: PunchBehaviour): [PunchBehaviour, PunchBehaviour][] {
   if (a.family === undefined || b.family === undefined) return [[a, b]];
   return (['ipv6', 'ipv4'] as const).flatMap((family): [PunchBehaviour, PunchBehaviour][] => {
     const [one, other] = [a, b].map((side) =>
@@ -100,7 +100,8 @@ export function predictOver(a: PunchBehaviour, b: PunchBehaviour): Prediction {
 /** Within so much of the best chance the strategy that is tried earlier is the better one. */
 const ABOUT_AS_LIKELY = 0.05;
 
-function chooseStrategy(strategies: readonly Strategy[]): Strategy | undefined {
+/** Undefined if there is none. */
+export function chooseStrategy(strategies: readonly Strategy[]): Strategy | undefined {
   if (strategies.length === 0) return undefined;
   const best = strategies.reduce((one, next) => (next.probability > one.probability ? next : one));
   return strategies.find(
@@ -123,7 +124,8 @@ export function outcomeOf({ name, probability }: Pick<Strategy, 'name' | 'probab
   return probability >= 0.05 ? 'unlikely' : 'relay';
 }
 
-const RELAY: Strategy = {
+/** What is left where no hole is opened. */
+export const RELAY: Strategy = {
   name: 'relay',
   probability: 0,
   packets: 0,
@@ -170,7 +172,8 @@ function explainPlain(a: CertainSide, b: CertainSide): Reason {
   return { code: 'plain-works', text };
 }
 
-function withoutCommonFamily(a: PunchBehaviour, b: PunchBehaviour): Prediction {
+/** The prediction where `pairFamilies` finds no pair. */
+export function withoutCommonFamily(a: PunchBehaviour, b: PunchBehaviour): Prediction {
   return {
     schema: PREDICTION_SCHEMA,
     a: describeSide(a),
@@ -184,7 +187,7 @@ function withoutCommonFamily(a: PunchBehaviour, b: PunchBehaviour): Prediction {
   };
 }
 
-function describeSide(side: PunchBehaviour): PredictedSide {
+export function describeSide(side: PunchBehaviour): PredictedSide {
   const { name, type, mapping, filtering, confidence, unsolicited, ports, family } = side;
   return {
     name,

@@ -20,7 +20,7 @@ import {
 /** Those that bring some chance, and more than those before them, in the order in which they are tried. */
 export function planStrategies(a: PunchSide, b: PunchSide): Strategy[] {
   const attempts = shareAddress(a.behaviour, b.behaviour)
-    ? [tryLan(a, b), tryHairpin(a, b)]
+    ? [tryLan(a.behaviour, b.behaviour), tryHairpin(a.behaviour, b.behaviour, chanceOfTurning(a, b))]
     : [
         tryOneSided(a, b),
         tryOneSided(b, a),
@@ -28,6 +28,11 @@ export function planStrategies(a: PunchSide, b: PunchSide): Strategy[] {
         ...([a, b].some(mayTrack) ? [tryLowTtl(a, b)] : []),
         ...tryGuessing(a, b),
       ];
+  return worthTrying(attempts);
+}
+
+/** Those that bring some chance, and more than those before them, in the order in which they are tried. */
+export function worthTrying(attempts: Strategy[]): Strategy[] {
   attempts.sort((one, other) => STRATEGY_NAMES.indexOf(one.name) - STRATEGY_NAMES.indexOf(other.name));
   let best = LEAST_CHANCE - WORTH_MORE;
   return attempts.filter(({ probability }) => {
@@ -98,8 +103,8 @@ function mayTrack({ possibilities }: PunchSide): boolean {
 }
 
 /** Behind one NAT. How often it works was not counted; an equal prefix is what a home or an office has. */
-function tryLan(a: PunchSide, b: PunchSide): Strategy {
-  const near = a.behaviour.local !== undefined && prefixOf(a) === prefixOf(b);
+export function tryLan(a: PunchBehaviour, b: PunchBehaviour): Strategy {
+  const near = a.local !== undefined && prefixOf(a) === prefixOf(b);
   const text = near
     ? 'both have one public address and private ones of one network: they may reach each other there'
     : 'both have one public address, but private ones of different networks';
@@ -112,7 +117,7 @@ function tryLan(a: PunchSide, b: PunchSide): Strategy {
 }
 
 /** /24 of an IPv4 address, /64 of an IPv6 one as far as its text tells. */
-function prefixOf({ behaviour: { local } }: PunchSide): string | undefined {
+function prefixOf({ local }: PunchBehaviour): string | undefined {
   const groups = local?.address.split(/[.:]/);
   return groups?.slice(0, groups.length === 4 ? 3 : 4).join('.');
 }
@@ -120,13 +125,22 @@ function prefixOf({ behaviour: { local } }: PunchSide): string | undefined {
 /** Of NATs that weren't asked. */
 const ASSUMED_HAIRPIN = 0.5;
 
-function tryHairpin(a: PunchSide, b: PunchSide): Strategy {
-  const values = [a, b].map(({ behaviour }) => behaviour.hairpin).filter((value) => value !== 'unknown');
+function chanceOfTurning(a: PunchSide, b: PunchSide): number {
+  return chanceOver(a, b, (one, other) => (punchesPlainly(one, other) ? RELIABLE : 0));
+}
+
+/** `chance` is that of a NAT which carries packets back in. */
+export function tryHairpin(a: PunchBehaviour, b: PunchBehaviour, chance: number): Strategy {
+  const values = [a, b].map(({ hairpin }) => hairpin).filter((value) => value !== 'unknown');
   const turns = values.length === 0 ? ASSUMED_HAIRPIN : values.includes('none') ? 0 : 1;
   const text =
     values.length === 0
       ? 'both are behind one NAT; whether that carries packets between them was not measured'
       : 'both are behind one NAT, which carries packets between them';
-  const probability = turns * chanceOver(a, b, (one, other) => (punchesPlainly(one, other) ? RELIABLE : 0));
-  return { name: 'hairpin', probability, ...PLAIN_COST, reasons: [{ code: 'hairpin', text }] };
+  return {
+    name: 'hairpin',
+    probability: turns * chance,
+    ...PLAIN_COST,
+    reasons: [{ code: 'hairpin', text }],
+  };
 }

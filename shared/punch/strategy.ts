@@ -51,11 +51,15 @@ export interface PunchSide {
   readonly possibilities: readonly Possibility[];
 }
 
+interface Uncertain<Certain> {
+  readonly possibilities: readonly { readonly weight: number; readonly side: Certain }[];
+}
+
 /** The chance of something over all that both sides may be. */
-export function chanceOver(
-  a: PunchSide,
-  b: PunchSide,
-  chanceOf: (a: CertainSide, b: CertainSide) => number,
+export function chanceOver<Certain>(
+  a: Uncertain<Certain>,
+  b: Uncertain<Certain>,
+  chanceOf: (a: Certain, b: Certain) => number,
 ): number {
   let chance = 0;
   for (const one of a.possibilities)

@@ -59,6 +59,13 @@ export class StreamFramer {
     return buffer.slice(start, this.start);
   }
 
+  /** What has arrived beyond the messages handed out; nothing after a failure. Nothing more comes out. */
+  takeRest(): Uint8Array {
+    const rest = this.buffer.slice(this.start, this.end);
+    this.start = this.end;
+    return rest;
+  }
+
   private fail(reason: FramingFailure): void {
     this.failed = reason;
     this.buffer = new Uint8Array(0);
