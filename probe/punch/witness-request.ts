@@ -28,7 +28,33 @@ export type WitnessEvent =
 const FIRST_RESEND_MS = 100;
 const SLOWEST_RESEND_MS = 500;
 const SLOWING = 1.5;
-const TRANSACTION_ID_BYTES = 12;
+export const TRANSACTION_ID_BYTES = 12;
+
+export function encodeWitnessRequest(
+  server: Endpoint,
+  nonce: Uint8Array,
+  transactionId: TransactionId,
+): Uint8Array {
+  const family = familyOf(server.address);
+  const enclosure = encodeEnclosureRequest(family, { witness: { purpose: 'broker', nonce } });
+  return encodeBindingRequest(family, transactionId, {}, enclosure);
+}
+
+/** What the server's message says to that request; undefined if it answers another. */
+export function readWitness(
+  bytes: Uint8Array,
+  server: Endpoint,
+  transactionId: TransactionId,
+  now: number,
+): Exclude<WitnessEvent, { kind: 'silent' }> | undefined {
+  const decoded = decodeReply(bytes, server, now);
+  if (decoded?.transactionId !== transactionId) return undefined;
+  const mapped = decoded.reply.kind === 'response' ? decoded.reply.mapped : undefined;
+  const log = new EnclosureLog();
+  log.add(bytes, transactionId, server, mapped);
+  const [witness] = log.take().witnesses;
+  return witness === undefined ? { kind: 'unwitnessed' } : { kind: 'witnessed', witness };
+}
 
 /** Makes the machine; it has its first request ready, and ends in one event. */
 export function createWitnessRequest(
@@ -49,29 +75,18 @@ class WitnessRequest implements Machine<WitnessInput, WitnessAction, WitnessEven
   #waitMs = FIRST_RESEND_MS;
 
   constructor({ server, nonce, timeoutMs, random }: WitnessRequestOptions, now: number) {
-    const family = familyOf(server.address);
     this.#server = server;
     this.#transactionId = transactionIdOf(random(TRANSACTION_ID_BYTES));
     // Sent again as it is: whichever answer comes first is the one.
-    this.#bytes = encodeBindingRequest(
-      family,
-      this.#transactionId,
-      {},
-      encodeEnclosureRequest(family, { witness: { purpose: 'broker', nonce } }),
-    );
+    this.#bytes = encodeWitnessRequest(server, nonce, this.#transactionId);
     this.#deadlineAt = now + timeoutMs;
     this.#send(now);
   }
 
   handleInput({ from, bytes }: WitnessInput, now: number): void {
     if (this.#nextAt === undefined || !sameEndpoint(from, this.#server)) return;
-    const decoded = decodeReply(bytes, from, now);
-    if (decoded?.transactionId !== this.#transactionId) return;
-    const mapped = decoded.reply.kind === 'response' ? decoded.reply.mapped : undefined;
-    const log = new EnclosureLog();
-    log.add(bytes, this.#transactionId, this.#server, mapped);
-    const [witness] = log.take().witnesses;
-    this.#end(witness === undefined ? { kind: 'unwitnessed' } : { kind: 'witnessed', witness });
+    const event = readWitness(bytes, this.#server, this.#transactionId, now);
+    if (event !== undefined) this.#end(event);
   }
 
   handleTimeout(now: number): void {

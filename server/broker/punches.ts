@@ -11,6 +11,7 @@ import { NatprobeError } from '../../shared/errors.ts';
 import { type PlannedSide, planPunch, type PunchPlans } from '../../shared/punch/plan.ts';
 import type { Prediction } from '../../shared/punch/predict.ts';
 import { type Preflight, preflightOf } from '../../shared/punch/preflight.ts';
+import { planTcpPunch } from '../../shared/punch/tcp-plan.ts';
 import { plainLine } from '../../shared/words.ts';
 import { candidatesFor } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
@@ -24,7 +25,7 @@ export type PlanPunch = (a: PlannedSide, b: PlannedSide, attempt: number) => Pun
 /** One for each transport over which there are punches. */
 export type Planners = Readonly<Partial<Record<Transport, PlanPunch>>>;
 
-export const PLANNERS: Planners = { udp: planPunch };
+export const PLANNERS: Planners = { udp: planPunch, tcp: planTcpPunch };
 
 /** Where peers may be relayed; `user` is what the relay knows a side of a punch as. */
 export type NameRelay = (user: string) => Relay;

@@ -17,11 +17,11 @@ import {
   sideOver,
 } from './plan.ts';
 import { portsOf, publicOf, type SideToPlan } from './plan-steps.ts';
-import { predictTcp, predictTcpOver, firstToConnect, TCP_TIME_MS } from './tcp-predict.ts';
+import { predictTcp, predictTcpOver, firstToConnect, isRefusing, TCP_TIME_MS } from './tcp-predict.ts';
 import type { Prediction } from './predict.ts';
 import { shareAddress } from './strategies.ts';
 import type { StrategyName } from './strategy.ts';
-import { likeliestTcpSide, meetsOverTcp, type TcpSide, tcpSideOf } from './tcp-side.ts';
+import { type CertainTcpSide, likeliestTcpSide, meetsOverTcp, type TcpSide, tcpSideOf } from './tcp-side.ts';
 
 /** Plans a punch that `a` asks for over TCP; the candidates are those of TCP ports. `attempt` counts from 1. */
 export function planTcpPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPlans {
@@ -61,6 +61,15 @@ const ROLES: Readonly<Record<Side, PunchRole>> = { a: 'controlling', b: 'control
 const SECOND_FAMILY_MS = 100;
 /** How much later the second side connects: more than both sides' clocks are apart. */
 const FOLLOW_MS = 150;
+/** What a side waits for the other to have done. */
+const WAIT_MS = {
+  none: 0,
+  /** To listen: what the plan may be late by. */
+  called: 20,
+  first: FOLLOW_MS,
+} as const;
+/** Who can be called calls itself only if nobody has: two connections between the same ports are in each other's way. */
+const CALLED_MS = 1500;
 /** From a refused connection to the next one, at most. */
 const RETRY_MS = 120;
 /** On one LAN nothing has to be timed: who doesn't listen tries until the other does. */
@@ -83,6 +92,8 @@ class Planner {
   readonly #pair: Pair;
   readonly #prediction: Prediction;
   readonly #sides: Readonly<Record<Side, TcpSide>>;
+  /** Who can be called at any time, and waits for that. */
+  readonly #called: Side | undefined;
   /** Who connects first, if not both at once. */
   readonly #first: Side | undefined;
 
@@ -90,6 +101,7 @@ class Planner {
     this.#pair = pair;
     this.#prediction = prediction;
     this.#sides = { a: tcpSideOf('a', pair.a.behaviour), b: tcpSideOf('b', pair.b.behaviour) };
+    this.#called = chooseCalled(likeliestTcpSide(this.#sides.a), likeliestTcpSide(this.#sides.b));
     this.#first = chooseFirst(this.#sides.a, this.#sides.b, attempt);
   }
 
@@ -119,21 +131,21 @@ class Planner {
     if (to.length === 0) return [];
     const { strategy } = this.#prediction;
     const name: StrategyName = strategy === 'relay' || strategy === 'lan' ? 'plain' : strategy;
-    const atMs = afterMs + (this.#first === peer ? FOLLOW_MS : 0);
-    const listens = this.#listens(own, peer);
+    const listen = this.#step(name, afterMs, { kind: 'listen', family: this.#pair.family });
+    if (this.#called === own)
+      return [listen, this.#step(name, afterMs + CALLED_MS, { kind: 'connect', to, everyMs: RETRY_MS })];
+    const first = this.#called === peer ? 'called' : this.#first === peer ? 'first' : 'none';
+    const atMs = afterMs + WAIT_MS[first];
+    // A peer whose ports move calls from one that isn't known.
+    const listens =
+      this.#called === undefined && (isMoving(likeliestTcpSide(this.#sides[peer])) || this.#first === own);
     // A listener is in the way of connecting again, and takes what comes as well.
     const connect = { kind: 'connect', to, ...(!listens && { everyMs: RETRY_MS }) } as const;
     return [
       this.#step(name, atMs, connect),
-      ...(listens ? [this.#step(name, atMs, { kind: 'listen', family: this.#pair.family })] : []),
+      ...(listens ? [listen] : []),
       ...this.#guess(own, peer, to[0]!, atMs),
     ];
-  }
-
-  /** Who lets others in than whom it has called may be called by ports that it doesn't know. */
-  #listens(own: Side, peer: Side): boolean {
-    const [ownSide, peerSide] = [this.#sides[own], this.#sides[peer]].map(likeliestTcpSide);
-    return ownSide!.filtering === 'endpoint-independent' || isMoving(peerSide!) || this.#first === own;
   }
 
   #guess(own: Side, peer: Side, { address }: Endpoint, atMs: number): PunchStep[] {
@@ -153,9 +165,15 @@ class Planner {
   }
 }
 
-/** Who is known to refuse what comes too early; later attempts try either order. */
+/** Of two who can be called it is the one who hasn't asked. */
+function chooseCalled(a: CertainTcpSide, b: CertainTcpSide): Side | undefined {
+  if (meetsOverTcp(a, b, 'aAlone')) return 'b';
+  return meetsOverTcp(a, b, 'bAlone') ? 'a' : undefined;
+}
+
+/** As predicted; where that isn't known later attempts try either order. */
 function chooseFirst(a: TcpSide, b: TcpSide, attempt: number): Side | undefined {
   const known = firstToConnect(a, b)?.side;
-  if (known !== undefined && attempt % 2 === 1) return known;
+  if (known !== undefined || [a, b].every(isRefusing)) return known;
   return ([undefined, 'a', 'b'] as const)[(attempt - 1) % 3];
 }

@@ -64,9 +64,12 @@ export function predictTcpOver(a: PunchBehaviour, b: PunchBehaviour): Prediction
 }
 
 const COST: Budget = { packets: 8, timeMs: TCP_TIME_MS };
-/** Later attempts swap who comes first; most that is refused at first connects then. */
+/** Who is refused tries again, and later attempts swap who comes first: nearly all connect then. Not counted. */
 const SWAPPED_CHANCE = 0.95;
-/** Each refuses what comes before it has sent: only SYNs that cross meet, which takes a way longer than the skew. */
+/**
+ * Each refuses what comes before it has sent: only SYNs that cross meet. All did in the simulator at a
+ * round trip of 50 ms, none in the kernel's NATs at a tenth of a millisecond: not known here.
+ */
 const CROSSING_CHANCE = 0.5;
 
 function tryOneSided(caller: TcpSide, called: TcpSide): Strategy {
@@ -84,7 +87,10 @@ function tryBoth(a: TcpSide, b: TcpSide): Strategy[] {
   const first = firstToConnect(a, b);
   if (first !== undefined) {
     const text = `${first.side.toUpperCase()} refuses what comes too early, so it connects first; the SYN of the other then meets it`;
-    const probability = chanceOver(a, b, (one, other) => (meetsOverTcp(one, other, 'plain') ? RELIABLE : 0));
+    const probability = chanceOver(a, b, (one, other) => {
+      if (!meetsOverTcp(one, other, 'plain')) return 0;
+      return one.refuses && other.refuses ? SWAPPED_CHANCE : RELIABLE;
+    });
     return [{ name: 'sequential', probability, ...COST, reasons: [{ code: 'sequential', text }] }];
   }
   const reasons: Reason[] = [
@@ -101,13 +107,17 @@ function tryBoth(a: TcpSide, b: TcpSide): Strategy[] {
   return [{ name: 'plain', probability: chanceOver(a, b, chanceOfPlain), ...COST, reasons }];
 }
 
-/** Whoever is known to refuse early SYNs, if the other isn't. */
+/**
+ * Whoever is known to refuse early SYNs, if the other isn't. Where both are, one that filters by
+ * address: once it has called, the other's refusal takes nothing back.
+ */
 export function firstToConnect(a: TcpSide, b: TcpSide): TcpSide | undefined {
-  if (isRefusing(a) === isRefusing(b)) return undefined;
-  return isRefusing(a) ? a : b;
+  const refusing = [a, b].filter(isRefusing);
+  if (refusing.length === 1) return refusing[0];
+  return refusing.find((side) => likeliestTcpSide(side).filtering === 'address-dependent');
 }
 
-function isRefusing({ possibilities }: TcpSide): boolean {
+export function isRefusing({ possibilities }: TcpSide): boolean {
   return possibilities.every(({ side }) => side.refuses);
 }
 
