@@ -86,7 +86,10 @@ function tryOneSided(caller: TcpSide, called: TcpSide): Strategy {
 function tryBoth(a: TcpSide, b: TcpSide): Strategy[] {
   const first = firstToConnect(a, b);
   if (first !== undefined) {
-    const text = `${first.side.toUpperCase()} refuses what comes too early, so it connects first; the SYN of the other then meets it`;
+    const [name, peer] = first === a ? ['A', 'B'] : ['B', 'A'];
+    const text = isMoving(likeliestTcpSide(first === a ? b : a))
+      ? `${peer} calls from a port that isn’t known: ${name} connects first, which lets in what comes from there, and listens`
+      : `${name} refuses what comes too early, so it connects first; the SYN of ${peer} then meets it`;
     const probability = chanceOver(a, b, (one, other) => {
       if (!meetsOverTcp(one, other, 'plain')) return 0;
       return one.refuses && other.refuses ? SWAPPED_CHANCE : RELIABLE;
@@ -108,10 +111,14 @@ function tryBoth(a: TcpSide, b: TcpSide): Strategy[] {
 }
 
 /**
- * Whoever is known to refuse early SYNs, if the other isn't. Where both are, one that filters by
- * address: once it has called, the other's refusal takes nothing back.
+ * Who opens the way before the other calls, as far as that is known: who waits for a peer that calls
+ * from an unknown port; who refuses early SYNs, if the other doesn't; and where both do, one that filters
+ * by address: once it has called, the other's refusal takes nothing back.
  */
 export function firstToConnect(a: TcpSide, b: TcpSide): TcpSide | undefined {
+  const [one, other] = [likeliestTcpSide(a), likeliestTcpSide(b)];
+  if (!meetsOverTcp(one, other, 'plain')) return undefined;
+  if (isMoving(one) !== isMoving(other)) return isMoving(one) ? b : a;
   const refusing = [a, b].filter(isRefusing);
   if (refusing.length === 1) return refusing[0];
   return refusing.find((side) => likeliestTcpSide(side).filtering === 'address-dependent');
