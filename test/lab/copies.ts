@@ -32,7 +32,7 @@ export async function copyThroughHole(
   from: string,
   to: string,
 ): Promise<number> {
-  const pipe = { kind: 'pipe' } as const;
+  const pipe = ['--pipe'];
   const [input, output] = [openSync(from, 'r'), openSync(to, 'w')];
   const ends = await runThroughHole(
     alice,
@@ -40,7 +40,7 @@ export async function copyThroughHole(
     { alice: pipe, bob: pipe },
     { alice: [input, 'ignore'], bob: ['ignore', output] },
   );
-  await Promise.all([ends.alice.said(/^open/m), ends.bob.said(/^open/m)]);
+  await Promise.all([ends.alice.said(/open by/), ends.bob.said(/open by/)]);
   const startedAt = performance.now();
   const codes = await Promise.all([ends.alice.ended, ends.bob.ended]);
   const tookMs = performance.now() - startedAt;

@@ -1,13 +1,10 @@
 /** Two clients of the lab with a hole between them, and a program that runs through it. */
 import type { ChildProcess, StdioOptions } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { formatEndpoint } from '../../shared/endpoint.ts';
 import { SERVER_ADDRESSES } from './internet.ts';
 import type { Namespace } from './namespaces.ts';
-import type { StreamTask } from './stream-agent.ts';
+import { NATPROBE_COMMAND, NATPROBE_ENVIRONMENT } from './natprobe.ts';
 
-const AGENT = fileURLToPath(new URL('stream-agent.ts', import.meta.url));
-const STUN_PORT = 3478;
+const SERVER = ['--server', SERVER_ADDRESSES.ipv4.primary, '-4'] as const;
 const PATIENCE_MS = 60_000;
 
 /** One end: its process, and what it has said so far. */
@@ -20,23 +17,27 @@ export interface StreamEnd {
   readonly ended: Promise<number | null>;
 }
 
-/** Starts the program on both sides: bob waits, alice punches him. `stdio` is for standard input and output. */
+/** Starts natprobe on both sides: bob joins, alice punches him. `stdio` is for standard input and output. */
 export async function runThroughHole(
   alice: Namespace,
   bob: Namespace,
-  programs: { readonly alice: StreamTask['program']; readonly bob: StreamTask['program'] },
+  programs: { readonly alice: readonly string[]; readonly bob: readonly string[] },
   stdio: { readonly alice?: StdioOptions; readonly bob?: StdioOptions } = {},
 ): Promise<{ readonly alice: StreamEnd; readonly bob: StreamEnd }> {
-  const server = formatEndpoint({ address: SERVER_ADDRESSES.ipv4.primary, port: STUN_PORT });
-  const atBob = startEnd(bob, { server, name: 'bob', program: programs.bob }, stdio.bob);
-  await atBob.said(/^registered$/m);
-  const task = { server, name: 'alice', peer: 'bob', program: programs.alice };
-  const atAlice = startEnd(alice, task, stdio.alice);
-  return { alice: atAlice, bob: atBob };
+  const atBob = startEnd(bob, ['join', 'bob', '--once', ...SERVER, ...programs.bob], stdio.bob);
+  await atBob.said(/registered as bob/);
+  const asked = ['punch', 'bob', '--as', 'alice', ...SERVER, ...programs.alice];
+  return { alice: startEnd(alice, asked, stdio.alice), bob: atBob };
 }
 
-function startEnd(client: Namespace, task: StreamTask, stdio: StdioOptions = ['pipe', 'pipe']): StreamEnd {
-  const child = client.spawn(process.execPath, [AGENT, JSON.stringify(task)], {
+function startEnd(
+  client: Namespace,
+  args: readonly string[],
+  stdio: StdioOptions = ['pipe', 'pipe'],
+): StreamEnd {
+  const [node, script] = NATPROBE_COMMAND;
+  const child = client.spawn(node, [script, ...args], {
+    env: { ...process.env, ...NATPROBE_ENVIRONMENT },
     stdio: [...(stdio as 'pipe'[]), 'pipe'],
   });
   let talk = '';
@@ -52,7 +53,7 @@ function startEnd(client: Namespace, task: StreamTask, stdio: StdioOptions = ['p
     ended,
     said: (words) =>
       new Promise((resolve, reject) => {
-        const fail = (why: string): void => reject(new Error(`${task.name} ${why} before ${words}: ${talk}`));
+        const fail = (why: string): void => reject(new Error(`${args[0]!} ${why} before ${words}: ${talk}`));
         const timer = setTimeout(() => fail('said nothing'), PATIENCE_MS);
         void ended.then(() => fail('ended'));
         look = () => {

@@ -35,7 +35,7 @@ describeIf(labMissing())('through a hole between two NATs', () => {
   });
 
   it('two people chat', async () => {
-    const chat = { kind: 'chat' } as const;
+    const chat = ['--chat'];
     const ends = await runThroughHole(alice.client, bob.client, { alice: chat, bob: chat });
     const heard = { alice: '', bob: '' };
     for (const name of ['alice', 'bob'] as const)
@@ -65,21 +65,20 @@ describeIf(labMissing())('through a hole between two NATs', () => {
 
   it('a UDP program asks one on the other side', async () => {
     const echo = await startUdpEcho(bob.client);
-    const idle = { kind: 'bridge', host: '127.0.0.1', port: 9, listenPort: 5555 } as const;
     const ends = await runThroughHole(alice.client, bob.client, {
-      alice: idle,
-      bob: { kind: 'bridge', host: '127.0.0.1', port: echo.port },
+      alice: ['--bridge', '127.0.0.1:9', '--bridge-port', '5555'],
+      bob: ['--bridge', `127.0.0.1:${echo.port}`],
     });
     await Promise.all([ends.alice.said(/^Bridge: /m), ends.bob.said(/^Bridge: /m)]);
     expect(await echo.ask(alice.client, 5555, [1, 700, 1428])).toEqual([1, 700, 1428]);
-    ends.alice.process.kill('SIGTERM');
-    expect(await Promise.all([ends.alice.ended, ends.bob.ended])).toEqual([0, 0]);
+    ends.alice.process.kill('SIGINT');
+    expect(await Promise.all([ends.alice.ended, ends.bob.ended])).toEqual([130, 0]);
     expect(ends.bob.talk()).toContain('3 datagrams sent, 3 received, 0 dropped');
     echo.stop();
   });
 
   it('another program takes the local port over on each side, and the hole is still there', async () => {
-    const program = { kind: 'exec', command: `'${process.execPath}' -e '${HANDED_OVER}'` } as const;
+    const program = ['--exec', `'${process.execPath}' -e '${HANDED_OVER}'`];
     const ends = await runThroughHole(alice.client, bob.client, { alice: program, bob: program });
     const heard = { alice: '', bob: '' };
     for (const name of ['alice', 'bob'] as const)
