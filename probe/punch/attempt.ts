@@ -21,6 +21,10 @@ export interface AttemptOptions {
 
 /** What is heard is checked for so long, and after that each time that it is heard. */
 const ANSWERED_WITHIN_MS = 2000;
+/** Where a filter lets in whatever the peer guesses, most of what is heard leads nowhere: more than these cost a packet each. */
+const MOST_CHECKED = 8;
+/** A nomination shortly before the end is waited for: the other side may count on it already. */
+const NOMINATED_WITHIN_MS = 1000;
 /** Where something was heard by a guess further guesses wait for so long: it is likely that one was right. */
 const HOLD_FIRE_MS = 300;
 
@@ -36,10 +40,12 @@ export class Attempt {
   /** Undefined until the start. */
   #shots: Shot[] | undefined;
   #nextShot = 0;
+  #heardPaths = 0;
   #heldUntil = -Infinity;
   /** Which strategy has sent to an endpoint, where it wasn't told of it. */
   readonly #guessed = new Map<string, StrategyName>();
   #nominated: Path | undefined;
+  #nominatedAt: number | undefined;
   #nominateAt: number | undefined;
   #agreed: Path | undefined;
   #rttMs = 0;
@@ -63,7 +69,10 @@ export class Attempt {
   }
 
   get deadlineAt(): number {
-    return this.#options.startAt + this.#options.plan.timeMs;
+    const atLast = this.#options.startAt + this.#options.plan.timeMs;
+    return this.#nominatedAt === undefined
+      ? atLast
+      : Math.max(atLast, this.#nominatedAt + NOMINATED_WITHIN_MS);
   }
 
   /** Sockets besides the main ones. */
@@ -92,18 +101,27 @@ export class Attempt {
 
   /** A check of the peer, authenticated; it may come before the start, from who started earlier. */
   handleCheck(socket: string, from: Endpoint, check: Check, now: number): void {
-    this.#options.exchange.answer(socket, from, check, now);
-    if (this.#agreed !== undefined) return;
-    const path = this.#paths.add(socket, from, this.#strategyOf(socket, from));
-    if (path === undefined) return;
+    const { exchange } = this.#options;
+    const path =
+      this.#agreed === undefined ? this.#paths.add(socket, from, this.#strategyOf(socket, from)) : undefined;
+    if (path === undefined) {
+      exchange.answer(socket, from, check, now);
+      return;
+    }
     // Once for each path: a peer may be heard all the time where nothing gets back to it.
     if (path.heardAt === undefined) {
+      path.isOneOfMany = ++this.#heardPaths > MOST_CHECKED;
       if (this.#isGuessed(socket, from)) this.#heldUntil = now + HOLD_FIRE_MS;
-      path.untilAt = Math.max(path.untilAt, now + ANSWERED_WITHIN_MS);
+      if (!path.isOneOfMany) path.untilAt = Math.max(path.untilAt, now + ANSWERED_WITHIN_MS);
     }
     path.heardAt = now;
     path.ttl = undefined;
-    if (check.nominates && this.#options.plan.role === 'controlled') this.#nominated = path;
+    // Of many a check alone: what gets through is answered, and then so is the peer.
+    if (!path.isOneOfMany || path.echoedAt !== undefined) exchange.answer(socket, from, check, now);
+    if (check.nominates && this.#options.plan.role === 'controlled') {
+      this.#nominated = path;
+      this.#nominatedAt ??= now;
+    }
     if (path.echoedAt === undefined) this.#check(path, now);
     this.#agree(now);
   }
@@ -158,13 +176,15 @@ export class Attempt {
       (_, number) => `punch-${this.#options.serial}-${index}-${number}`,
     );
     this.#spread.set(step, sockets);
-    for (const socket of sockets) {
+    for (const [number, socket] of sockets.entries()) {
       this.#asked.add(socket);
       this.#options.act({
         kind: 'open-socket',
         socket,
         family,
-        ...(action.localPorts !== undefined && { localPorts: action.localPorts }),
+        ...(action.localPorts !== undefined && {
+          localPorts: shareOf(action.localPorts, number, action.sockets),
+        }),
       });
     }
   }
@@ -199,8 +219,8 @@ export class Attempt {
 
   #check(path: Path, now: number): void {
     const { exchange } = this.#options;
-    const { socket, remote, strategy, ttl } = path;
-    exchange.check({ socket, to: remote, strategy }, { ttl }, now);
+    const { socket, remote, strategy, ttl, isOneOfMany } = path;
+    exchange.check({ socket, to: remote, strategy }, { ttl, isGuess: isOneOfMany }, now);
     scheduleNext(path, now);
   }
 
@@ -209,7 +229,7 @@ export class Attempt {
     const { startAt, exchange } = this.#options;
     const shot = this.#shots?.[this.#nextShot];
     if (shot === undefined || this.#nominated !== undefined || exchange.limits.isSpent) return undefined;
-    return Math.max(shot.atMs, this.#heldUntil - startAt, exchange.limits.nextAt() - startAt);
+    return Math.max(shot.atMs, this.#heldUntil - startAt, exchange.limits.nextGuessAt() - startAt);
   }
 
   #shoot(now: number): void {
@@ -228,7 +248,7 @@ export class Attempt {
 
   /** What of the plan made the peer send from there, as far as that can be told. */
   #strategyOf(socket: string, from: Endpoint): StrategyName {
-    if (this.#opened.has(socket)) return 'birthday';
+    for (const [{ strategy }, sockets] of this.#spread) if (sockets.includes(socket)) return strategy;
     const guessed = this.#guessed.get(formatEndpoint(from));
     if (guessed !== undefined) return guessed;
     const { steps } = this.#options.plan;
@@ -248,6 +268,7 @@ export class Attempt {
     const path = this.#paths.first(({ echoedAt }) => echoedAt !== undefined);
     if (path === undefined) return;
     this.#nominated = path;
+    this.#nominatedAt = now;
     this.#nominate(path, now);
   }
 
@@ -256,4 +277,15 @@ export class Attempt {
     this.#options.exchange.check({ socket, to: remote, strategy }, { nominates: true }, now);
     this.#nominateAt = now + CHECK_PACE_MS;
   }
+}
+
+/** Of a range of ports the part that one of several sockets may have, so that none takes another's. */
+function shareOf(
+  { first, last }: { readonly first: number; readonly last: number },
+  number: number,
+  sockets: number,
+): { first: number; last: number } {
+  const count = last - first + 1;
+  const edge = (index: number): number => first + Math.floor((index * count) / sockets);
+  return { first: edge(number), last: Math.max(edge(number), edge(number + 1) - 1) };
 }

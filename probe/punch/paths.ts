@@ -15,6 +15,8 @@ export interface Path {
   untilAt: number;
   /** When the last check of the peer came from there. */
   heardAt: number | undefined;
+  /** Heard after so many others that it is likely to lead nowhere. */
+  isOneOfMany: boolean;
   /** When the first answer came: it passes both ways. */
   echoedAt: number | undefined;
 }
@@ -23,8 +25,8 @@ export interface Path {
 export const CHECK_PACE_MS = 50;
 const SLOWEST_PACE_MS = 250;
 const SLOWING = 1.15;
-/** Only who has the key adds any, so none of them is an attack; a NAT makes a few. */
-const MOST_PATHS = 256;
+/** Only who has the key adds any, so none of them is an attack; a NAT makes a few, and one for each guess of the peer at most. */
+const MOST_PATHS = 1024;
 
 export class PathTable {
   readonly #paths = new Map<string, Path>();
@@ -46,6 +48,7 @@ export class PathTable {
       intervalMs: CHECK_PACE_MS,
       untilAt: -Infinity,
       heardAt: undefined,
+      isOneOfMany: false,
       echoedAt: undefined,
     };
     this.#paths.set(keyOf(socket, remote), path);

@@ -3,8 +3,9 @@ import { MOST_SENT, type PunchLimits } from '../../shared/punch/plan.ts';
 
 /** What may go out at once, as a share of a second's packets; the rest of them comes evenly. */
 const BURST_SHARE = 0.1;
-/** What guesses leave for answers and for what was heard. */
+/** What guesses leave for answers and for what was heard, of all packets and of those that may go out at once. */
 const RESERVE = 64;
+const BURST_RESERVE = 0.25;
 /** A whole packet, but for what adding fractions leaves out. */
 const WHOLE = 1 - 1e-6;
 
@@ -31,15 +32,21 @@ export class SendLimits {
   /** Takes one packet, or says that it must not be sent. A guess is refused earlier. */
   take(now: number, isGuess = false): boolean {
     this.#fill(now);
-    if (this.#tokens < WHOLE || this.#left <= (isGuess ? RESERVE : 0)) return false;
+    const [kept, left] = isGuess ? [this.#keptBack, RESERVE] : [0, 0];
+    if (this.#tokens < WHOLE + kept || this.#left <= left) return false;
     this.#tokens -= 1;
     this.#left -= 1;
     return true;
   }
 
-  /** When the next packet may be sent, as far as the pace goes. */
-  nextAt(): number {
-    return this.#tokens >= WHOLE ? this.#filledAt : this.#filledAt + (1 - this.#tokens) / this.#perMs;
+  /** When the next guess may be sent, as far as the pace goes. */
+  nextGuessAt(): number {
+    const missing = 1 + this.#keptBack - this.#tokens;
+    return missing <= 1 - WHOLE ? this.#filledAt : this.#filledAt + missing / this.#perMs;
+  }
+
+  get #keptBack(): number {
+    return Math.floor(this.#burst * BURST_RESERVE);
   }
 
   /** Whether guessing has to end. */

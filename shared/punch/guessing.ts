@@ -27,15 +27,19 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   const sides = moving.map(({ side }) => odds[side]);
   const prediction = largest(sides.map((side) => planGuesses(side).prediction));
   const meeting = moving.length === 2 ? planMeeting(odds) : 0;
-  const birthday = largest(sides.map((side) => planGuesses(side).birthday));
+  const drawnSides = sides.filter((side) => !keepsFreshPorts(side));
+  const birthday = largest(drawnSides.map((side) => planGuesses(side).birthday));
   const reasons = reasonsOfGuessing(a, b, moving, odds);
   const predicted: Strategy = {
     name: 'port-prediction',
-    probability: chanceOver(a, b, chanceBy(reckon(odds, prediction, meeting))),
+    probability: chanceOver(a, b, chanceBy(reckon(odds, { ...prediction, sockets: 1 }, meeting))),
     packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meeting) + PLAIN_COST.packets,
     timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meeting) * GUESS_PACE_MS + PLAIN_COST.timeMs,
     guessing: prediction,
-    reasons: [{ code: 'port-prediction', text: describePrediction(moving, prediction, meeting) }, ...reasons],
+    reasons: [
+      { code: 'port-prediction', text: describePrediction(moving, odds, prediction, meeting) },
+      ...reasons,
+    ],
   };
   const drawn: Strategy = {
     name: 'birthday',
@@ -51,7 +55,18 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
       ...reasons,
     ],
   };
-  return [predicted, drawn];
+  return drawnSides.length === 0 ? [predicted] : [predicted, drawn];
+}
+
+/** Whether new sockets on known local ports are better than guesses of the main one's next port. */
+export function keepsFreshPorts({ fresh }: PortOdds): boolean {
+  return fresh >= LEAST_FRESH;
+}
+
+/** Whose ports are drawn and tried, where each side's could be: those of `a`, if that is not the worse choice. */
+export function isBetterDrawn(a: PunchBehaviour, b: PunchBehaviour): boolean {
+  const [one, other] = [oddsOf(a), oddsOf(b)];
+  return hitBy(one, planGuesses(one).birthday) >= hitBy(other, planGuesses(other).birthday);
 }
 
 /** How many packets each sends at a time where both have to guess. */
@@ -59,7 +74,15 @@ export function packetsToMeet(a: PunchBehaviour, b: PunchBehaviour): number {
   return planMeeting({ a: oddsOf(a), b: oddsOf(b) });
 }
 
-function describePrediction(moving: readonly PunchSide[], { probes }: Guessing, meeting: number): string {
+function describePrediction(
+  moving: readonly PunchSide[],
+  odds: Odds,
+  { probes }: Guessing,
+  meeting: number,
+): string {
+  const fresh = moving.filter(({ side }) => keepsFreshPorts(odds[side]));
+  if (fresh.length > 0)
+    return `${labelsOf(fresh)} opens ${FRESH_SOCKETS} more sockets on local ports that are told, which its NAT keeps for what they send first`;
   if (moving.length === 2)
     return `each predicts the other's next port, with up to ${meeting} packets at a time`;
   const guesses = probes === 1 ? 'one port is tried' : `the ${probes} likeliest are tried`;
@@ -83,29 +106,39 @@ function reasonsOfGuessing(a: PunchSide, b: PunchSide, moving: readonly PunchSid
 interface Reckoning {
   /** That a side's port is hit by the other. */
   readonly hit: Readonly<Record<Side, number>>;
+  /** Of two that could be hit only one is: it has no time to guess meanwhile. */
+  readonly isEither: boolean;
   /** That both are, where each is the same for all that is sent, and where it is new for each port sent to. */
   readonly bothKept: number;
   readonly bothNew: number;
-  /** Where both draw, the ports of the first round are still taken in a second, and small blocks full. */
+  /** Where one draws, its ports of the first round are still taken in a second, and small blocks full. */
   readonly rounds: number;
 }
 
-function reckon(odds: Odds, { sockets, probes }: Guessing, meeting: number): Reckoning {
+function reckon(odds: Odds, guessing: Guessing, meeting: number): Reckoning {
   return {
-    hit: { a: chanceOfHit(odds.a, sockets, probes), b: chanceOfHit(odds.b, sockets, probes) },
+    hit: { a: hitBy(odds.a, guessing), b: hitBy(odds.b, guessing) },
+    isEither: guessing.sockets > 1,
     bothKept: chanceOfBoth(odds, meeting),
     bothNew: chanceOfMeeting(odds.a, odds.b, meeting),
-    rounds: [odds.a, odds.b].every(isDrawn) ? 1 : ROUNDS_OF_BOTH,
+    rounds: [odds.a, odds.b].some(isDrawn) ? 1 : ROUNDS_OF_BOTH,
   };
 }
 
 /** That a hole opens between two certain sides, by guessing where plain sending isn't enough. */
-function chanceBy({ hit, bothKept, bothNew, rounds }: Reckoning): (a: CertainSide, b: CertainSide) => number {
+function chanceBy({
+  hit,
+  isEither,
+  bothKept,
+  bothNew,
+  rounds,
+}: Reckoning): (a: CertainSide, b: CertainSide) => number {
   return (a, b) => {
     const opening = chanceOfOpening(a, b);
     if (punchesPlainly(a, b)) return opening;
     const alone = { a: opens(a, b, 'aGuessed') ? hit.a : 0, b: opens(a, b, 'bGuessed') ? hit.b : 0 };
-    if (alone.a + alone.b > 0) return opening * (1 - (1 - alone.a) * (1 - alone.b));
+    const both = isEither ? Math.max(alone.a, alone.b) : 1 - (1 - alone.a) * (1 - alone.b);
+    if (both > 0) return opening * both;
     const keepsPort = a.mapping === 'address-dependent' || b.mapping === 'address-dependent';
     return opening * (1 - (1 - (keepsPort ? bothKept : bothNew)) ** rounds);
   };
@@ -117,7 +150,11 @@ function chanceOfBoth({ a, b }: Odds, packets: number): number {
 }
 
 function isDrawn({ parts }: PortOdds): boolean {
-  return parts.every(({ drawn }) => drawn);
+  return parts.reduce((sum, { weight, drawn }) => sum + (drawn ? weight : 0), 0) > 0.5;
+}
+
+function hitBy(odds: PortOdds, { sockets, probes }: Guessing): number {
+  return keepsFreshPorts(odds) ? odds.fresh : chanceOfHit(odds, sockets, probes);
 }
 
 /** Where both guess: they try again from fresh sockets once. */
@@ -150,8 +187,13 @@ function planGuesses(odds: PortOdds): GuessPlans {
   return plans;
 }
 
-/** One socket, and as few guesses as bring nearly all that many would. */
+/** Of these the local port has to be kept in so many cases; enough sockets for some to be taken, or lost on the way. */
+const LEAST_FRESH = 0.5;
+const FRESH_SOCKETS = 8;
+
+/** One socket, and as few guesses as bring nearly all that many would; or new ones whose ports are known. */
 function planPrediction(odds: PortOdds): Guessing {
+  if (keepsFreshPorts(odds)) return { sockets: FRESH_SOCKETS, probes: FRESH_SOCKETS };
   const wanted = ENOUGH * chanceOfHit(odds, 1, MOST_PREDICTED);
   return {
     sockets: 1,
@@ -200,7 +242,7 @@ function fewest(most: number, isEnough: (number: number) => boolean): number {
 
 function largest(plans: readonly Guessing[]): Guessing {
   return {
-    sockets: Math.max(...plans.map(({ sockets }) => sockets)),
-    probes: Math.max(...plans.map(({ probes }) => probes)),
+    sockets: Math.max(0, ...plans.map(({ sockets }) => sockets)),
+    probes: Math.max(0, ...plans.map(({ probes }) => probes)),
   };
 }

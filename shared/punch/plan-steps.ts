@@ -3,7 +3,7 @@ import type { Endpoint } from '../endpoint.ts';
 import { FIRST_PORT, LAST_PORT, type PortRange, type Situation } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
-import { packetsToMeet } from './guessing.ts';
+import { isBetterDrawn, keepsFreshPorts, packetsToMeet } from './guessing.ts';
 import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
 import type { PunchCandidate, PunchStep } from './plan.ts';
 import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead, portsToDraw } from './port-odds.ts';
@@ -120,14 +120,25 @@ class Planner {
     return [this.#step('low-ttl', 0, this.#lowTtlMs(), { kind: 'check', to, ttl }), full];
   }
 
-  /** The predicted ports of a peer that has another one for us. */
-  #guess(own: Certain, peer: Certain, { address }: Endpoint): PunchStep[] {
+  /** The predicted ports of a peer that has another one for us; or those of new sockets of ours, if they are kept. */
+  #guess(own: Certain, peer: Certain, to: Endpoint): PunchStep[] {
     const guessing = this.#strategy('port-prediction')?.guessing;
-    if (guessing === undefined || !isGuessedBy(own.certain, peer.certain)) return [];
-    const ports = portsOf(peer.side, guessing.probes) ?? [];
-    if (ports.length === 0) return [];
-    const action = { kind: 'guess', address, ports, rounds: GUESS_ROUNDS } as const;
-    return [this.#step('port-prediction', 0, this.#lastsMs(), action)];
+    if (guessing === undefined) return [];
+    const name = 'port-prediction';
+    const steps: PunchStep[] = [];
+    const fresh = isGuessedBy(peer.certain, own.certain)
+      ? freshPortsOf(own.side, guessing.sockets)
+      : undefined;
+    if (fresh !== undefined)
+      steps.push(this.#step(name, 0, this.#lastsMs(), this.#spread(own, peer, to, guessing.sockets, fresh)));
+    if (!isGuessedBy(own.certain, peer.certain)) return steps;
+    const ports =
+      listPorts(freshPortsOf(peer.side, guessing.sockets)) ?? portsOf(peer.side, guessing.probes) ?? [];
+    if (ports.length > 0) {
+      const action = { kind: 'guess', address: to.address, ports, rounds: GUESS_ROUNDS } as const;
+      steps.push(this.#step(name, 0, this.#lastsMs(), action));
+    }
+    return steps;
   }
 
   /** By birthday: the one opens many sockets, the other tries many ports. */
@@ -136,30 +147,38 @@ class Planner {
     if (guessing === undefined) return [];
     const { sockets, probes } = guessing;
     const atMs = this.#drawAtMs();
-    const guesses = isGuessedBy(own.certain, peer.certain);
-    const isGuessed = isGuessedBy(peer.certain, own.certain);
-    const steps: PunchStep[] = [];
-    if (guesses) {
-      const ranges = rangesOfGuesses(peer.side, probes, this.#attempt);
-      const action = { kind: 'spray', address: to.address, ranges, probes } as const;
-      // Openings that die on the way are answered to, not heard: all have to be there first.
-      const openingMs =
-        this.#ttlTowards(peer, own) === undefined ? 0 : sockets * GUESS_PACE_MS + this.#lowTtlMs();
-      steps.push(this.#step('birthday', atMs + openingMs, this.#lastsMs(), action));
+    const isDrawn = isDrawnBy(own, peer);
+    if (isDrawnBy(peer, own) && !isDrawn) {
+      const { behaviour } = own.side;
+      const localPorts = behaviour.lowPorts === true ? LOW_PORTS : undefined;
+      return [
+        this.#step('birthday', atMs, this.#lastsMs(), this.#spread(own, peer, to, sockets, localPorts)),
+      ];
     }
-    // Where both guess, who sprays opens as many ports as it tries, unless it has one for all of an address.
-    if (isGuessed && (!guesses || own.certain.mapping === 'address-dependent')) {
-      const ttl = this.#ttlTowards(own, peer);
-      const action = {
-        kind: 'spread',
-        to,
-        sockets,
-        ...(own.side.behaviour.lowPorts === true && { localPorts: LOW_PORTS }),
-        ...(ttl !== undefined && { ttl }),
-      } as const;
-      steps.push(this.#step('birthday', atMs, this.#lastsMs(), action));
-    }
-    return steps;
+    if (!isDrawn) return [];
+    const ranges = rangesOfGuesses(peer.side, probes, this.#attempt);
+    const action = { kind: 'spray', address: to.address, ranges, probes } as const;
+    // Openings that die on the way are answered to, not heard: all have to be there first.
+    const openingMs =
+      this.#ttlTowards(peer, own) === undefined ? 0 : sockets * GUESS_PACE_MS + this.#lowTtlMs();
+    return [this.#step('birthday', atMs + openingMs, this.#lastsMs(), action)];
+  }
+
+  #spread(
+    own: Certain,
+    peer: Certain,
+    to: Endpoint,
+    sockets: number,
+    localPorts: LocalPorts | undefined,
+  ): PunchStep['action'] {
+    const ttl = this.#ttlTowards(own, peer);
+    return {
+      kind: 'spread',
+      to,
+      sockets,
+      ...(localPorts !== undefined && { localPorts }),
+      ...(ttl !== undefined && { ttl }),
+    };
   }
 
   /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
@@ -275,6 +294,19 @@ function isGuessedBy(own: CertainSide, peer: CertainSide): boolean {
   return isMoving(peer) && !punchesPlainly(own, peer) && opens(peer, own, 'aGuessed');
 }
 
+/** As isGuessedBy, by birthday: where each could be drawn by the other, one is. */
+function isDrawnBy(own: Certain, peer: Certain): boolean {
+  if (!isGuessedBy(own.certain, peer.certain)) return false;
+  if (!isGuessedBy(peer.certain, own.certain)) return true;
+  const isA = isBetterDrawn(
+    ...((own.name === 'a' ? [own, peer] : [peer, own]).map(({ side }) => side.behaviour) as [
+      PunchBehaviour,
+      PunchBehaviour,
+    ]),
+  );
+  return peer.name === (isA ? 'a' : 'b');
+}
+
 function haveBothToGuess(own: CertainSide, peer: CertainSide): boolean {
   return (
     isMoving(own) &&
@@ -299,6 +331,19 @@ function aheadOf(side: SideToPlan, count: number, stride: number): number[] | un
   return side.ports === undefined || situation === undefined
     ? undefined
     : portsAhead(side.ports, situation, count, stride);
+}
+
+type LocalPorts = NonNullable<Extract<PunchStep['action'], { kind: 'spread' }>['localPorts']>;
+
+/** Local ports for so many new sockets, next to the main one's, of a side whose NAT keeps them at first. */
+function freshPortsOf({ behaviour: { ports, mapped } }: SideToPlan, count: number): LocalPorts | undefined {
+  if (ports === undefined || mapped === undefined || !keepsFreshPorts(ports)) return undefined;
+  const first = mapped.port + count <= LAST_PORT ? mapped.port + 1 : mapped.port - count;
+  return { first, last: first + count - 1 };
+}
+
+function listPorts(ports: LocalPorts | undefined): number[] | undefined {
+  return ports && Array.from({ length: ports.last - ports.first + 1 }, (_, index) => ports.first + index);
 }
 
 function situationOf({ behaviour: { mapped, local }, seenAgoMs }: SideToPlan): Situation | undefined {

@@ -21,6 +21,8 @@ export interface PortOdds {
   readonly value: PortsAxis['value'];
   /** False where it is assumed. */
   readonly measured: boolean;
+  /** That the first mapping of a new socket has its local port. */
+  readonly fresh: number;
   /** One for each law that may hold; the weights sum to 1. */
   readonly parts: readonly OddsPart[];
 }
@@ -60,6 +62,7 @@ export const UNKNOWN_ODDS: PortOdds = {
   text: `how it picks ports was not measured, so each of ${PORT_COUNT} is taken for as likely`,
   value: 'unknown',
   measured: false,
+  fresh: 0,
   parts: [{ weight: 1, drawn: true, counted: false, within: uniform(PORT_COUNT) }],
 };
 
@@ -70,6 +73,7 @@ export const LOW_PORT_ODDS: PortOdds = {
   text: 'a local port from 600 to 1023 is mapped into the same 424 ports',
   value: 'random',
   measured: true,
+  fresh: 0,
   parts: [{ weight: 1, drawn: true, counted: false, within: uniform(LOW_PORTS.last - LOW_PORTS.first + 1) }],
 };
 
@@ -80,6 +84,10 @@ export function portOddsOf(axis: KnownPorts): PortOdds {
     text: describePorts(axis),
     value: axis.value,
     measured: true,
+    fresh: axis.model.newSocket.reduce(
+      (sum, { weight, law }) => sum + (law.kind === 'preserved' ? weight : 0),
+      0,
+    ),
     parts: laws.map(({ weight, law }) => {
       const masses = massesOf([{ weight: 1, law }], SITUATION);
       let sum = 0;
@@ -218,9 +226,9 @@ export function chanceOfMeeting(a: PortOdds, b: PortOdds, packets: number): numb
         one.drawn && other.drawn
           ? 1 - (1 - p * q) ** (packets * packets)
           : one.drawn
-            ? q * (1 - (1 - p) ** packets)
+            ? chanceAgainst(other, p, packets)
             : other.drawn
-              ? p * (1 - (1 - q) ** packets)
+              ? chanceAgainst(one, q, packets)
               : one.counted && other.counted
                 ? chanceOfSkipsWithin(one.within, other.within, Math.min(packets, MEETING_SKIPS))
                 : p * q;
@@ -228,6 +236,11 @@ export function chanceOfMeeting(a: PortOdds, b: PortOdds, packets: number): numb
     }
   }
   return chance;
+}
+
+/** A counted port is in what is sent to however many came in between; then one of many has to leave from where it is awaited. */
+function chanceAgainst({ counted, within }: OddsPart, drawn: number, packets: number): number {
+  return (counted ? 1 : within[0]!) * (1 - (1 - drawn) ** packets);
 }
 
 /** That fewer than `most` mappings of others came in between, on both sides together. */

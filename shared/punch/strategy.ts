@@ -81,8 +81,8 @@ export const GUESS_PACE_MS = 1;
 /** How long first packets have a low TTL: 100 to 150 ms were measured (MEASURING.md §7). */
 export const LOW_TTL_MS = 150;
 
-/** Ten of ten in the kernel (MEASURING.md §7), with a Beta(1,1) prior. */
-const LOW_TTL_CHANCE = 11 / 12;
+/** Thirty of thirty in the kernel (MEASURING.md §7: at first, after a failure, by birthday), with a Beta(1,1) prior. */
+const LOW_TTL_CHANCE = 31 / 32;
 
 /** That both may send to each other, with low-TTL first packets where a side tracks unsolicited ones. */
 export function chanceOfOpening(a: CertainSide, b: CertainSide): number {

@@ -3,7 +3,7 @@
  * real punchers on the simulated network, predicted and planned from what the probe measures there,
  * beside other traffic. Ends in 1 if a target is missed.
  *
- *     npm run bench:punch -- [--runs 20] [--grid core|full] [--loss 0,5] [--bursts] [--flows 5] [--seed 1] [--workers N]
+ *     npm run bench:punch -- [--runs 20] [--grid core|full] [--loss 0,5] [--bursts] [--only TEXT] [--flows 5] [--seed 1] [--workers N]
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -48,6 +48,7 @@ async function main(): Promise<number> {
       grid: { type: 'string', default: 'core' },
       loss: { type: 'string', default: '0,5' },
       bursts: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' },
       flows: { type: 'string', default: '5' },
       seed: { type: 'string', default: '1' },
       workers: { type: 'string', default: String(availableParallelism()) },
@@ -60,7 +61,9 @@ async function main(): Promise<number> {
   const losses: LossOptions[] = values.loss.split(',').map((percent) => lossOf(Number(percent) / 100));
   if (values.bursts) losses.push(BURSTS);
   const lines = losses.flatMap((loss) =>
-    punchCases(grid).map((item, index): Line => ({ item, index, loss })),
+    punchCases(grid)
+      .map((item, index): Line => ({ item, index, loss }))
+      .filter(({ item }) => item.name.includes(values.only)),
   );
   console.log(
     `${runs} punches a line, ${PUNCHES_A_WORLD} for each report, seeds from ${seed} on, RTT ${RTT_MS} ms, start skew up to 10 ms, ` +

@@ -263,7 +263,9 @@ export class Peer {
         this.#sockets.get(action.socket)!.send(action.to, action.bytes, action.ttl);
         return;
       case 'open-socket': {
-        const socket = this.#open(action.socket, 0);
+        const { localPorts } = action;
+        const port = localPorts === undefined ? 0 : network.random.integer(localPorts.first, localPorts.last);
+        const socket = this.#open(action.socket, port);
         const kind = socket === undefined ? 'socket-failed' : 'socket-opened';
         network.schedule(network.now, () => this.#tell({ kind, socket: action.socket }));
         return;
