@@ -229,7 +229,7 @@ export class Attempt {
     const { startAt, exchange } = this.#options;
     const shot = this.#shots?.[this.#nextShot];
     if (shot === undefined || this.#nominated !== undefined || exchange.limits.isSpent) return undefined;
-    return Math.max(shot.atMs, this.#heldUntil - startAt, exchange.limits.nextGuessAt() - startAt);
+    return Math.max(shot.atMs, this.#heldUntil - startAt, exchange.limits.nextAt(true) - startAt);
   }
 
   #shoot(now: number): void {

@@ -39,9 +39,9 @@ export class SendLimits {
     return true;
   }
 
-  /** When the next guess may be sent, as far as the pace goes. */
-  nextGuessAt(): number {
-    const missing = 1 + this.#keptBack - this.#tokens;
+  /** When the next packet may be sent, or the next guess, as far as the pace goes. */
+  nextAt(isGuess = false): number {
+    const missing = 1 + (isGuess ? this.#keptBack : 0) - this.#tokens;
     return missing <= 1 - WHOLE ? this.#filledAt : this.#filledAt + missing / this.#perMs;
   }
 
