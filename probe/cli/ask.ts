@@ -24,7 +24,11 @@ export async function askYesNo(
   const { createInterface } = await import('node:readline');
   const line = createInterface({ input, output, prompt: `${question} [y/n] ` });
   const { promise, resolve } = Promise.withResolvers<boolean | undefined>();
-  const giveUp = (): void => resolve(undefined);
+  const giveUp = (): void => {
+    // At once: whoever tells of it does so on a line of its own.
+    output.write('\n');
+    resolve(undefined);
+  };
   signal.addEventListener('abort', giveUp);
   line.on('line', (text) => {
     const answer = ANSWERS.get(text.trim().toLowerCase());
@@ -35,9 +39,7 @@ export async function askYesNo(
   line.on('close', () => resolve(false));
   line.prompt();
   try {
-    const answer = await promise;
-    if (answer === undefined) output.write('\n');
-    return answer;
+    return await promise;
   } finally {
     signal.removeEventListener('abort', giveUp);
     line.close();

@@ -5,7 +5,7 @@ import { askYesNo, checkTerminal, type Terminal } from '../ask.ts';
 import { settleProgram } from '../hole-program.ts';
 import { type JoinFlags, settleConsent, settlePsk } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
-import { describePeer } from '../render/punch.ts';
+import { namePeer } from '../render/punch.ts';
 import { renderRoomEvent, type RoomNews } from '../render/room-events.ts';
 import { decideStyle } from '../render/style.ts';
 import type { Settings } from '../settings.ts';
@@ -88,8 +88,7 @@ function createPrinter({ settings, out }: JoinRun): (news: RoomNews) => void {
 function createAsker(): NonNullable<JoinOptions['onAsk']> {
   let before: Promise<unknown> = Promise.resolve();
   return (peer, { signal }) => {
-    const ask = (): Promise<boolean | undefined> =>
-      askYesNo(`Let ${describePeer(peer)}, in?`, signal, TERMINAL);
+    const ask = (): Promise<boolean | undefined> => askYesNo(`Let ${namePeer(peer)} in?`, signal, TERMINAL);
     const answer = before.then(ask).then((yes) => yes === true);
     before = answer.catch(() => undefined);
     return answer;
