@@ -6,6 +6,8 @@ import { type Family, canonicalAddress, familyOf, formatEndpoint, parsePort } fr
 import { NatprobeError } from '../shared/errors.ts';
 import type { ServerRole } from '../shared/role.ts';
 import { DEFAULT_ALTERNATE_PORT, DEFAULT_PORT } from '../shared/default-ports.ts';
+import type { AnswerLimits } from './answer/answer-guard.ts';
+import { type LimitFlags, readAnswerLimits } from './answer/limit-settings.ts';
 import type { RoleEndpoints } from './answer/role-endpoints.ts';
 import { type HttpConfig, readHttp, readService, type Service } from './http/endpoint.ts';
 import { type AccessFlags, type AccessSettings, readAccessSettings } from './http/settings.ts';
@@ -16,7 +18,7 @@ import type { LaneCount } from './udp/open-udp.ts';
 import { readTlsSettings, type TlsFiles, type TlsFlags } from './tls/settings.ts';
 
 /** The command line's options, as typed. */
-export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags {
+export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags, LimitFlags {
   readonly ip?: readonly string[];
   readonly altIp?: readonly string[];
   readonly port?: string;
@@ -61,6 +63,8 @@ export interface ServerConfig {
   readonly selfTest: boolean;
   /** How many threads answer UDP by batched system calls; none if absent. `auto`: one a core, if there can be any. */
   readonly lanes?: LaneCount;
+  /** How much is answered over UDP; all of it if absent. */
+  readonly answerLimits?: AnswerLimits;
 }
 
 /** As many as SO_REUSEPORT needs for the cores of large machines. */
@@ -112,6 +116,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
       },
     }),
     access: readAccessSettings(flags),
+    answerLimits: readAnswerLimits(flags),
     peering: readPeeringSettings(flags),
     reports: readReportSettings(flags),
     selfTest: flags.selfTest ?? true,

@@ -14,6 +14,7 @@ import {
   DEFAULT_PORT,
   DEFAULT_TLS_PORT,
 } from '../shared/default-ports.ts';
+import { DEFAULT_ANSWER_RATE } from './answer/limit-defaults.ts';
 import { DEFAULT_HTTP_HOST } from './default-http.ts';
 import { DEFAULT_LOGGED_ADDRESSES, DEFAULT_POST_RATE, DEFAULT_READ_RATE } from './http/defaults.ts';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogFlags } from './log.ts';
@@ -120,6 +121,14 @@ function addStunOptions(program: Command): void {
       'threads that answer UDP many datagrams at a time, on Linux; 0 for none (default: one a core)',
     )
     .option(
+      '--answer-rate <number>',
+      `answers a second that one IPv4 address or IPv6 /56 draws over UDP, a /24 four times as many (default: ${DEFAULT_ANSWER_RATE}); not with --no-rate-limit`,
+    )
+    .option(
+      '--amplification <factor>',
+      'at most so many bytes out for each that came in; 1 leaves short requests without an answer',
+    )
+    .option(
       '--witness-key-file <file>',
       'keys of witnesses that servers share, a line of 64 hexadecimal digits each; the first makes them (default: keys of its own)',
     );
@@ -146,7 +155,7 @@ function addHttpOptions(program: Command): void {
       `POST requests a minute from one IPv4 address or IPv6 /56 (default: ${DEFAULT_POST_RATE})`,
     )
     .option('--read-rate-limit <number>', `other requests likewise (default: ${DEFAULT_READ_RATE})`)
-    .option('--no-rate-limit', 'no such limits')
+    .option('--no-rate-limit', 'no such limits, and none of UDP answers')
     .option(
       '--token-file <file>',
       'tokens, one a line, with which reports are listed and exported and metrics read from elsewhere than this machine; or NATPROBED_TOKENS',

@@ -101,6 +101,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         witnessKeys: witnessKeys.keys,
         witness,
         tap: { family: browserFamily, tap: browsers },
+        ...(config.answerLimits && { limits: config.answerLimits }),
         log,
       },
       options.startWorker,

@@ -23,6 +23,7 @@ import {
 } from '../../shared/stun/registry.ts';
 import type { MessageWriter } from '../../shared/stun/writer.ts';
 import { AnswerCounters, type DropReason } from './answer-counters.ts';
+import type { AnswerGuard } from './answer-guard.ts';
 import { type AnswerKind, addressAttributeBytes, receiptBytes } from './answer-rules.ts';
 import { BindingRequest } from './binding-request.ts';
 import { Outgoing, type OutgoingDatagram } from './outgoing.ts';
@@ -53,6 +54,8 @@ export interface AnswerConfig {
   readonly witness?: WitnessMaker;
   /** Where to count; by default its own. */
   readonly counters?: AnswerCounters;
+  /** What of it may not be sent; for UDP. */
+  readonly guard?: AnswerGuard;
 }
 
 /** The longest UDP payload over IPv4: bounds what PADDING can make of an answer. */
@@ -82,6 +85,7 @@ export class AnswerCore {
   private readonly twoAddresses: boolean;
   private readonly service: AnswerConfig['service'];
   private readonly witness: WitnessMaker | undefined;
+  private readonly guard: AnswerGuard | undefined;
 
   /** Throws RangeError for endpoints that are no addresses of `family`, or AP without AA. */
   constructor(config: AnswerConfig) {
@@ -100,6 +104,7 @@ export class AnswerCore {
     this.service = config.service;
     this.witness = config.witness;
     this.counters = config.counters ?? new AnswerCounters();
+    this.guard = config.guard;
     this.response = new Outgoing(LONGEST_DATAGRAM_BYTES);
     this.receipt = new Outgoing(LONGEST_RECEIPT_BYTES);
     this.outgoing = [this.response, this.receipt];
@@ -137,10 +142,10 @@ export class AnswerCore {
     const role = (arrival ^ asked.changedBits) as ServerRole;
     const room = end - start - (receipt ? this.receiptLength() : 0);
     const kind = this.writeResponse(source, arrival, role, port, room);
-    this.counters.countAnswer(receipt ? 'receipt' : kind, arrival);
-    if (!receipt) return 1;
-    this.writeReceipt(source, arrival, role);
-    return 2;
+    if (!receipt) return this.conclude(kind, source, arrival, 1);
+    const count = this.conclude('receipt', source, arrival, 2);
+    if (count === 2) this.writeReceipt(source, arrival, role);
+    return count;
   }
 
   /**
@@ -167,8 +172,7 @@ export class AnswerCore {
       return this.refuse(420, 'unsupported', source, arrival, types);
     }
     const kind = this.writeResponse(source, arrival, arrival, source.port, end - start);
-    this.counters.countAnswer(kind, arrival);
-    return 1;
+    return this.conclude(kind, source, arrival, 1);
   }
 
   /**
@@ -242,7 +246,7 @@ export class AnswerCore {
     arrival: ServerRole,
     types?: ArrayLike<number>,
     count = types?.length ?? 0,
-  ): 1 {
+  ): 0 | 1 {
     const { cursor } = this;
     const { writer } = this.response;
     writer.begin(BINDING_ERROR, cursor.bytes, cursor.start);
@@ -250,8 +254,27 @@ export class AnswerCore {
     // RFC 3489 §11.2.10 wants an even number of them.
     if (types !== undefined) writer.unknownAttributes(types, count, !cursor.modern);
     this.finish(this.response, arrival, source.port);
+    return this.conclude(kind, source, arrival, 1);
+  }
+
+  /** Counts what is to be sent: `count` datagrams, the response and a receipt that may follow; or none, if it may not be. */
+  private conclude<Count extends 1 | 2>(
+    kind: AnswerKind,
+    source: SourceAddress,
+    arrival: ServerRole,
+    count: Count,
+  ): Count | 0 {
+    const { guard, cursor, response } = this;
+    if (guard !== undefined) {
+      const bytes = response.length + (count === 2 ? this.receiptLength() : 0);
+      const refusal = guard.refusal(source, cursor.end - cursor.start, bytes, count);
+      if (refusal !== undefined) {
+        response.length = 0;
+        return this.drop(refusal);
+      }
+    }
     this.counters.countAnswer(kind, arrival);
-    return 1;
+    return count;
   }
 
   /** Writes the success response, WITNESS and PADDING included if they fit into `room` bytes; tells what it became. */

@@ -15,6 +15,10 @@ export const DROP_REASONS = [
   'port-zero',
   /** The answer would go to an endpoint of this server. */
   'own-endpoint',
+  /** Its source, or those around it, have drawn enough. */
+  'rate-limit',
+  /** The answer would be too many times as long as the request. */
+  'amplification',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { NatprobeError } from '../../shared/errors.ts';
 import { type AnswerConfig, AnswerCore } from '../answer/answer-core.ts';
 import type { AnswerCounts } from '../answer/answer-counters.ts';
+import { AnswerGuard, type AnswerLimits } from '../answer/answer-guard.ts';
 import type { WitnessMaker } from '../answer/witness.ts';
 import type { FamilyConfig } from '../config.ts';
 import type { Log } from '../log.ts';
@@ -10,6 +11,7 @@ import type { WitnessKeys } from '../witness/witness-keys.ts';
 import type { SendCounts } from './answer-sender.ts';
 import type { StartWorker } from './batched/lane.ts';
 import { openDropReader } from './kernel-drops.ts';
+import { openLimits } from './limits.ts';
 import { SOCKET_BUFFER_BYTES } from './socket-buffers.ts';
 import { type DatagramTap, openUdpLane, type UdpLane } from './udp-lane.ts';
 
@@ -29,6 +31,8 @@ export interface UdpOptions {
   readonly witness: WitnessMaker;
   /** Sees the datagrams of one family before the answer core does. */
   readonly tap?: { readonly family: FamilyConfig; readonly tap: DatagramTap };
+  /** How much is answered; all of it if absent. */
+  readonly limits?: AnswerLimits;
   readonly log: Log;
 }
 
@@ -97,16 +101,21 @@ async function tryLanes(options: UdpOptions, startWorker?: StartWorker): Promise
   }
 }
 
-async function openDgram({ families, witness, tap }: UdpOptions): Promise<OpenUdp> {
+async function openDgram({ families, witness, tap, limits }: UdpOptions): Promise<OpenUdp> {
+  const shared = openLimits(limits);
+  const guard = shared && new AnswerGuard(shared);
   const opened: { readonly core: AnswerCore; readonly lane: UdpLane }[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(opened.map(({ lane }) => lane.close()));
   };
   try {
     for (const { config, answers } of families) {
-      const core = new AnswerCore({ ...answers, witness });
+      const core = new AnswerCore({ ...answers, witness, ...(guard && { guard }) });
       const own = tap?.family === config ? tap.tap : undefined;
-      opened.push({ core, lane: await openUdpLane(config, core, own) });
+      opened.push({
+        core,
+        lane: await openUdpLane(config, core, { ...(own && { tap: own }), ...(guard && { guard }) }),
+      });
     }
   } catch (error) {
     await close();

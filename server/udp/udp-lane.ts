@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
+import type { AnswerGuard } from '../answer/answer-guard.ts';
 import { SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
 import { AnswerSender, type SendCounts } from './answer-sender.ts';
+import { monotonicMs } from './limits.ts';
 import { SOCKET_BUFFER_BYTES } from './socket-buffers.ts';
 
 /** Sees each datagram before the answer core does. */
@@ -21,6 +23,12 @@ export interface DatagramTap {
     send: (role: ServerRole, to: Endpoint, bytes: Uint8Array) => void,
     onAwaiting?: (awaits: boolean) => void,
   ): void;
+}
+
+export interface UdpLaneOptions {
+  readonly tap?: DatagramTap;
+  /** The core's, which is told the time. */
+  readonly guard?: AnswerGuard;
 }
 
 export interface UdpLane {
@@ -38,7 +46,7 @@ export interface UdpLane {
 export async function openUdpLane(
   config: FamilyConfig,
   core: AnswerCore,
-  tap?: DatagramTap,
+  { tap, guard }: UdpLaneOptions = {},
 ): Promise<UdpLane> {
   const sockets: (Socket | undefined)[] = [];
   try {
@@ -56,6 +64,7 @@ export async function openUdpLane(
       if (!source.set(address, port)) return;
       if (tap?.isIdle === false && tap.handleDatagram(role as ServerRole, bytes, endpointOf(address, port)))
         return;
+      if (guard !== undefined) guard.now = monotonicMs();
       const count = core.answer(bytes, 0, bytes.length, source, role as ServerRole);
       if (count !== 0) sender.send(count, address);
     });

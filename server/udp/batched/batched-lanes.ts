@@ -1,5 +1,7 @@
 /** Answers over UDP on several cores: lanes that receive and send many datagrams a system call (Linux). */
 import { AnswerCore } from '../../answer/answer-core.ts';
+import { AnswerGuard } from '../../answer/answer-guard.ts';
+import { openLimits } from '../limits.ts';
 import type { OpenUdp, UdpOptions } from '../open-udp.ts';
 import { Lane, type StartWorker } from './lane.ts';
 import { LaneState, addSends, sumTallies } from './lane-state.ts';
@@ -28,6 +30,7 @@ export async function openBatchedLanes(
   /** By family, then by lane. */
   const sockets: RoleSockets[][] = [];
   const lanes: Lane[] = [];
+  const limits = openLimits(options.limits);
   let restarts = 0;
   /** By family, once the sockets are closed. */
   let drops: readonly number[] | undefined;
@@ -52,8 +55,14 @@ export async function openBatchedLanes(
     const tapped = families.findIndex(({ config }) => config === tap?.family);
     if (tap !== undefined && tapped >= 0) {
       const { answers: counters } = state.tally(count, tapped);
-      const core = new AnswerCore({ ...families[tapped]!.answers, witness, counters });
-      main = new MainThread(calls, sockets[tapped]![0]!, core, tap.tap);
+      const guard = limits && new AnswerGuard(limits);
+      const core = new AnswerCore({
+        ...families[tapped]!.answers,
+        witness,
+        counters,
+        ...(guard && { guard }),
+      });
+      main = new MainThread(calls, sockets[tapped]![0]!, core, { tap: tap.tap, ...(guard && { guard }) });
       const { sender } = main;
       tap.tap.attach(
         (role, { address, port }, bytes) => sender.sendOwn(role, address, port, bytes),
@@ -106,6 +115,7 @@ export async function openBatchedLanes(
       state: state.buffers,
       key: witnessKeys.current,
       wake,
+      limits,
     };
     const onMessage = (message: LaneMessage): void => {
       if (message.kind !== 'datagram') return;

@@ -1,5 +1,6 @@
 /** What the main thread and a lane tell each other. */
 import type { AnswerConfig } from '../../answer/answer-core.ts';
+import type { SharedLimits } from '../../answer/answer-guard.ts';
 import type { Endpoint } from '../../../shared/endpoint.ts';
 import type { ServerRole } from '../../../shared/role.ts';
 import type { WitnessKey } from '../../witness/witness-keys.ts';
@@ -17,6 +18,8 @@ export interface LaneTask {
   readonly key: WitnessKey;
   /** A file descriptor that can be read once the lanes are to stop. */
   readonly wake: number;
+  /** All lanes together. */
+  readonly limits: SharedLimits | undefined;
 }
 
 export interface LaneFamily {

@@ -2,10 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { SERVER_ROLES, type ServerRole } from '../../../shared/role.ts';
 import { AnswerCore } from '../../answer/answer-core.ts';
+import { AnswerGuard } from '../../answer/answer-guard.ts';
 import { formatSourceAddress } from '../../answer/source-address.ts';
 import { WitnessMaker } from '../../answer/witness.ts';
 import { recogniseIce } from '../../ice/recognise.ts';
 import { type WitnessKey, WitnessKeys } from '../../witness/witness-keys.ts';
+import { monotonicMs } from '../limits.ts';
 import { LaneSockets, type TakeDatagram } from './lane-sockets.ts';
 import { LaneState } from './lane-state.ts';
 import type { LaneMessage, LaneTask } from './lane-task.ts';
@@ -27,16 +29,17 @@ interface Waiting {
   readonly take: TakeDatagram | undefined;
 }
 
-const { lane, lanes, families, state: buffers, key, wake } = workerData as LaneTask;
+const { lane, lanes, families, state: buffers, key, wake, limits } = workerData as LaneTask;
 const port = parentPort!;
 const calls = await loadSystemCalls();
 const state = new LaneState(lanes, families.length, buffers);
 const keys = new WitnessKeys(key);
 const witness = new WitnessMaker(keys, Date.now);
+const guard = limits && new AnswerGuard(limits);
 
 const waiting = families.flatMap(({ answers, sockets, tapped }, family): Waiting[] => {
   const tally = state.tally(lane, family);
-  const core = new AnswerCore({ ...answers, witness, counters: tally.answers });
+  const core = new AnswerCore({ ...answers, witness, counters: tally.answers, ...(guard && { guard }) });
   const own = new LaneSockets({ calls, family: answers.family, sockets, core, sends: tally.sends });
   const take: TakeDatagram = (...datagram) => handOver(family, ...datagram);
   return SERVER_ROLES.filter((role) => sockets[role] !== undefined).map((role) => ({
@@ -71,7 +74,10 @@ function answerOn(): void {
 
 function answerSocket({ sockets, role, take }: Waiting): void {
   const tap = state.isTapped ? take : undefined;
-  for (let batch = 0; batch < BATCHES_A_TURN; batch++) if (!sockets.answerBatch(role, tap)) return;
+  for (let batch = 0; batch < BATCHES_A_TURN; batch++) {
+    if (guard !== undefined) guard.now = monotonicMs();
+    if (!sockets.answerBatch(role, tap)) return;
+  }
 }
 
 /** What may be a browser's goes to the main thread, which answers it if it is none's. */

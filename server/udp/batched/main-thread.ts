@@ -1,7 +1,9 @@
 import type { AnswerCore } from '../../answer/answer-core.ts';
+import type { AnswerGuard } from '../../answer/answer-guard.ts';
 import { SourceAddress } from '../../answer/source-address.ts';
 import { AnswerSender } from '../answer-sender.ts';
-import type { DatagramTap } from '../udp-lane.ts';
+import { monotonicMs } from '../limits.ts';
+import type { DatagramTap, UdpLaneOptions } from '../udp-lane.ts';
 import type { LaneMessage } from './lane-task.ts';
 import { LaneSocket, type RoleSockets } from './sockets.ts';
 import type { SystemCalls } from './system-calls.ts';
@@ -14,11 +16,18 @@ export class MainThread {
   readonly sender: AnswerSender;
   private readonly core: AnswerCore;
   private readonly tap: DatagramTap;
+  private readonly guard: AnswerGuard | undefined;
   private readonly source = new SourceAddress();
 
-  constructor(calls: SystemCalls, sockets: RoleSockets, core: AnswerCore, tap: DatagramTap) {
+  constructor(
+    calls: SystemCalls,
+    sockets: RoleSockets,
+    core: AnswerCore,
+    { tap, guard }: Required<Pick<UdpLaneOptions, 'tap'>> & UdpLaneOptions,
+  ) {
     this.core = core;
     this.tap = tap;
+    this.guard = guard;
     this.sender = new AnswerSender(
       core,
       sockets.map((socket) => (socket === undefined ? undefined : new LaneSocket(calls, socket))),
@@ -27,6 +36,7 @@ export class MainThread {
 
   handleDatagram({ role, bytes, source }: Extract<LaneMessage, { kind: 'datagram' }>): void {
     if (this.tap.handleDatagram(role, bytes, source) || !this.source.set(source.address, source.port)) return;
+    if (this.guard !== undefined) this.guard.now = monotonicMs();
     const count = this.core.answer(bytes, 0, bytes.length, this.source, role);
     if (count !== 0) this.sender.send(count, source.address);
   }

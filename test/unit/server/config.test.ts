@@ -261,3 +261,27 @@ describe('lanes', () => {
     );
   });
 });
+
+describe('how much is answered over UDP', () => {
+  it('is limited by address, network and customer unless said otherwise', () => {
+    const one = { perSecond: 500, burst: 2000 };
+    expect(configure(TWO).answerLimits).toEqual({
+      rates: { ipv4Address: one, ipv4Network: { perSecond: 2000, burst: 8000 }, ipv6Customer: one },
+    });
+    expect(configure({ ...TWO, rateLimit: false }).answerLimits).toEqual({});
+    expect(configure({ ...TWO, answerRate: '7', amplification: '1.5' }).answerLimits).toMatchObject({
+      rates: { ipv6Customer: { perSecond: 7, burst: 28 } },
+      amplification: 1.5,
+    });
+  });
+
+  it('is refused where it means nothing', () => {
+    for (const answerRate of ['0', '-1', '1.5', 'many', '100000001'])
+      expect(() => configure({ ...TWO, answerRate })).toThrow(/--answer-rate.*answers a second/);
+    for (const amplification of ['0', '0.5', '101', 'x'])
+      expect(() => configure({ ...TWO, amplification })).toThrow(/--amplification.*factor/);
+    expect(() => configure({ ...TWO, rateLimit: false, answerRate: '5' })).toThrow(
+      /--answer-rate.*--no-rate-limit/,
+    );
+  });
+});
