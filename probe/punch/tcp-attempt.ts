@@ -195,7 +195,7 @@ export class TcpAttempt {
   #connect(way: Way, now: number): void {
     const { exchange, plan, act } = this.#options;
     if (!exchange.limits.take(now, true)) {
-      way.nextAt = exchange.limits.isSpent ? undefined : Math.max(now + 1, exchange.limits.nextAt());
+      way.nextAt = exchange.limits.isSpent ? undefined : Math.max(now + 1, exchange.limits.nextAt(true));
       return;
     }
     way.nextAt = undefined;

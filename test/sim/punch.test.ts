@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { behaviourOf, type PunchBehaviour } from '../../shared/punch/behaviour.ts';
 import { type Behaviour, punchesPlainly, type Side } from '../../shared/punch/plain.ts';
-import { LINUX_WITH_DROP, LINUX_WITHOUT_DROP, NINE_CELLS, OPEN, WITHOUT_NAT } from './cells.ts';
+import {
+  LINUX_ROUTERS,
+  LINUX_WITH_DROP,
+  LINUX_WITHOUT_DROP,
+  NINE_CELLS,
+  OPEN,
+  WITHOUT_NAT,
+} from './cells.ts';
 import { startCrossTraffic } from './cross-traffic.ts';
 import { Host } from './host.ts';
 import { measureSide } from './measure-side.ts';
@@ -194,6 +201,33 @@ describe('two punchers', () => {
       return punchIn(world, { a: measureSide(world, 'a'), b: measureSide(world, 'b'), skewMs: 10 });
     });
     expect(countOpen(runs).open).toBeGreaterThanOrEqual(9);
+  });
+
+  it('try few ports where a side may bind low local ones, which netfilter maps into as few', () => {
+    const [drawing] = LINUX_ROUTERS[2]!.layers as readonly [Layer];
+    const moving = behaviourOf({
+      mapping: 'address-and-port-dependent',
+      filtering: 'address-and-port-dependent',
+    });
+    const low = { behaviour: { ...moving, lowPorts: true } };
+    const runs = SEEDS.map((seed) => {
+      const world = buildPunchWorld({ seed, rttMs: RTT_MS, a: [drawing], b: [STRICT], ...lossOf(0.05) });
+      return punchIn(world, { a: low, b: known(LINUX_WITH_DROP), skewMs: 10 });
+    });
+    expect(countOpen(runs)).toEqual({ open: 10, by: ['birthday'] });
+    expect(Math.max(...runs.map(({ packets }) => packets))).toBeLessThan(400);
+    const { action } = runs[0]!.plans.a.steps.find((step) => step.action.kind === 'spread')!;
+    expect(action).toMatchObject({ localPorts: { first: 600, last: 1023 } });
+  });
+
+  it('open new sockets on told ports where a NAT keeps these at first, on either side', () => {
+    const keeping = symmetric({ kind: 'preserve', onCollision: 'random' });
+    const runs = SEEDS.flatMap((seed) => [
+      punchMeasured(keeping, STRICT, { seed, ...lossOf(0.05) }),
+      punchMeasured(TRACKING, keeping, { seed }),
+    ]);
+    expect(countOpen(runs)).toEqual({ open: 20, by: ['port-prediction'] });
+    for (const { tookMs, packets } of runs) expect([tookMs < 500, packets < 200]).toEqual([true, true]);
   });
 
   it('meet where one keeps a drawn port, whatever the other does', () => {
