@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:dgram';
+import type { Socket as TcpSocket } from 'node:net';
 import { familyOf, parseHostPort, type Family, type HostPort } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import { parseHttpUrl } from '../shared/http-url.ts';
@@ -219,13 +220,37 @@ export async function join(options: JoinOptions): Promise<Membership> {
 
 /**
  * Opens a hole to a peer of the room (a name or a number), as a member for that alone: closing the hole leaves the room.
+ * Over TCP its socket is a connected one, paused until it is resumed or piped.
  *
  * Rejects with a PunchFailedError, which has the report, if no hole could be opened, and with a
  * NatprobeError as join() does or for what the broker refuses: ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED, ERR_PEER_SILENT.
  */
-export async function punch(peer: string | number, options: PunchOptions): Promise<Hole<Socket>> {
+export async function punch(
+  peer: string | number,
+  options: PunchOptions & TcpTransport,
+): Promise<Hole<TcpSocket>>;
+export async function punch(
+  peer: string | number,
+  options: PunchOptions & UdpTransport,
+): Promise<Hole<Socket>>;
+export async function punch(
+  peer: string | number,
+  options: PunchOptions,
+): Promise<Hole<Socket> | Hole<TcpSocket>>;
+export async function punch(
+  peer: string | number,
+  options: PunchOptions,
+): Promise<Hole<Socket> | Hole<TcpSocket>> {
   const { punchFromRoom } = await import('./drive/join-room.ts');
   return punchFromRoom(peer, options, await udpMeans(options));
+}
+
+interface TcpTransport {
+  readonly transport: 'tcp';
+}
+
+interface UdpTransport {
+  readonly transport?: 'udp';
 }
 
 async function udpMeans({ socket }: RoomOptions): Promise<RoomMeans<Socket>> {

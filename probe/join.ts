@@ -1,5 +1,6 @@
 /** The library's join() and punch(): a member of a room at the broker, and the holes that it has with others. */
 import type { Socket } from 'node:dgram';
+import type { Socket as TcpSocket } from 'node:net';
 import type { BrokerPeer, Consent, PlannedPrediction, Transport } from '../shared/broker/messages.ts';
 import type { Family } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
@@ -66,6 +67,9 @@ export interface PunchCallOptions {
   readonly signal?: AbortSignal;
 }
 
+export type UdpPunchCallOptions = PunchCallOptions & { readonly transport?: 'udp' };
+export type TcpPunchCallOptions = PunchCallOptions & { readonly transport: 'tcp' };
+
 /** What happens to a member, in the order of its happening; `left` is the last. */
 export type MembershipEvent<Raw = Socket> =
   /** Also once more under another number, after the server has lost the session. */
@@ -100,6 +104,8 @@ export type MembershipEvent<Raw = Socket> =
     }
   /** A peer has opened a hole. */
   | { readonly kind: 'hole'; readonly hole: Hole<Raw> }
+  /** A peer has connected over TCP, as it had asked to; not among `holes()`. */
+  | { readonly kind: 'tcp-hole'; readonly hole: Hole<TcpSocket> }
   /** A punch that a peer asked for has failed. */
   | { readonly kind: 'failed'; readonly report: PunchReport }
   /** Something did not work that nobody waits for. */
@@ -120,7 +126,10 @@ export interface Membership<Raw = Socket> {
    * Opens a hole to that peer (a name or a number). Rejects with a PunchFailedError if none can be opened,
    * with the broker's refusal as a NatprobeError, or with ERR_ABORTED.
    */
-  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw>>;
+  punch(peer: string | number, options?: UdpPunchCallOptions): Promise<Hole<Raw>>;
+  /** Over TCP: the hole's socket is a connected one, paused until it is resumed or piped. */
+  punch(peer: string | number, options: TcpPunchCallOptions): Promise<Hole<TcpSocket>>;
+  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw> | Hole<TcpSocket>>;
   /** Those that peers open from now on; ends when the room is left. */
   holes(): AsyncIterable<Hole<Raw>>;
   /** Resolves when the room is left; with the reason, unless it was by leave(). */

@@ -4,6 +4,7 @@ import type { GatheredCandidates, MemberAction } from '../broker/io.ts';
 import { type MainSockets, openMainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Addresses } from './resolve.ts';
+import { openTcpPorts, type TcpPorts } from './tcp-ports.ts';
 
 export interface GatheringOptions<Raw> {
   /** The STUN endpoints of the broker's server, of each family that is registered. */
@@ -27,8 +28,14 @@ interface Gathering<Raw> {
   opened: MainSockets<Raw> | undefined;
 }
 
+interface TcpGathering {
+  readonly end: AbortController;
+  opened: TcpPorts | undefined;
+}
+
 export class Gatherings<Raw> {
   readonly #options: GatheringOptions<Raw>;
+  readonly #overTcp = new Map<number, TcpGathering>();
   readonly #byNumber = new Map<number, Gathering<Raw>>();
   /** With the port or the socket of choice, until a punch has used it. */
   #chosen: Gathering<Raw> | undefined;
@@ -39,7 +46,8 @@ export class Gatherings<Raw> {
   }
 
   /** Opens sockets, or takes those at hand, and has them seen. Rejects as openMainSockets does. */
-  async gather({ gathering: number, isFresh, nonce }: GatherAction): Promise<GatheredCandidates> {
+  async gather({ gathering: number, isFresh, nonce, transport }: GatherAction): Promise<GatheredCandidates> {
+    if (transport === 'tcp') return this.#gatherOverTcp(number, nonce);
     const known = isFresh ? this.#chosenFor(number) : this.#byNumber.get(number);
     const gathering = known ?? this.#open(number, nonce);
     const sockets = await gathering.sockets;
@@ -57,7 +65,16 @@ export class Gatherings<Raw> {
     return gathering.opened;
   }
 
+  /** Of a gathering over TCP that is there: they are whose who asks for them. */
+  takePorts(number: number): TcpPorts {
+    const opened = this.#overTcp.get(number)?.opened;
+    if (opened === undefined) throw new Error(`a plan for gathering ${number}, which is not there`);
+    this.#overTcp.delete(number);
+    return opened;
+  }
+
   release(number: number): void {
+    this.#releaseOverTcp(number);
     const gathering = this.#byNumber.get(number);
     if (gathering === undefined) return;
     this.#byNumber.delete(number);
@@ -69,7 +86,28 @@ export class Gatherings<Raw> {
   }
 
   end(): void {
-    for (const number of [...this.#byNumber.keys()]) this.release(number);
+    for (const number of [...this.#byNumber.keys(), ...this.#overTcp.keys()]) this.release(number);
+  }
+
+  async #gatherOverTcp(number: number, nonce: string): Promise<GatheredCandidates> {
+    const gathering: TcpGathering = { end: new AbortController(), opened: undefined };
+    this.#overTcp.set(number, gathering);
+    const { signal } = gathering.end;
+    try {
+      gathering.opened = await openTcpPorts({ servers: this.#options.servers, nonce, signal });
+    } catch (error) {
+      this.#overTcp.delete(number);
+      throw error;
+    }
+    if (signal.aborted) gathering.opened.close();
+    return gathering.opened.candidates;
+  }
+
+  #releaseOverTcp(number: number): void {
+    const gathering = this.#overTcp.get(number);
+    this.#overTcp.delete(number);
+    gathering?.end.abort();
+    gathering?.opened?.close();
   }
 
   /** The broker takes it only for an address that the server has just seen. */

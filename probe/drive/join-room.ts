@@ -64,7 +64,10 @@ export async function joinRoom<Raw>(
   }
 }
 
-/** Joins, punches, and leaves when the hole is closed or gone; rejects as the library's punch() does. */
+/**
+ * Joins, punches, and leaves when the hole is closed or gone; rejects as the library's punch() does. Over
+ * TCP the hole's socket is one of `node:net`, as punch() says by its types.
+ */
 export async function punchFromRoom<Raw>(
   peer: string | number,
   options: PunchOptions<Raw>,
@@ -83,10 +86,10 @@ export async function punchFromRoom<Raw>(
   );
   const leave = (): Promise<void> => membership.leave();
   try {
-    const hole = await membership.punch(peer, {
+    const hole = (await membership.punch(peer, {
       ...(transport !== undefined && { transport }),
       ...(options.signal && { signal: options.signal }),
-    });
+    })) as Hole<Raw>;
     hole.on('closed', () => void leave()).on('failed', () => void leave());
     const close = hole.close.bind(hole);
     // Whoever waits for the end may want to join under the same name again.

@@ -1,4 +1,5 @@
 /** The punches of one member: those that it asks for and those of others, at most one with each peer. */
+import type { Socket as TcpSocket } from 'node:net';
 import type { BrokerPeer, Plan, Transport } from '../../shared/broker/messages.ts';
 import { type ErrorCode, NatprobeError } from '../../shared/errors.ts';
 import type { ReportedOutcome } from '../broker/io.ts';
@@ -7,7 +8,9 @@ import { type MembershipEvent, PunchFailedError, type PunchCallOptions } from '.
 import { agreeKey, type KeyPair } from '../punch/key-agreement.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
-import { type Punching, type PunchStart, startPunching } from './punching.ts';
+import { type Punching, type PunchingOptions, startPunching } from './punching.ts';
+import type { TcpPorts } from './tcp-ports.ts';
+import { startTcpPunching } from './tcp-punching.ts';
 
 export interface PeerPunchesOptions<Raw> {
   readonly open: OpenPunchSocket<Raw>;
@@ -23,9 +26,20 @@ export interface PeerPunchesOptions<Raw> {
   readonly tell: (event: MembershipEvent<Raw>) => void;
 }
 
+/** Those that its candidates are of, by its transport. */
+export type PlanSockets<Raw> =
+  | { readonly transport: 'udp'; readonly mains: MainSockets<Raw> }
+  | { readonly transport: 'tcp'; readonly ports: TcpPorts };
+
+interface PunchStart<Raw> {
+  readonly plan: Plan;
+  readonly key: Uint8Array;
+  readonly sockets: PlanSockets<Raw>;
+}
+
 /** What a plan is carried out with. */
 export interface PlanMeans<Raw> {
-  readonly mains: MainSockets<Raw>;
+  readonly sockets: PlanSockets<Raw>;
   readonly own: KeyPair;
   readonly psk?: string;
   /** That the plan answers, if this side asked. */
@@ -38,7 +52,7 @@ interface Caller<Raw> {
 }
 
 interface PeerPunch<Raw> {
-  readonly punching: Punching<Raw>;
+  readonly punching: Punching<PunchStart<Raw>>;
   readonly callers: Set<Caller<Raw>>;
   plan: Plan;
   /** In which numbering of the room the peer has its number. */
@@ -105,7 +119,7 @@ export class PeerPunches<Raw> {
   }
 
   /** Carries out a plan: of a punch that is under way with that peer, or of a new one. */
-  begin(plan: Plan, { mains, own, psk, request }: PlanMeans<Raw>): void {
+  begin(plan: Plan, { sockets, own, psk, request }: PlanMeans<Raw>): void {
     const caller = request === undefined ? undefined : this.#callers.get(request);
     if (request !== undefined) this.#callers.delete(request);
     let key: Uint8Array;
@@ -124,8 +138,8 @@ export class PeerPunches<Raw> {
     const { attempt, attempts } = plan.plan;
     const { peer, prediction } = plan;
     this.#options.tell({ kind: 'planned', peer, isOwn: plan.side === 'a', prediction, attempt, attempts });
-    const start = { plan, key, mains };
-    const punch = this.#findWith(plan.peer);
+    const start = { plan, key, sockets };
+    const punch = this.#findFor(plan);
     if (punch === undefined) {
       this.#start(start, caller);
       return;
@@ -152,14 +166,26 @@ export class PeerPunches<Raw> {
     for (const { punching } of [...this.#punches]) punching.stop();
   }
 
-  #findWith(peer: BrokerPeer): PeerPunch<Raw> | undefined {
-    return [...this.#punches].find(({ plan, numbering }) =>
-      numbering === this.#numbering ? plan.peer.number === peer.number : plan.peer.name === peer.name,
+  /** What is under way with that peer over the same transport; a connection that stands is not made again. */
+  #findFor({ peer, plan: { transport } }: Plan): PeerPunch<Raw> | undefined {
+    return [...this.#punches].find(
+      (punch) =>
+        punch.plan.plan.transport === transport &&
+        (transport === 'udp' || punch.hole === undefined) &&
+        this.#isWith(punch, peer),
     );
   }
 
+  #findWith(peer: BrokerPeer): PeerPunch<Raw> | undefined {
+    return [...this.#punches].find((punch) => this.#isWith(punch, peer));
+  }
+
+  #isWith({ plan, numbering }: PeerPunch<Raw>, peer: BrokerPeer): boolean {
+    return numbering === this.#numbering ? plan.peer.number === peer.number : plan.peer.name === peer.name;
+  }
+
   #start(start: PunchStart<Raw>, caller: Caller<Raw> | undefined): void {
-    const punching = startPunching<Raw>(start, {
+    const punching = startOver<Raw>(start, {
       open: this.#options.open,
       onRenew: (attempt) => {
         if (punch.plan.side === 'a') this.#renew(punch, attempt);
@@ -197,7 +223,9 @@ export class PeerPunches<Raw> {
     });
     const isOwn = punch.callers.size > 0;
     this.#resolveCallers(punch, hole);
-    if (!isOwn) this.#options.tell({ kind: 'hole', hole });
+    if (isOwn) return;
+    if (punch.plan.plan.transport === 'udp') this.#options.tell({ kind: 'hole', hole });
+    else this.#options.tell({ kind: 'tcp-hole', hole: hole as Hole<unknown> as Hole<TcpSocket> });
   }
 
   #handleFailed(punch: PeerPunch<Raw>, report: PunchReport): void {
@@ -259,6 +287,31 @@ export class PeerPunches<Raw> {
     clearTimeout(punch.renewalTimer);
     punch.renewal = punch.renewalTimer = undefined;
   }
+}
+
+/** Over TCP the hole is of a TCP socket, whatever the member's UDP sockets are: who asks for TCP is told so by its type. */
+function startOver<Raw>(
+  { plan, key, sockets }: PunchStart<Raw>,
+  options: PunchingOptions<Raw>,
+): Punching<PunchStart<Raw>> {
+  const wrongTransport = (): never => {
+    throw new Error('a plan over another transport');
+  };
+  if (sockets.transport === 'udp') {
+    const punching = startPunching<Raw>({ plan, key, mains: sockets.mains }, options);
+    return {
+      begin: ({ sockets: next, ...start }) =>
+        next.transport === 'udp' ? punching.begin({ ...start, mains: next.mains }) : wrongTransport(),
+      stop: () => punching.stop(),
+    };
+  }
+  const onOpen = (hole: Hole<TcpSocket>): void => options.onOpen(hole as Hole<unknown> as Hole<Raw>);
+  const punching = startTcpPunching({ plan, key, ports: sockets.ports }, { ...options, onOpen });
+  return {
+    begin: ({ sockets: next, ...start }) =>
+      next.transport === 'tcp' ? punching.begin({ ...start, ports: next.ports }) : wrongTransport(),
+    stop: () => punching.stop(),
+  };
 }
 
 function outcomeOf({ outcome, strategy, path, packets, timing, reason }: PunchReport): ReportedOutcome {

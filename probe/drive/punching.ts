@@ -34,15 +34,18 @@ export interface PunchStart<Raw> {
   readonly mains: MainSockets<Raw>;
 }
 
-export interface Punching<Raw> {
+export interface Punching<Start> {
   /** Each later introduction to this peer: as asked for by `onRenew`, or because the peer has lost the hole. */
-  begin(start: PunchStart<Raw>): void;
+  begin(start: Start): void;
   /** Gives up, or closes the hole. */
   stop(): void;
 }
 
 /** Punches by the first plan; ends in `onOpen` or `onFailed`. */
-export function startPunching<Raw>(start: PunchStart<Raw>, options: PunchingOptions<Raw>): Punching<Raw> {
+export function startPunching<Raw>(
+  start: PunchStart<Raw>,
+  options: PunchingOptions<Raw>,
+): Punching<PunchStart<Raw>> {
   return new PunchingRun(start, options);
 }
 
@@ -57,7 +60,7 @@ interface Given {
   readonly session: PunchSession;
 }
 
-class PunchingRun<Raw> implements Punching<Raw> {
+class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
   readonly #options: PunchingOptions<Raw>;
   readonly #puncher: RunningPuncher<Raw>;
   readonly #inbox = new Inbox();
@@ -245,7 +248,7 @@ class OpenedHole<Raw> implements Hole<Raw> {
   }
 }
 
-function reportOfHole(plan: Plan, hole: OpenHole, local: Endpoint): PunchReport {
+export function reportOfHole(plan: Plan, hole: Omit<OpenHole, 'socket'>, local: Endpoint): PunchReport {
   return {
     ...commonReport(plan),
     outcome: 'open',
@@ -258,7 +261,7 @@ function reportOfHole(plan: Plan, hole: OpenHole, local: Endpoint): PunchReport 
   };
 }
 
-function reportOfFailure(
+export function reportOfFailure(
   plan: Plan,
   { reason, attempt, packets, tookMs }: Extract<PuncherEvent, { kind: 'failed' }>,
 ): PunchReport {
@@ -279,10 +282,11 @@ function commonReport({
   peer,
   prediction,
   relay,
+  plan: { transport },
 }: Plan): Pick<PunchReport, 'schema' | 'transport' | 'peer' | 'predicted' | 'relay'> {
   return {
     schema: PUNCH_SCHEMA,
-    transport: 'udp',
+    transport,
     peer,
     predicted: prediction,
     ...(relay !== undefined && { relay }),

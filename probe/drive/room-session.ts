@@ -1,11 +1,20 @@
 /** A member of a room on a real connection and real sockets: runs its machine, and answers those who use it. */
 import { randomBytes } from 'node:crypto';
+import type { Socket as TcpSocket } from 'node:net';
 import type { BrokerPeer, Plan } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { MemberAction, MemberEvent, MemberHello, MemberInput, MemberRequest } from '../broker/io.ts';
 import { createMember } from '../broker/member.ts';
 import type { Hole } from '../hole.ts';
-import type { Foresight, JoinOptions, Membership, MembershipEvent, PunchCallOptions } from '../join.ts';
+import type {
+  Foresight,
+  JoinOptions,
+  Membership,
+  MembershipEvent,
+  PunchCallOptions,
+  TcpPunchCallOptions,
+  UdpPunchCallOptions,
+} from '../join.ts';
 import { keyPairOf, type KeyPair, PRIVATE_KEY_BYTES } from '../punch/key-agreement.ts';
 import { AskDesk } from './ask-desk.ts';
 import { type BrokerConnection, connectBroker } from './broker-connection.ts';
@@ -120,7 +129,10 @@ class RoomSession<Raw> implements Membership<Raw> {
     return { peer: asked, prediction, budget, reasons };
   }
 
-  punch(peer: string | number, options: PunchCallOptions = {}): Promise<Hole<Raw>> {
+  punch(peer: string | number, options?: UdpPunchCallOptions): Promise<Hole<Raw>>;
+  punch(peer: string | number, options: TcpPunchCallOptions): Promise<Hole<TcpSocket>>;
+  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw> | Hole<TcpSocket>>;
+  punch(peer: string | number, options: PunchCallOptions = {}): Promise<Hole<Raw> | Hole<TcpSocket>> {
     return this.#punches.punch(peer, options);
   }
 
@@ -243,7 +255,10 @@ class RoomSession<Raw> implements Membership<Raw> {
     if (request !== undefined) this.#waiting.delete(request);
     const { psk } = this.#options;
     this.#punches.begin(plan, {
-      mains: this.#gatherings.mains(gathering),
+      sockets:
+        plan.plan.transport === 'tcp'
+          ? { transport: 'tcp', ports: this.#gatherings.takePorts(gathering) }
+          : { transport: 'udp', mains: this.#gatherings.mains(gathering) },
       own: this.#connection!.keys!,
       ...(psk !== undefined && { psk }),
       ...(request !== undefined && { request }),

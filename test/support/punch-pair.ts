@@ -2,7 +2,12 @@
 import type { Socket } from 'node:dgram';
 import { type MainSockets, openMainSockets } from '../../probe/drive/main-sockets.ts';
 import type { OpenPunchSocket } from '../../probe/drive/punch-socket.ts';
-import { type Punching, type PunchingOptions, startPunching } from '../../probe/drive/punching.ts';
+import {
+  type Punching,
+  type PunchingOptions,
+  type PunchStart,
+  startPunching,
+} from '../../probe/drive/punching.ts';
 import { openUdpSocket } from '../../probe/drive/udp.ts';
 import type { Hole, PunchReport } from '../../probe/hole.ts';
 import type { Plan } from '../../shared/broker/messages.ts';
@@ -24,7 +29,7 @@ export interface PunchPairOptions {
 export interface PunchPair {
   /** Both sides' holes; rejects with the report of one that failed. */
   readonly opened: Promise<Readonly<Record<Side, Hole<Socket>>>>;
-  readonly punchings: Readonly<Record<Side, Punching<Socket>>>;
+  readonly punchings: Readonly<Record<Side, Punching<PunchStart<Socket>>>>;
   /** Introductions, by the attempt that each was for. */
   readonly attempts: number[];
   readonly outcomes: Readonly<Record<Side, PunchReport[]>>;
@@ -52,7 +57,7 @@ export async function punchPair(options: PunchPairOptions): Promise<PunchPair> {
     },
   };
 
-  function punch(side: Side): Punching<Socket> {
+  function punch(side: Side): Punching<PunchStart<Socket>> {
     const run: PunchingOptions<Socket> = {
       open: options.open ?? openUdpSocket,
       onRenew: (attempt) => {

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import type { Socket as TcpSocket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { formatEndpoint } from '../../../shared/endpoint.ts';
@@ -259,4 +260,37 @@ describe('a program that has left', () => {
     );
     expect(stdout).toBe('open\n');
   }, 30_000);
+});
+
+describe('over TCP two members', () => {
+  it('are connected by a stream that carries both ways, and told when it ends', async () => {
+    const holes: Hole<TcpSocket>[] = [];
+    const onEvent = (event: MembershipEvent): void => {
+      if (event.kind === 'tcp-hole') holes.push(event.hole);
+    };
+    const [ann] = await Promise.all([enter('ann'), enter('bob', { onEvent })]);
+    const here = await ann.punch('bob', { transport: 'tcp' });
+    expect(here.report).toMatchObject({ outcome: 'open', transport: 'tcp', path: 'direct' });
+    await expect.poll(() => holes.length).toBe(1);
+    const [there] = holes as [Hole<TcpSocket>];
+    expect(Buffer.from(here.key)).toEqual(Buffer.from(there.key));
+    expect([here.socket.remotePort, there.socket.remotePort]).toEqual([
+      there.socket.localPort,
+      here.socket.localPort,
+    ]);
+    const heardHere = once(here.socket, 'data');
+    const heardThere = once(there.socket, 'data');
+    here.send(Buffer.from('to bob'));
+    there.send(Buffer.from('to ann'));
+    here.socket.resume();
+    there.socket.resume();
+    expect([String((await heardHere)[0]), String((await heardThere)[0])]).toEqual(['to ann', 'to bob']);
+    const closed = new Promise<void>((resolve) => there.on('closed', resolve));
+    await here.close();
+    await closed;
+    // And once more, from other ports.
+    const again = await ann.punch('bob', { transport: 'tcp' });
+    expect(again.socket.localPort).not.toBe(here.socket.localPort);
+    await again.close();
+  });
 });

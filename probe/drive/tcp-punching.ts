@@ -1,0 +1,114 @@
+/** One punch over TCP from its first plan to the end of the connection, for those who use that. */
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Plan } from '../../shared/broker/messages.ts';
+import type { Endpoint } from '../../shared/endpoint.ts';
+import type { Hole, HoleEvents, PunchReport } from '../hole.ts';
+import { holeKey } from '../punch/session.ts';
+import type { OpenConnection } from '../punch/tcp-io.ts';
+import { type Punching, type PunchingOptions, reportOfFailure, reportOfHole } from './punching.ts';
+import { runTcpPuncher, type RunningTcpPuncher } from './run-tcp-puncher.ts';
+import type { TcpPorts } from './tcp-ports.ts';
+import { withoutZone } from './udp.ts';
+
+/** One introduction: its plan, what agreeKey gives for it, and the ports that its candidates are of. */
+export interface TcpPunchStart {
+  readonly plan: Plan;
+  readonly key: Uint8Array;
+  readonly ports: TcpPorts;
+}
+
+/** Punches by the first plan; ends in `onOpen` or `onFailed`. The hole is not punched again when it is gone. */
+export function startTcpPunching(
+  start: TcpPunchStart,
+  options: Omit<PunchingOptions<Socket>, 'open'>,
+): Punching<TcpPunchStart> {
+  let given = start;
+  let hole: TcpHole | undefined;
+  const puncher: RunningTcpPuncher = runTcpPuncher({
+    onRenew: options.onRenew,
+    ...(options.onRetrying && { onRetrying: options.onRetrying }),
+    onOpen: (socket, opened) => {
+      hole = new TcpHole(socket, opened, given);
+      options.onOutcome?.(given.plan.introduction, hole.report);
+      options.onOpen(hole);
+    },
+    onFailed: (failed) => {
+      const report = reportOfFailure(given.plan, failed);
+      options.onOutcome?.(given.plan.introduction, report);
+      options.onFailed(report);
+    },
+    onError: options.onError,
+  });
+  const punching: Punching<TcpPunchStart> = {
+    begin(next) {
+      given = next;
+      puncher.begin(next.plan.plan, next.key, next.ports);
+    },
+    stop() {
+      if (hole === undefined) puncher.stop();
+      else void hole.close();
+    },
+  };
+  punching.begin(start);
+  return punching;
+}
+
+/** A connection to the peer: a stream, so that messages come in whatever pieces the network makes of them. */
+class TcpHole implements Hole<Socket> {
+  readonly report: PunchReport;
+  readonly role: Hole<Socket>['role'];
+  readonly key: Uint8Array;
+  readonly socket: Socket;
+  readonly remote: Endpoint;
+  readonly #events = new EventEmitter<HoleEvents>();
+
+  constructor(socket: Socket, opened: OpenConnection, { plan, key }: TcpPunchStart) {
+    const local = { address: withoutZone(socket.localAddress!), port: socket.localPort! };
+    this.report = reportOfHole(plan, opened, local);
+    this.role = plan.plan.role;
+    this.key = holeKey(key);
+    this.socket = socket;
+    this.remote = opened.remote;
+    // What goes wrong with the connection ends it; who wants to know more listens on the socket.
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#events.emit('closed'));
+  }
+
+  get peer(): PunchReport['peer'] {
+    return this.report.peer;
+  }
+
+  on<Name extends keyof HoleEvents>(event: Name, listener: (...args: HoleEvents[Name]) => void): this {
+    this.#events.on(event, listener as never);
+    if (event === 'message' && this.#events.listenerCount('message') === 1)
+      this.socket.on('data', (bytes) => this.#events.emit('message', bytes)).resume();
+    return this;
+  }
+
+  off<Name extends keyof HoleEvents>(event: Name, listener: (...args: HoleEvents[Name]) => void): this {
+    this.#events.off(event, listener as never);
+    return this;
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.socket.writable) this.socket.write(bytes);
+  }
+
+  /** Resolves once what was sent has gone out, and the connection is closed. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.socket.closed) {
+        resolve();
+        return;
+      }
+      this.socket.once('close', () => resolve());
+      // Whatever the peer still sends is read, or the end would never come.
+      this.socket.end().resume();
+      this.socket.setTimeout(CLOSE_MS, () => this.socket.destroy());
+    });
+  }
+}
+
+/** How long the peer has to close its end too. */
+const CLOSE_MS = 2000;
