@@ -29,6 +29,11 @@ export function createTeller<Raw>(tell: Tell, isAsking: boolean): (event: Member
       case 'hole':
         tellOfHole(event.hole, tell);
         return;
+      case 'tcp-hole':
+        tellOfHole(event.hole, tell);
+        // Nobody reads here, and only who reads comes to the end.
+        event.hole.socket.resume();
+        return;
       case 'failed':
         tell({ event: 'failed', report: event.report });
         return;
