@@ -79,7 +79,13 @@ export const LOW_PORT_ODDS: PortOdds = {
 
 export function portOddsOf(axis: KnownPorts): PortOdds {
   const laws = axis.model.newEndpoint;
-  const guesses = guessPorts(axis, SITUATION, MAX_GUESSES);
+  const massesOfEach = laws.map(({ law }) => massesOf([{ weight: 1, law }], SITUATION));
+  const together = new Float64Array(LAST_PORT + 1);
+  for (const [index, { weight }] of laws.entries()) {
+    const masses = massesOfEach[index]!;
+    for (let port = 0; port <= LAST_PORT; port++) together[port]! += weight * masses[port]!;
+  }
+  const guesses = likeliest(together, massAtRank(together, MAX_GUESSES), MAX_GUESSES);
   return {
     text: describePorts(axis),
     value: axis.value,
@@ -88,8 +94,8 @@ export function portOddsOf(axis: KnownPorts): PortOdds {
       (sum, { weight, law }) => sum + (law.kind === 'preserved' ? weight : 0),
       0,
     ),
-    parts: laws.map(({ weight, law }) => {
-      const masses = massesOf([{ weight: 1, law }], SITUATION);
+    parts: laws.map(({ weight, law }, index) => {
+      const masses = massesOfEach[index]!;
       let sum = 0;
       const within = Float64Array.from(guesses, (port) => Math.min(1, (sum += masses[port]!)));
       const drawn = law.kind === 'uniform' || law.kind === 'spread';
@@ -105,14 +111,7 @@ export function guessPorts(
   count: number,
 ): number[] {
   const masses = massesOf(model.newEndpoint, situation);
-  const least = massAtRank(masses, count);
-  const ports: number[] = [];
-  const alike: number[] = [];
-  for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
-    if (masses[port]! > least) ports.push(port);
-    else if (masses[port] === least && least > 0 && alike.length < count) alike.push(port);
-  }
-  return [...ports.sort((a, b) => masses[b]! - masses[a]!), ...alike].slice(0, count);
+  return likeliest(masses, massAtRank(masses, count), count);
 }
 
 /**
@@ -128,7 +127,8 @@ export function portsToDraw(
 ): PortRange[] {
   const { asLikely, asGood } = attempt === 1 ? FIRST_DRAW : LATER_DRAW;
   const masses = massesOf(model.newEndpoint, situation);
-  const least = massAtRank(masses, count) * asLikely;
+  const atRank = massAtRank(masses, count);
+  const least = atRank * asLikely;
   const likely: number[] = [];
   let mass = 0;
   for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
@@ -136,7 +136,7 @@ export function portsToDraw(
     likely.push(port);
     mass += masses[port]!;
   }
-  const best = guessPorts({ model }, situation, count);
+  const best = likeliest(masses, atRank, count);
   const bestMass = best.reduce((sum, port) => sum + masses[port]!, 0);
   const isFair = (mass / likely.length) * best.length >= asGood * bestMass;
   return rangesOf(isFair ? likely : best.sort((a, b) => a - b));
@@ -145,6 +145,17 @@ export function portsToDraw(
 /** A port of so many times the last good one's mass counts, if those drawn are so many times as good as the best. */
 const FIRST_DRAW = { asLikely: 0.8, asGood: 0.95 };
 const LATER_DRAW = { asLikely: 0.2, asGood: 0.3 };
+
+/** `least` is the mass of the last of them. */
+function likeliest(masses: Float64Array, least: number, count: number): number[] {
+  const ports: number[] = [];
+  const alike: number[] = [];
+  for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
+    if (masses[port]! > least) ports.push(port);
+    else if (masses[port] === least && least > 0 && alike.length < count) alike.push(port);
+  }
+  return [...ports.sort((a, b) => masses[b]! - masses[a]!), ...alike].slice(0, count);
+}
 
 /** The mass of the `rank`-th likeliest port; 0 if fewer have any. By quickselect: sorting them all takes ten times as long. */
 function massAtRank(masses: Float64Array, rank: number): number {
