@@ -34,6 +34,8 @@ export interface RoomOptions {
   readonly socket?: Socket;
   /** Also have the router map that port, for two hours or as the router has it. */
   readonly mapPort?: boolean;
+  /** Whether ports below 1024 may be bound where that makes a punch likelier and this process can; true if not given. */
+  readonly lowPorts?: boolean;
   readonly signal?: AbortSignal;
 }
 

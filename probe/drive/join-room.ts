@@ -12,6 +12,7 @@ import type { Hole } from '../hole.ts';
 import type { JoinOptions, Membership, PunchOptions, RoomOptions } from '../join.ts';
 import { socketFamily } from './classify-families.ts';
 import { findServer, type FoundServer } from './find-api.ts';
+import { hasLowPorts } from './low-ports.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Addresses } from './resolve.ts';
 import { openSession, type SessionOptions } from './room-session.ts';
@@ -157,7 +158,7 @@ async function prepare<Raw>(options: JoinOptions<Raw>, means: RoomMeans<Raw>): P
   return {
     hello: {
       ...roomOf(options),
-      behaviours: statedBehaviours(report),
+      behaviours: await behavioursHere(options, report, servers),
       ...(atLeast !== undefined && { natLayers: atLeast }),
     },
     session: {
@@ -244,6 +245,18 @@ function familiesOf({ families, socket, localPort }: RoomOptions): readonly Fami
   if (localPort !== undefined || families?.some((asked) => asked !== family) === true)
     throw new NatprobeError('ERR_FLAGS', 'socket', `it fixes localPort and families (${family})`);
   return [family];
+}
+
+/** What the report says, and whether low ports help, which it doesn't. */
+async function behavioursHere(
+  { lowPorts = true, signal }: RoomOptions,
+  report: Report,
+  { ipv4 }: Addresses,
+): Promise<BrokerBehaviour[]> {
+  const stated = statedBehaviours(report);
+  const moves = stated.some(({ family, type }) => family === 'ipv4' && type === 'symmetric');
+  if (!lowPorts || !moves || ipv4 === undefined || !(await hasLowPorts(ipv4, signal))) return stated;
+  return stated.map((each) => (each.family === 'ipv4' ? { ...each, lowPorts } : each));
 }
 
 /** Of the server's addresses those that are asked for, and that this machine has a way to. */

@@ -38,7 +38,8 @@ export function planSteps(
 ): StepsOfBoth {
   const [one, other] = [likeliestSide(a.behaviour), likeliestSide(b.behaviour)];
   if (one === undefined || other === undefined) return { a: [], b: [] };
-  const planner = new Planner(prediction, attempt, atMs);
+  const haveLowPorts = [a, b].some(({ behaviour }) => behaviour.lowPorts === true);
+  const planner = new Planner(prediction, attempt, atMs, haveLowPorts);
   return {
     a: planner.plan({ name: 'a', side: a, certain: one }, { name: 'b', side: b, certain: other }),
     b: planner.plan({ name: 'b', side: b, certain: other }, { name: 'a', side: a, certain: one }),
@@ -69,11 +70,13 @@ class Planner {
   readonly #prediction: Prediction;
   readonly #attempt: number;
   readonly #atMs: number;
+  readonly #haveLowPorts: boolean;
 
-  constructor(prediction: Prediction, attempt: number, atMs: number) {
+  constructor(prediction: Prediction, attempt: number, atMs: number, haveLowPorts: boolean) {
     this.#prediction = prediction;
     this.#attempt = attempt;
     this.#atMs = atMs;
+    this.#haveLowPorts = haveLowPorts;
   }
 
   plan(own: Certain, peer: Certain): PunchStep[] {
@@ -261,7 +264,9 @@ class Planner {
     return sending ?? (this.#prediction.strategy === 'relay' ? 'plain' : this.#prediction.strategy);
   }
 
+  /** Main sockets are on no low port: what is predicted of those is for the ones that are opened for it. */
   #strategy(name: StrategyName): Strategy | undefined {
+    if (name === 'port-prediction' && this.#haveLowPorts) return undefined;
     return this.#prediction.strategies.find((strategy) => strategy.name === name);
   }
 

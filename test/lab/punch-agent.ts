@@ -17,7 +17,7 @@ import type { Family } from '../../shared/endpoint.ts';
 
 export type PunchCommand =
   /** Measures and goes into the room. */
-  | { kind: 'join'; server: string; name: string; families: Family[] }
+  | { kind: 'join'; server: string; name: string; families: Family[]; lowPorts: boolean }
   | { kind: 'punch'; peer: string }
   /** Through the hole with that peer. */
   | { kind: 'send'; peer: string; text: string }
@@ -45,13 +45,14 @@ createInterface({ input: process.stdin })
 async function carryOut(command: PunchCommand): Promise<void> {
   switch (command.kind) {
     case 'join': {
-      const { server, families, name } = command;
+      const { server, families, name, lowPorts } = command;
       const report = await classify({ server, families, forPunch: true });
       member = await join({
         server,
         families,
         name,
         report,
+        lowPorts,
         onEvent: (event) => {
           if (event.kind === 'hole') use(event.hole);
           if (event.kind === 'failed')

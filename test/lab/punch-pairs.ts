@@ -12,6 +12,8 @@ export interface PairOptions {
   readonly runs?: number;
   /** Packets lost at each site, each way, in percent. */
   readonly loss?: number;
+  /** Whether members may bind ports below 1024. */
+  readonly lowPorts?: boolean;
   readonly onPunch: (punch: PairPunch) => void;
 }
 
@@ -38,14 +40,14 @@ async function punchPairs(
   askers: readonly LabNat[],
   asked: readonly LabNat[],
   pairs: readonly (readonly [LabNat, LabNat])[],
-  { runs = 1, loss = 0, onPunch }: PairOptions,
+  { runs = 1, loss = 0, lowPorts = false, onPunch }: PairOptions,
 ): Promise<void> {
   const internet = await openInternet();
   try {
     await startBroker(internet);
     const join = async (nat: LabNat, side: string): Promise<Member> => {
       const site = await internet.attach(nat);
-      const member = await joinFrom(site.client, `${nat.name} ${side}`);
+      const member = await joinFrom(site.client, `${nat.name} ${side}`, { lowPorts });
       if (loss > 0) await site.setLoss(loss);
       return member;
     };

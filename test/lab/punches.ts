@@ -48,11 +48,18 @@ export function startBroker(internet: Internet): Promise<RunningServer> {
   return startNatprobedOn(internet.server, addresses, http);
 }
 
+export interface MemberOptions {
+  /** IPv4 if not given. */
+  readonly families?: readonly Family[];
+  /** Whether it may bind ports below 1024, which root can; false if not given. */
+  readonly lowPorts?: boolean;
+}
+
 /** Measures the NAT in front of that client as a punch wants it, and registers. */
 export async function joinFrom(
   client: Namespace,
   name: string,
-  families: readonly Family[] = ['ipv4'],
+  { families = ['ipv4'], lowPorts = false }: MemberOptions = {},
 ): Promise<Member> {
   const child = client.spawn(process.execPath, [AGENT], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
@@ -90,7 +97,7 @@ export async function joinFrom(
 
   const joined = next((event) => (event.kind === 'joined' ? event.report : undefined));
   const server = formatEndpoint({ address: SERVER_ADDRESSES.ipv4.primary, port: STUN_PORT });
-  tell({ kind: 'join', server, name, families: [...families] });
+  tell({ kind: 'join', server, name, families: [...families], lowPorts });
   return {
     name,
     report: await joined,

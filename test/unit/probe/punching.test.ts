@@ -33,7 +33,7 @@ describe('a punch', () => {
   it('opens a hole with one key, two roles and a report', async () => {
     const pair = await punch();
     const { a, b } = await pair.opened;
-    expect(a.report).toMatchObject({ outcome: 'open', transport: 'udp', path: 'hairpin', attempts: 1 });
+    expect(a.report).toMatchObject({ outcome: 'open', transport: 'udp', path: 'direct', attempts: 1 });
     expect(a.report.endpoints).toEqual({
       local: b.report.endpoints.remote,
       remote: b.report.endpoints.local,

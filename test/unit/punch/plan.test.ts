@@ -9,7 +9,7 @@ import {
   type PunchStep,
 } from '../../../shared/punch/plan.ts';
 import { PunchPlanSchema } from '../../../shared/punch/plan-schema.ts';
-import { portOddsOf } from '../../../shared/punch/port-odds.ts';
+import { LOW_PORTS, portOddsOf } from '../../../shared/punch/port-odds.ts';
 import { portsOf } from './reports.ts';
 
 const SEEN = { a: { address: '203.0.113.1', port: 40_001 }, b: { address: '203.0.113.2', port: 40_002 } };
@@ -74,6 +74,15 @@ describe('a plan', () => {
     const one = { natLayers: 1 };
     const again = planPunch({ ...tracking('a'), ...one }, { ...tracking('b'), ...one }, 2);
     expect(outline(again.a.steps)).toEqual(['0 low-ttl: check ttl 3', '300 low-ttl: check']);
+  });
+
+  it('begins with low ports at once where a side may bind them, and guesses no others', () => {
+    const symmetric = side('a', 'APDM/APDF');
+    const low = { ...symmetric, behaviour: { ...symmetric.behaviour, lowPorts: true } };
+    const { a, b } = planPunch(low, side('b', 'EIM/APDF'));
+    expect(a.steps.at(-1)).toMatchObject({ atMs: 0, action: { kind: 'spread', localPorts: LOW_PORTS } });
+    expect(b.steps.at(-1)).toMatchObject({ atMs: 0, action: { kind: 'spray', ranges: [LOW_PORTS] } });
+    expect(b.steps.map(({ action }) => action.kind)).not.toContain('guess');
   });
 
   it('lets one side alone have a low TTL, until it hears, where the other does not know its own NATs', () => {
