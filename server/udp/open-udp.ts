@@ -6,6 +6,7 @@ import type { AnswerCounts } from '../answer/answer-counters.ts';
 import { AnswerGuard, type AnswerLimits } from '../answer/answer-guard.ts';
 import type { WitnessMaker } from '../answer/witness.ts';
 import type { FamilyConfig } from '../config.ts';
+import { isLoopback } from '../local-addresses.ts';
 import type { Log } from '../log.ts';
 import type { WitnessKeys } from '../witness/witness-keys.ts';
 import type { SendCounts } from './answer-sender.ts';
@@ -65,15 +66,22 @@ export async function openUdp(options: UdpOptions, startWorker?: StartWorker): P
   const { lanes, log } = options;
   const opened =
     (lanes === 0 ? undefined : await tryLanes(options, startWorker)) ?? (await openDgram(options));
-  const receiveBufferBytes = opened.receiveBufferBytes();
-  if (receiveBufferBytes < SOCKET_BUFFER_BYTES) {
-    log(
-      'warning',
-      `a UDP socket has ${receiveBufferBytes >> 10} KiB for what waits to be answered, not ` +
-        `${SOCKET_BUFFER_BYTES >> 10}, and bursts may be lost: raise net.core.rmem_max`,
-    );
-  }
+  const advice = adviseOnBuffers(opened.receiveBufferBytes(), options.families);
+  if (advice !== undefined) log('warning', advice);
   return opened;
+}
+
+/** What to change where sockets have less room than was asked for; a trial on loopback can do without. */
+export function adviseOnBuffers(
+  receiveBufferBytes: number,
+  families: readonly { readonly config: FamilyConfig }[],
+): string | undefined {
+  if (receiveBufferBytes >= SOCKET_BUFFER_BYTES) return undefined;
+  if (families.every(({ config }) => isLoopback(config.bound[0].address))) return undefined;
+  return (
+    `a UDP socket has ${receiveBufferBytes >> 10} KiB for what waits to be answered, not ` +
+    `${SOCKET_BUFFER_BYTES >> 10}, and bursts may be lost: raise net.core.rmem_max`
+  );
 }
 
 /** Undefined, and said so in the log, where lanes can't be had. */

@@ -8,9 +8,9 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { WITNESS } from '../../../shared/stun/attributes/natprobe.ts';
 import { readAttribute } from '../../../shared/stun/message.ts';
 import { WitnessMaker } from '../../../server/answer/witness.ts';
-import type { FamilyConfig } from '../../../server/config.ts';
+import { type FamilyConfig, roleEndpoints } from '../../../server/config.ts';
 import type { StartWorker } from '../../../server/udp/batched/lane.ts';
-import { type LaneCount, openUdp, type OpenUdp } from '../../../server/udp/open-udp.ts';
+import { adviseOnBuffers, type LaneCount, openUdp, type OpenUdp } from '../../../server/udp/open-udp.ts';
 import { WitnessKeys, witnessKeyOf } from '../../../server/witness/witness-keys.ts';
 import { batchedLanesMissing } from '../../support/batched-lanes.ts';
 import { describeIf } from '../../support/requirements.ts';
@@ -157,6 +157,19 @@ it('node:dgram tells how many datagrams the kernel dropped', async (context) => 
   // Within one turn of the event loop nothing is read.
   await flood(family);
   expect(udp.counts(0).kernelDrops).toBeGreaterThan(0);
+});
+
+it('less room in sockets than asked for is told, but on loopback', () => {
+  const bound = (address: string): { config: FamilyConfig } => {
+    const endpoints = roleEndpoints(address, undefined, 3478, 3479);
+    return { config: { family: 'ipv4', bound: endpoints, advertised: endpoints } };
+  };
+  const [local, other] = [bound('127.0.0.1'), bound('192.0.2.1')];
+  expect(adviseOnBuffers(212_992, [local, other])).toMatch(
+    /^a UDP socket has 208 KiB .* not 4096, .*rmem_max$/,
+  );
+  expect(adviseOnBuffers(212_992, [local])).toBeUndefined();
+  expect(adviseOnBuffers(4 << 20, [other])).toBeUndefined();
 });
 
 it.each([
