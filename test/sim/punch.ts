@@ -41,6 +41,8 @@ export interface PunchRun {
 /** Several packets, as they may be lost, and the time for them. */
 const REGISTRATIONS = 6;
 const REGISTRATION_MS = 200;
+/** More than a burst of losses takes, but for one in 50,000. */
+const DATA_PACKETS = 40;
 const FIRST_PORT = 5000;
 const SIDES: readonly Side[] = ['a', 'b'];
 
@@ -165,7 +167,7 @@ export class PunchMatch {
     const heard = { a: false, b: false };
     for (const side of SIDES)
       this.peers[side].onData = (socket) => (heard[side] ||= socket === this.peers[side].hole!.socket);
-    for (let index = 0; index < REGISTRATIONS; index++) for (const side of SIDES) this.peers[side].sendData();
+    for (let index = 0; index < DATA_PACKETS; index++) for (const side of SIDES) this.peers[side].sendData();
     network.run(network.now + 2 * this.world.rttMs + 10);
     return heard.a && heard.b;
   }
