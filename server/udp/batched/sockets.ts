@@ -149,8 +149,8 @@ function setOption(
     throw systemError(calls, 'setsockopt');
 }
 
-/** Throws RangeError for what is no address. */
-function encodeSockaddr({ address, port }: Endpoint): Uint8Array {
+/** As the system calls take an endpoint. Throws RangeError for what is no address. */
+export function encodeSockaddr({ address, port }: Endpoint): Uint8Array {
   const bytes = parseIpAddress(address);
   if (bytes === undefined) throw new RangeError(`${address} is no address`);
   const family = bytes.length === 4 ? 'ipv4' : 'ipv6';
