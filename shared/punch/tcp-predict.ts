@@ -113,7 +113,8 @@ function tryBoth(a: TcpSide, b: TcpSide): Strategy[] {
 /**
  * Who opens the way before the other calls, as far as that is known: who waits for a peer that calls
  * from an unknown port; who refuses early SYNs, if the other doesn't; and where both do, one that filters
- * by address: once it has called, the other's refusal takes nothing back.
+ * by address, if the other resets: once it has called, that takes nothing back. An ICMP error leaves the call
+ * open in its NAT, which then takes no answer of a listener for it.
  */
 export function firstToConnect(a: TcpSide, b: TcpSide): TcpSide | undefined {
   const [one, other] = [likeliestTcpSide(a), likeliestTcpSide(b)];
@@ -121,7 +122,10 @@ export function firstToConnect(a: TcpSide, b: TcpSide): TcpSide | undefined {
   if (isMoving(one) !== isMoving(other)) return isMoving(one) ? b : a;
   const refusing = [a, b].filter(isRefusing);
   if (refusing.length === 1) return refusing[0];
-  return refusing.find((side) => likeliestTcpSide(side).filtering === 'address-dependent');
+  return refusing.find((side) => {
+    const peer = side === a ? b : a;
+    return likeliestTcpSide(side).filtering === 'address-dependent' && peer.unsolicitedSyn === 'reset';
+  });
 }
 
 export function isRefusing({ possibilities }: TcpSide): boolean {
