@@ -38,8 +38,10 @@ export async function chatThrough(
   signal?.addEventListener('abort', leave, { once: true });
   lines.on('SIGINT', leave);
   try {
-    await Promise.race([hear(stream, name, screen, output, talk), speak(stream, screen)]);
+    const hearing = hear(stream, name, screen, output).then(() => 'the peer');
+    const first = await Promise.race([hearing, speak(stream, screen)]);
     lines.close();
+    if (first === 'the peer') talk.write(`* ${name} has left\n`);
     // Whoever hears that the other has left ends its side as well.
     await Promise.race([part(stream), sleep(PARTING_MS, undefined, { ref: false })]);
   } finally {
@@ -49,15 +51,8 @@ export async function chatThrough(
   }
 }
 
-async function hear(
-  stream: SecureStream,
-  name: string,
-  screen: Screen,
-  output: Writable,
-  talk: Writable,
-): Promise<void> {
+async function hear(stream: SecureStream, name: string, screen: Screen, output: Writable): Promise<void> {
   for await (const line of linesOf(stream)) screen.show(output, `${name}: ${line}\n`);
-  screen.show(talk, `* ${name} has left\n`);
 }
 
 async function speak(stream: SecureStream, screen: Screen): Promise<void> {
@@ -98,7 +93,15 @@ function createScreen(input: ChatIo['input'], output: ChatIo['output']): Screen 
   const isTyped = input.isTTY === true && output.isTTY === true;
   const lines = createInterface({ input, ...(isTyped && { output }), terminal: isTyped, prompt: '> ' });
   let isPrompting = isTyped;
-  lines.once('close', () => (isPrompting = false));
+  const erase = (): void => {
+    moveCursor(output, 0, -lines.getCursorPos().rows);
+    cursorTo(output, 0);
+    clearScreenDown(output);
+  };
+  lines.once('close', () => {
+    if (isPrompting) erase();
+    isPrompting = false;
+  });
   return {
     lines,
     prompt() {
@@ -109,9 +112,7 @@ function createScreen(input: ChatIo['input'], output: ChatIo['output']): Screen 
         to.write(text);
         return;
       }
-      moveCursor(output, 0, -lines.getCursorPos().rows);
-      cursorTo(output, 0);
-      clearScreenDown(output);
+      erase();
       to.write(text);
       lines.prompt(true);
     },
