@@ -11,6 +11,7 @@ import { type Endpoint, formatEndpoint, sameEndpoint } from '../shared/endpoint.
 import { NatprobeError } from '../shared/errors.ts';
 import { SERVER_ROLES } from '../shared/role.ts';
 import { CHANGE_REQUEST } from '../shared/stun/attributes/behaviour.ts';
+import { SOFTWARE } from '../shared/stun/attributes/text.ts';
 import { StreamFramer } from '../shared/stun/framing.ts';
 import { type TransactionId, decodeMessage, encodeMessage, transactionIdOf } from '../shared/stun/message.ts';
 import type { FamilyConfig } from './config.ts';
@@ -18,6 +19,8 @@ import type { FamilyConfig } from './config.ts';
 /** A loaded machine answers itself in well under this. */
 const TIMEOUT_MS = 2000;
 const RESEND_MS = 200;
+/** As long as any answer to it: this server may send nobody more than that. */
+const FILLER = SOFTWARE.of('natprobed, testing itself'.padEnd(100, '.'));
 const MAX_ANSWER_BYTES = 1024;
 
 /** One question: a request to `to`, whose answer must come from `from`. */
@@ -84,7 +87,7 @@ function createCheck(to: Endpoint, from: Endpoint, changedBits: number): UdpChec
   const request = encodeMessage({
     class: 'request',
     transactionId,
-    attributes: changedBits === 0 ? [] : [CHANGE_REQUEST.of(change)],
+    attributes: changedBits === 0 ? [FILLER] : [CHANGE_REQUEST.of(change), FILLER],
   });
   return { to, from, request, transactionId, answered: false };
 }

@@ -80,7 +80,8 @@ export class EvidenceLog {
     return false;
   }
 
-  addSend(request: Request, transactionId: string, atMs: number): void {
+  /** Returns how often it was sent before. */
+  addSend(request: Request, transactionId: string, atMs: number): number {
     const key = requestKey(request);
     let series = this.#series.get(key);
     if (series === undefined) {
@@ -89,6 +90,7 @@ export class EvidenceLog {
     }
     this.#transactions.set(transactionId, { series, send: series.sends.length });
     series.sends.push({ atMs, transactionId });
+    return series.sends.length - 1;
   }
 
   /** Where the request was sent that a reply answers, if it comes from there. */

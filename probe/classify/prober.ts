@@ -21,7 +21,7 @@ import { EvidenceLog } from './evidence-log.ts';
 import { chooseFreshPort, PORT_TRIES } from './fresh-ports.ts';
 import type { ClassifierAction, ClassifierInput } from './io.ts';
 import type { Plan, Request } from './request.ts';
-import { decodeReply, decodeRequestId, encodeBindingRequest } from './requests.ts';
+import { decodeReply, decodeRequestId, encodeBindingRequest, plainFiller } from './requests.ts';
 
 export interface ProberOptions {
   readonly family: Family;
@@ -216,8 +216,11 @@ export class Prober<Event> implements Machine<ClassifierInput, ClassifierAction,
   #send(request: Request, nowMs: number): void {
     const { family } = this.#options;
     const transactionId = this.#transactionId();
-    const bytes = encodeBindingRequest(family, transactionId, request, this.#enclosuresOf(request));
-    this.#log.addSend(request, transactionId, nowMs);
+    const before = this.#log.addSend(request, transactionId, nowMs);
+    // Every second one is bare, should some server not take what it doesn't know.
+    const filler = isPlain(request) && before % 2 === 0 ? [plainFiller(family)] : [];
+    const enclosures = this.#enclosuresOf(request);
+    const bytes = encodeBindingRequest(family, transactionId, request, [...filler, ...enclosures]);
     this.#actions.push({ kind: 'send', socket: request.socket, to: request.to, bytes });
   }
 

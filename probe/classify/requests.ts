@@ -29,6 +29,14 @@ import { asksForReceipt, type Request } from './request.ts';
  */
 const RECEIPT_FILLER_BYTES: Readonly<Record<Family, number>> = { ipv4: 120, ipv6: 200 };
 
+/** Makes a plain request as long as what it draws: there are servers that send nobody more than that. */
+const PLAIN_FILLER_BYTES: Readonly<Record<Family, number>> = { ipv4: 44, ipv6: 92 };
+
+/** For a plain request, where RECEIPT-REQUEST asks for nothing; others than natprobed ignore it. */
+export function plainFiller(family: Family): AttributeValue {
+  return RECEIPT_REQUEST.of(PLAIN_FILLER_BYTES[family]);
+}
+
 /** The bytes of `request`; one that moves its response asks for a receipt too. `more` comes last. */
 export function encodeBindingRequest(
   family: Family,

@@ -151,12 +151,17 @@ describe('the classifier', () => {
     expect(runUntil(machine, 40)).toEqual([[40, 'mapping>PP']]);
   });
 
-  it('sends a plain request of 20 bytes, and requests for a receipt that are as long as what they draw', () => {
+  it('sends requests that are as long as what they draw, and every second plain one bare', () => {
+    const again = start();
+    drain(again);
+    open(again, 'mapping', 40000, 0);
+    const [contact] = drain(again) as [Send];
+    again.handleTimeout(40);
+    expect([contact, ...(drain(again) as Send[])].map(({ bytes }) => bytes.length)).toEqual([68, 20]);
     const machine = start();
     drain(machine);
     open(machine, 'mapping', 40000, 0);
-    const [plain] = drain(machine) as [Send];
-    expect(plain.bytes.length).toBe(20);
+    drain(machine);
     open(machine, 'filtering', 50000, 1);
     machine.handleTimeout(5);
     const [first] = drain(machine) as [Send];
