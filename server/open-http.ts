@@ -72,9 +72,17 @@ export async function openHttp(
   const udpHealth = (): { udp?: UdpStatus } => {
     const status = lanes();
     if (status === undefined) return {};
+    const { kind, lanes: count, restarts } = status;
     const drops = counts().map(([, { udp }]) => udp.kernelDrops);
     const isKnown = drops.every((count) => count !== undefined);
-    return { udp: { ...status, ...(isKnown && { kernelDrops: drops.reduce((a, b) => a + b, 0) }) } };
+    return {
+      udp: {
+        kind,
+        lanes: count,
+        restarts,
+        ...(isKnown && { kernelDrops: drops.reduce((a, b) => a + b, 0) }),
+      },
+    };
   };
   const app = buildApp({
     health: () => ({

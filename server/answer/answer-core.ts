@@ -198,6 +198,7 @@ export class AnswerCore {
   ): boolean {
     const { cursor, asked } = this;
     this.response.length = 0;
+    this.counters.countMessage(end - start);
     const verdict = cursor.reset(request, start, end);
     if (verdict === 'not-stun') return this.reject('not-stun');
     // Only requests are answered: nothing here can loop with another STUN server.
@@ -265,15 +266,15 @@ export class AnswerCore {
     count: Count,
   ): Count | 0 {
     const { guard, cursor, response } = this;
+    const bytes = response.length + (count === 2 ? this.receiptLength() : 0);
     if (guard !== undefined) {
-      const bytes = response.length + (count === 2 ? this.receiptLength() : 0);
       const refusal = guard.refusal(source, cursor.end - cursor.start, bytes, count);
       if (refusal !== undefined) {
         response.length = 0;
         return this.drop(refusal);
       }
     }
-    this.counters.countAnswer(kind, arrival);
+    this.counters.countAnswer(kind, arrival, bytes);
     return count;
   }
 

@@ -22,46 +22,69 @@ export const DROP_REASONS = [
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
+/** What came, answered or not, and what was to be sent for it: bytes of STUN, without headers of what carries it. */
+export const TRAFFIC = ['messages', 'requestBytes', 'answerBytes'] as const;
+
 /** Counts since the start. */
 export interface AnswerCounts {
   /** By what was asked, and by the role that the request came in on. */
   readonly answers: Readonly<Record<AnswerKind, Readonly<Record<ServerRoleName, number>>>>;
   readonly drops: Readonly<Record<DropReason, number>>;
+  readonly traffic: Readonly<Record<(typeof TRAFFIC)[number], number>>;
 }
 
 const KIND_INDEX = indexOf(ANSWER_KINDS);
 const DROP_INDEX = indexOf(DROP_REASONS);
+const TRAFFIC_INDEX = indexOf(TRAFFIC);
+
+const ANSWERS_LENGTH = ANSWER_KINDS.length * SERVER_ROLES.length;
 
 /** How many numbers AnswerCounters keeps. */
-export const ANSWER_COUNTER_LENGTH = ANSWER_KINDS.length * SERVER_ROLES.length + DROP_REASONS.length;
+export const ANSWER_COUNTER_LENGTH = ANSWERS_LENGTH + DROP_REASONS.length + TRAFFIC.length;
 
 /** Counting without allocation: typed arrays, since a large number in an object would be boxed. */
 export class AnswerCounters {
   private readonly answered: Float64Array;
   private readonly dropped: Float64Array;
+  private readonly traffic: Float64Array;
 
   /** Counts in `numbers`, ANSWER_COUNTER_LENGTH of them, which may be memory that threads share. */
   constructor(numbers: Float64Array = new Float64Array(ANSWER_COUNTER_LENGTH)) {
-    const answers = ANSWER_KINDS.length * SERVER_ROLES.length;
-    this.answered = numbers.subarray(0, answers);
-    this.dropped = numbers.subarray(answers, ANSWER_COUNTER_LENGTH);
+    const traffic = ANSWERS_LENGTH + DROP_REASONS.length;
+    this.answered = numbers.subarray(0, ANSWERS_LENGTH);
+    this.dropped = numbers.subarray(ANSWERS_LENGTH, traffic);
+    this.traffic = numbers.subarray(traffic, ANSWER_COUNTER_LENGTH);
   }
 
   static sum(all: readonly AnswerCounters[]): AnswerCounters {
     const sum = new AnswerCounters();
-    for (const { answered, dropped } of all) {
+    for (const { answered, dropped, traffic } of all) {
       for (const [i, count] of answered.entries()) sum.answered[i]! += count;
       for (const [i, count] of dropped.entries()) sum.dropped[i]! += count;
+      for (const [i, count] of traffic.entries()) sum.traffic[i]! += count;
     }
     return sum;
   }
 
-  countAnswer(kind: AnswerKind, arrival: ServerRole): void {
+  /** What came, whatever becomes of it. */
+  countMessage(bytes: number): void {
+    this.traffic[TRAFFIC_INDEX.messages]! += 1;
+    this.traffic[TRAFFIC_INDEX.requestBytes]! += bytes;
+  }
+
+  /** `bytes` of all datagrams together. */
+  countAnswer(kind: AnswerKind, arrival: ServerRole, bytes: number): void {
+    this.traffic[TRAFFIC_INDEX.answerBytes]! += bytes;
     this.answered[KIND_INDEX[kind] * SERVER_ROLES.length + arrival]! += 1;
   }
 
   countDrop(reason: DropReason): void {
     this.dropped[DROP_INDEX[reason]]! += 1;
+  }
+
+  /** How many came. */
+  get messages(): number {
+    return this.traffic[TRAFFIC_INDEX.messages]!;
   }
 
   snapshot(): AnswerCounts {
@@ -70,6 +93,7 @@ export class AnswerCounters {
         recordOf(SERVER_ROLE_NAMES, (_name, role) => this.answered[kind * SERVER_ROLES.length + role]!),
       ),
       drops: recordOf(DROP_REASONS, (_, reason) => this.dropped[reason]!),
+      traffic: recordOf(TRAFFIC, (_, index) => this.traffic[index]!),
     };
   }
 }

@@ -19,8 +19,9 @@ import {
 } from './plugins/connections.ts';
 import { allowOrigins } from './plugins/cors.ts';
 import { takeJsonBodies } from './plugins/json-body.ts';
+import type { LaneCounts } from './plugins/lane-metrics.ts';
 import { logRequests } from './plugins/log-requests.ts';
-import { countRequests, createMetrics, type LaneCounts } from './plugins/metrics.ts';
+import { countRequests, createMetrics } from './plugins/metrics.ts';
 import { describeByOpenApi } from './plugins/openapi.ts';
 import { answerClientError, answerFrameworkError, answerWithProblems } from './plugins/problems.ts';
 import { limitRates } from './plugins/rate-limits.ts';

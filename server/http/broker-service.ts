@@ -1,6 +1,8 @@
 /** Runs the broker over WebSockets: clock, timers, randomness, connections for server/broker. */
 import { randomBytes } from 'node:crypto';
 import type { WebSocket } from '@fastify/websocket';
+import type { Transport } from '../../shared/punch/plan.ts';
+import type { PunchEvent } from '../broker/punches.ts';
 import {
   Rendezvous,
   type RendezvousEvent,
@@ -19,7 +21,11 @@ export interface BrokerCounts {
   /** Names that are held, by those who are there and those whose connection is lost. */
   readonly peers: number;
   readonly events: Readonly<Record<RendezvousEvent['kind'], number>>;
+  readonly punches: Readonly<Record<Transport, Readonly<Record<PunchEnd, number>>>>;
 }
+
+/** What peers say of a punch: the same, or not; or nothing in time. A side that says nothing is not asked. */
+export type PunchEnd = 'open' | 'failed' | 'disputed' | 'unreported';
 
 /** Who doesn't read what the broker says is cut off at so much that waits. */
 const MOST_WAITING_BYTES = 256 << 10;
@@ -32,6 +38,7 @@ export class BrokerService {
   private readonly onEvent: (event: RendezvousEvent) => void;
   private readonly sockets = new Map<number, WebSocket>();
   private readonly events = { joined: 0, resumed: 0, lost: 0, left: 0, refused: 0, planned: 0, punched: 0 };
+  private readonly punches = { udp: createPunchCounts(), tcp: createPunchCounts() };
   private peers = 0;
   private lastConnection = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -61,7 +68,12 @@ export class BrokerService {
   }
 
   counts(): BrokerCounts {
-    return { connections: this.sockets.size, peers: this.peers, events: { ...this.events } };
+    return {
+      connections: this.sockets.size,
+      peers: this.peers,
+      events: { ...this.events },
+      punches: this.punches,
+    };
   }
 
   /** Tells everybody, and ends all connections; resolves once they are closed. */
@@ -96,6 +108,7 @@ export class BrokerService {
     }
     for (let event = this.rendezvous.pollEvent(); event; event = this.rendezvous.pollEvent()) {
       this.events[event.kind]++;
+      if (event.kind === 'punched') this.punches[event.transport][endOf(event.outcomes)]++;
       if ('peers' in event) this.peers = event.peers;
       this.onEvent(event);
     }
@@ -115,4 +128,14 @@ export class BrokerService {
     }
     this.drive();
   }
+}
+
+function createPunchCounts(): Record<PunchEnd, number> {
+  return { open: 0, failed: 0, disputed: 0, unreported: 0 };
+}
+
+function endOf({ a, b }: Extract<PunchEvent, { kind: 'punched' }>['outcomes']): PunchEnd {
+  const said = a?.outcome ?? b?.outcome;
+  if (said === undefined) return 'unreported';
+  return b === undefined || b.outcome === said ? said : 'disputed';
 }

@@ -49,6 +49,17 @@ export interface LaneStatus {
   readonly lanes: number;
   /** How often one of them has died and been started again. */
   readonly restarts: number;
+  /** Of each of them. */
+  readonly loads: readonly LaneLoad[];
+}
+
+/** What a lane has done since the start, for all families. */
+export interface LaneLoad {
+  /** For how long it has not been waiting for datagrams. */
+  readonly busyMs: number;
+  readonly datagrams: number;
+  /** Datagrams that the kernel dropped before the lane read them. */
+  readonly kernelDrops: number;
 }
 
 export interface OpenUdp {
@@ -131,7 +142,7 @@ async function openDgram({ families, witness, tap, limits }: UdpOptions): Promis
   }
   const readDrops = families.map(({ config }) => openDropReader(config));
   return {
-    status: () => ({ kind: 'dgram', lanes: 0, restarts: 0 }),
+    status: () => ({ kind: 'dgram', lanes: 0, restarts: 0, loads: [] }),
     counts(family) {
       const { core, lane } = opened[family]!;
       const kernelDrops = readDrops[family]!();

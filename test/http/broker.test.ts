@@ -125,6 +125,36 @@ function ended(socket: Socket): Promise<void> {
 describe('WebSocket /broker', () => {
   it('introduces two peers to each other', introduceBoth);
 
+  it('counts punches by what the two say of them', async () => {
+    const [ann, bob] = [new Client(), new Client()];
+    await Promise.all([ann.register('ann', AT_ANN), bob.register('bob', AT_BOB)]);
+    const ends = [
+      ['open', 'open'],
+      ['failed', 'failed'],
+      ['open', 'failed'],
+    ] as const;
+    for (const [id, [said, answered]] of ends.entries()) {
+      await ann.say({ kind: 'introduce', id, peer: 'bob' });
+      const plan = await ann.next();
+      if (plan.kind !== 'plan') throw new Error(JSON.stringify(plan));
+      await bob.next();
+      const { introduction } = plan;
+      await ann.say({ kind: 'outcome', introduction, outcome: said, packets: 3, timeMs: 4 });
+      await bob.say({ kind: 'outcome', introduction, outcome: answered, packets: 3, timeMs: 4 });
+      await expect.poll(() => broker.counts().events.punched).toBe(id + 1);
+    }
+    const { body } = await running.app.inject('/metrics');
+    const counted = body
+      .split('\n')
+      .filter((line) => line.startsWith('natprobed_punches_total{transport="udp"'));
+    expect(counted.map((line) => line.replace(/^.*outcome=/, ''))).toEqual([
+      '"open"} 1',
+      '"failed"} 1',
+      '"disputed"} 1',
+      '"unreported"} 0',
+    ]);
+  });
+
   it('resumes a name over another connection', async () => {
     const ann = new Client();
     const token = await ann.register('ann', AT_ANN);

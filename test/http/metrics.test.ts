@@ -21,7 +21,15 @@ const { app, close } = await openTestApp(
   {},
   {
     laneCounts: () => [['ipv4', counts()]],
-    laneStatus: () => ({ kind: 'batched', lanes: 4, restarts: 1 }),
+    laneStatus: () => ({
+      kind: 'batched',
+      lanes: 2,
+      restarts: 1,
+      loads: [
+        { busyMs: 2500, datagrams: 3, kernelDrops: 7 },
+        { busyMs: 0, datagrams: 0, kernelDrops: 0 },
+      ],
+    }),
   },
 );
 afterAll(close);
@@ -33,7 +41,7 @@ async function metrics(): Promise<string[]> {
 }
 
 it('GET /metrics tells what the lanes have done', async () => {
-  counters.countAnswer('binding', 0);
+  counters.countAnswer('binding', 0, 60);
   counters.countDrop('not-stun');
   const lines = await metrics();
   expect(lines).toContain(
@@ -42,11 +50,14 @@ it('GET /metrics tells what the lanes have done', async () => {
   expect(lines).toContain('natprobed_drops_total{family="ipv4",transport="udp",reason="not-stun"} 1');
   expect(lines).toContain('natprobed_udp_sends_total{family="ipv4",outcome="queue-full"} 2');
   expect(lines).toContain('natprobed_udp_kernel_drops_total{family="ipv4"} 7');
-  expect(lines).toContain('natprobed_udp_lanes 4');
+  expect(lines).toContain('natprobed_udp_lanes 2');
   expect(lines).toContain('natprobed_udp_lane_restarts_total 1');
+  expect(lines).toContain('natprobed_udp_lane_busy_seconds_total{lane="1"} 2.5');
+  expect(lines).toContain('natprobed_udp_lane_datagrams_total{lane="1"} 3');
+  expect(lines).toContain('natprobed_udp_lane_kernel_drops_total{lane="2"} 0');
   expect(lines).toContain('natprobed_tcp_events_total{family="ipv4",transport="tcp",event="accepted"} 5');
   expect(lines).toContain('natprobed_tcp_dials_total{family="ipv4",transport="tcp",outcome="connected"} 4');
-  counters.countAnswer('binding', 0);
+  counters.countAnswer('binding', 0, 60);
   expect(await metrics()).toContain(
     'natprobed_answers_total{family="ipv4",transport="udp",kind="binding",role="PP"} 2',
   );

@@ -1,20 +1,16 @@
 /** What the server has done since its start, in Prometheus' words. Each app has a registry of its own. */
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Family } from '../../../shared/endpoint.ts';
 import type { NatType } from '../../../shared/nat/behaviour.ts';
 import { VERSION } from '../../../shared/version.ts';
-import type { AnswerCounts } from '../../answer/answer-counters.ts';
-import type { FamilyCounts, StreamCounts } from '../../family-counts.ts';
 import type { LaneStatus } from '../../udp/open-udp.ts';
 import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
 import type { BrokerCounts } from '../broker-service.ts';
+import { countLanes, describeLanes, type LaneCounts } from './lane-metrics.ts';
 import type { LimitScope } from './rate-limits.ts';
+import { counterReader, sample, samplesOf } from './read-counters.ts';
 import { onRequestEnd } from './request-end.ts';
-
-/** Of the families served. */
-export type LaneCounts = readonly (readonly [Family, FamilyCounts])[];
 
 export interface Metrics {
   readonly registry: Registry;
@@ -44,6 +40,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
   );
   // Of the process: CPU, memory, garbage collection, and by how much the event loop lags.
   collectDefaultMetrics({ register: registry });
+  counterReader(registers)(
+    'natprobed_event_loop_busy_seconds_total',
+    'For how long the main thread has not been waiting; it answers all but what lanes do',
+    [],
+    () => [sample({}, performance.eventLoopUtilization().active / 1000)],
+  );
   countLanes(laneCounts, registers);
   if (laneStatus !== undefined) describeLanes(laneStatus, registers);
   if (browserCounts !== undefined) countBrowsers(browserCounts, registers);
@@ -99,82 +101,6 @@ export function countRequests(app: FastifyInstance, { registry }: Metrics): void
   });
 }
 
-/** The lanes count for themselves, in arrays made for speed: they are read when somebody asks. */
-function countLanes(laneCounts: () => LaneCounts, registers: Registry[]): void {
-  const readCounter = counterReader(registers);
-  readCounter(
-    'natprobed_answers_total',
-    'STUN answers worked out',
-    ['family', 'transport', 'kind', 'role'],
-    () =>
-      eachTransport(({ answers }, labels) =>
-        Object.entries(answers).flatMap(([kind, roles]) =>
-          Object.entries(roles).map(([role, count]) => sample({ ...labels, kind, role }, count)),
-        ),
-      ),
-  );
-  readCounter('natprobed_drops_total', 'Messages that drew nothing', ['family', 'transport', 'reason'], () =>
-    eachTransport(({ drops }, labels) =>
-      Object.entries(drops).map(([reason, count]) => sample({ ...labels, reason }, count)),
-    ),
-  );
-  readCounter('natprobed_udp_sends_total', 'Datagrams, and what became of them', ['family', 'outcome'], () =>
-    laneCounts().flatMap(([family, { udp }]) => samplesOf({ family }, 'outcome', udp.sends)),
-  );
-  readCounter(
-    'natprobed_udp_kernel_drops_total',
-    'Datagrams that the kernel dropped before they were read',
-    ['family'],
-    () =>
-      laneCounts().flatMap(([family, { udp }]) =>
-        udp.kernelDrops === undefined ? [] : [sample({ family }, udp.kernelDrops)],
-      ),
-  );
-  readCounter(
-    'natprobed_tcp_events_total',
-    'STUN connections, and what became of them',
-    ['family', 'transport', 'event'],
-    () => eachStream(({ connections }, labels) => samplesOf(labels, 'event', connections)),
-  );
-  readCounter(
-    'natprobed_tcp_dials_total',
-    'Dial-backs, by how they ended',
-    ['family', 'transport', 'outcome'],
-    () => eachStream(({ dials }, labels) => samplesOf(labels, 'outcome', dials)),
-  );
-
-  function eachTransport(read: (counts: AnswerCounts, labels: Labels) => Sample[]): Sample[] {
-    return [
-      ...laneCounts().flatMap(([family, { udp }]) => read(udp, { family, transport: 'udp' })),
-      ...eachStream(read),
-    ];
-  }
-
-  function eachStream(read: (counts: StreamCounts, labels: Labels) => Sample[]): Sample[] {
-    return laneCounts().flatMap(([family, { tcp, tls }]) => [
-      ...read(tcp, { family, transport: 'tcp' }),
-      ...(tls === undefined ? [] : read(tls, { family, transport: 'tls' })),
-    ]);
-  }
-}
-
-function describeLanes(status: () => LaneStatus | undefined, registers: Registry[]): void {
-  new Gauge({
-    name: 'natprobed_udp_lanes',
-    help: 'Threads that answer UDP; 0 where the main one does, by node:dgram',
-    registers,
-    collect() {
-      this.set(status()?.lanes ?? 0);
-    },
-  });
-  counterReader(registers)(
-    'natprobed_udp_lane_restarts_total',
-    'Threads that answered UDP, died and were started again',
-    [],
-    () => [sample({}, status()?.restarts ?? 0)],
-  );
-}
-
 function countBrowsers(counts: () => BrowserCounts, registers: Registry[]): void {
   const readCounter = counterReader(registers);
   new Gauge({
@@ -213,46 +139,20 @@ function countBroker(counts: () => BrokerCounts, registers: Registry[]): void {
       },
     });
   }
-  counterReader(registers)(
+  const readCounter = counterReader(registers);
+  readCounter(
     'natprobed_broker_events_total',
     'What befell peers of the broker, and their introductions',
     ['event'],
     () => samplesOf({}, 'event', counts().events),
   );
-}
-
-type ReadCounter = (name: string, help: string, labelNames: string[], read: () => Sample[]) => void;
-
-/** Adds counters whose values are read when somebody asks. */
-function counterReader(registers: Registry[]): ReadCounter {
-  return (name, help, labelNames, read) => {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const { labels, count } of read()) this.inc(labels, count);
-      },
-    });
-  };
-}
-
-type Labels = Readonly<Record<string, string>>;
-
-interface Sample {
-  readonly labels: Labels;
-  readonly count: number;
-}
-
-function sample(labels: Labels, count: number): Sample {
-  return { labels, count };
-}
-
-/** `queueFull` becomes `queue-full`, as labels are written elsewhere. */
-function samplesOf(labels: Labels, label: string, counts: object): Sample[] {
-  return Object.entries(counts as Record<string, number>).map(([name, count]) =>
-    sample({ ...labels, [label]: name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`) }, count),
+  readCounter(
+    'natprobed_punches_total',
+    'Punches that were planned, by what the peers have reported of them',
+    ['transport', 'outcome'],
+    () =>
+      Object.entries(counts().punches).flatMap(([transport, outcomes]) =>
+        samplesOf({ transport }, 'outcome', outcomes),
+      ),
   );
 }

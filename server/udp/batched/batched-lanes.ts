@@ -2,7 +2,7 @@
 import { AnswerCore } from '../../answer/answer-core.ts';
 import { AnswerGuard } from '../../answer/answer-guard.ts';
 import { openLimits } from '../limits.ts';
-import type { OpenUdp, UdpOptions } from '../open-udp.ts';
+import type { LaneLoad, OpenUdp, UdpOptions } from '../open-udp.ts';
 import { Lane, type StartWorker } from './lane.ts';
 import { LaneState, addSends, sumTallies } from './lane-state.ts';
 import type { LaneMessage } from './lane-task.ts';
@@ -32,8 +32,8 @@ export async function openBatchedLanes(
   const lanes: Lane[] = [];
   const limits = openLimits(options.limits);
   let restarts = 0;
-  /** By family, once the sockets are closed. */
-  let drops: readonly number[] | undefined;
+  /** By family, then by lane, once the sockets are closed. */
+  let drops: readonly (readonly number[])[] | undefined;
   // What the main thread answers it counts as one lane more.
   const state = new LaneState(count + 1, families.length);
   const wake = calls.eventfd(0, EFD_FLAGS);
@@ -80,7 +80,7 @@ export async function openBatchedLanes(
   }
 
   return {
-    status: () => ({ kind: 'batched', lanes: count, restarts }),
+    status: () => ({ kind: 'batched', lanes: count, restarts, loads: readLoads() }),
     counts(family) {
       const tallies = Array.from({ length: count + 1 }, (_, lane) => state.tally(lane, family));
       const { sends, ...answers } = sumTallies(tallies);
@@ -89,18 +89,29 @@ export async function openBatchedLanes(
       return {
         ...answers,
         sends: own === undefined ? sends : addSends(sends, own),
-        kernelDrops: (drops ?? readAllDrops())[family]!,
+        kernelDrops: sum((drops ?? readAllDrops())[family]!),
       };
     },
     receiveBufferBytes: () => readReceiveBufferBytes(calls, sockets[0]![0]![0]!),
     close,
   };
 
-  function readAllDrops(): number[] {
-    return sockets.map((ofFamily) => {
-      const descriptors = ofFamily.flat().filter((socket) => socket !== undefined);
-      return descriptors.reduce((sum, socket) => sum + readDrops(calls, socket), 0);
-    });
+  function readAllDrops(): number[][] {
+    return sockets.map((ofFamily) =>
+      ofFamily.map((ofLane) => {
+        const descriptors = ofLane.filter((socket) => socket !== undefined);
+        return sum(descriptors.map((socket) => readDrops(calls, socket)));
+      }),
+    );
+  }
+
+  function readLoads(): LaneLoad[] {
+    const dropped = drops ?? readAllDrops();
+    return Array.from({ length: count }, (_, lane) => ({
+      busyMs: state.busyMs[lane]!,
+      datagrams: sum(families.map((_family, family) => state.tally(lane, family).answers.messages)),
+      kernelDrops: sum(dropped.map((ofFamily) => ofFamily[lane]!)),
+    }));
   }
 
   function createLane(lane: number): Lane {
@@ -129,4 +140,8 @@ export async function openBatchedLanes(
     };
     return new Lane(task, { onMessage, onDeath }, startWorker);
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

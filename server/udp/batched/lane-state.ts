@@ -35,6 +35,8 @@ export interface LaneStateBuffers {
 
 export class LaneState {
   readonly buffers: LaneStateBuffers;
+  /** By lane: for how long it has not been waiting for datagrams, in milliseconds. Written by that lane alone. */
+  readonly busyMs: Float64Array;
   private readonly flags: Int32Array;
   private readonly families: number;
 
@@ -43,9 +45,11 @@ export class LaneState {
     this.families = families;
     this.buffers = buffers ?? {
       flags: new SharedArrayBuffer((FIRST_LANE + lanes) * Int32Array.BYTES_PER_ELEMENT),
-      counts: new SharedArrayBuffer(lanes * families * TALLY_LENGTH * Float64Array.BYTES_PER_ELEMENT),
+      counts: new SharedArrayBuffer(lanes * (families * TALLY_LENGTH + 1) * Float64Array.BYTES_PER_ELEMENT),
     };
     this.flags = new Int32Array(this.buffers.flags);
+    const tallies = lanes * families * TALLY_LENGTH * Float64Array.BYTES_PER_ELEMENT;
+    this.busyMs = new Float64Array(this.buffers.counts, tallies, lanes);
   }
 
   /** Written by that lane alone. A lane that is started again goes on counting where it was. */

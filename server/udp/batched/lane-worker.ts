@@ -54,13 +54,18 @@ const polled = new PollSet(
 );
 
 port.on('message', (next: WitnessKey) => keys.rotate(next));
+/** When it last began to work. */
+let awakeAt = performance.now();
 tell({ kind: 'ready' });
 answerOn();
 
 function answerOn(): void {
-  const until = performance.now() + SLICE_MS;
+  let now = performance.now();
+  const until = now + SLICE_MS;
   do {
+    state.busyMs[lane]! += now - awakeAt;
     const ready = polled.poll(POLL_TIMEOUT_MS);
+    awakeAt = performance.now();
     if (state.isStopping) {
       // Nothing else keeps this thread alive.
       port.close();
@@ -68,7 +73,8 @@ function answerOn(): void {
     }
     if (ready === 0) break;
     for (const [index, socket] of waiting.entries()) if (polled.isReady(index)) answerSocket(socket);
-  } while (performance.now() < until);
+    now = performance.now();
+  } while (now < until);
   setImmediate(answerOn);
 }
 

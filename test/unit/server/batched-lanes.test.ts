@@ -145,7 +145,7 @@ describeIf(batchedLanesMissing)('batched lanes', () => {
     const { udp, logged } = await start(1, undefined, () => {
       return new Worker(new URL(`data:text/javascript,throw new Error('no memory left')`));
     });
-    expect(udp.status()).toEqual({ kind: 'dgram', lanes: 0, restarts: 0 });
+    expect(udp.status()).toEqual({ kind: 'dgram', lanes: 0, restarts: 0, loads: [] });
     expect(logged).toEqual(['warning: UDP is answered by node:dgram, not by batched lanes: no memory left']);
   });
 });

@@ -1,11 +1,13 @@
 /** A scrape of a running server's metrics says what it was sent, number by number. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { roleEndpoints } from '../../../server/config.ts';
-import type { Endpoint } from '../../../shared/endpoint.ts';
+import { type Endpoint, formatEndpoint } from '../../../shared/endpoint.ts';
 import { CHANGE_REQUEST } from '../../../shared/stun/attributes/behaviour.ts';
+import { batchedLanesMissing } from '../../support/batched-lanes.ts';
 import { createCertificate, createCertificateDirectory } from '../../support/certificates.ts';
 import { askHttps, type HttpsAnswer } from '../../support/https.ts';
 import { describeIf } from '../../support/requirements.ts';
@@ -42,7 +44,9 @@ describeIf(missingPrograms('openssl'))('the metrics of a running server', () => 
   /** Counters by name and labels. */
   async function scrape(): Promise<Map<string, number>> {
     const { body } = await ask('/metrics');
-    const lines = body.split('\n').filter((line) => /^natprobed_\w+_(total|count)[ {]/.test(line));
+    const lines = body
+      .split('\n')
+      .filter((line) => /^natprobed_\w+_(total|count)[ {]/.test(line) && !line.includes('_busy_seconds_'));
     return new Map(
       lines.map((line) => {
         const space = line.lastIndexOf(' ');
@@ -75,6 +79,16 @@ describeIf(missingPrograms('openssl'))('the metrics of a running server', () => 
       'natprobed_answers_total{family="ipv4",transport="tcp",kind="binding",role="PP"}': 2,
       'natprobed_answers_total{family="ipv4",transport="tls",kind="binding",role="PP"}': 1,
       'natprobed_drops_total{family="ipv4",transport="udp",reason="not-stun"}': 1,
+      // 20 bytes a request, 28 with CHANGE-REQUEST, 5 of something else; 68 an answer.
+      'natprobed_messages_total{family="ipv4",transport="udp"}': 5,
+      'natprobed_messages_total{family="ipv4",transport="tcp"}': 2,
+      'natprobed_messages_total{family="ipv4",transport="tls"}': 1,
+      'natprobed_request_bytes_total{family="ipv4",transport="udp"}': 93,
+      'natprobed_request_bytes_total{family="ipv4",transport="tcp"}': 40,
+      'natprobed_request_bytes_total{family="ipv4",transport="tls"}': 20,
+      'natprobed_answer_bytes_total{family="ipv4",transport="udp"}': 272,
+      'natprobed_answer_bytes_total{family="ipv4",transport="tcp"}': 136,
+      'natprobed_answer_bytes_total{family="ipv4",transport="tls"}': 68,
       'natprobed_udp_sends_total{family="ipv4",outcome="responses"}': 4,
       'natprobed_tcp_events_total{family="ipv4",transport="tcp",event="accepted"}': 1,
       'natprobed_tcp_events_total{family="ipv4",transport="tcp",event="answers"}': 2,
@@ -110,6 +124,40 @@ describeIf(missingPrograms('openssl'))('the metrics of a running server', () => 
     for (const event of ['joined', 'resumed', 'lost', 'left', 'refused', 'planned', 'punched']) {
       expect(body).toContain(`natprobed_broker_events_total{event="${event}"} 0\n`);
     }
+  });
+});
+
+describeIf(batchedLanesMissing)('the metrics of batched lanes', () => {
+  it('say of each how busy it was, and what it read', async () => {
+    const { server, endpoints } = await startOnLoopback({
+      http: { host: '127.0.0.1', port: 0, required: true },
+      lanes: 2,
+    });
+    const clients = await Promise.all(Array.from({ length: 12 }, () => UdpClient.open()));
+    for (const client of clients) client.send(request(), endpoints[0]!);
+    await Promise.all(clients.map((client) => client.hear(1)));
+    for (const client of clients) client.close();
+    const values = async (name: string): Promise<number[]> => {
+      const body = await (await fetch(`http://${formatEndpoint(server.http!)}/metrics`)).text();
+      return ['1', '2'].map((lane) => {
+        const line = body.split('\n').find((text) => text.startsWith(`${name}{lane="${lane}"} `));
+        return Number(line?.split(' ')[1]);
+      });
+    };
+    const [first = 0, second = 0] = await values('natprobed_udp_lane_datagrams_total');
+    expect(first + second).toBe(12);
+    expect(await values('natprobed_udp_lane_kernel_drops_total')).toEqual([0, 0]);
+    const before = await values('natprobed_udp_lane_busy_seconds_total');
+    const beforeMs = performance.now();
+    await setTimeout(1000);
+    const after = await values('natprobed_udp_lane_busy_seconds_total');
+    const passedMs = performance.now() - beforeMs;
+    for (const [lane, seconds] of before.entries()) {
+      expect(seconds).toBeGreaterThan(0);
+      // Nobody asks meanwhile.
+      expect(1000 * (after[lane]! - seconds)).toBeLessThan(passedMs / 2);
+    }
+    await server.stop();
   });
 });
 
