@@ -1,7 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { AnswerCounters } from '../../server/answer/answer-counters.ts';
 import type { FamilyCounts } from '../../server/family-counts.ts';
 import { createDialCounts } from '../../server/tcp/dial-back.ts';
+import { BrokerService } from '../../server/http/broker-service.ts';
+import type { BrowserCounts } from '../../server/udp/browser-classifier.ts';
+import type { LaneStatus } from '../../server/udp/open-udp.ts';
+import { checkBrokerWitness } from '../../server/witness/check-witnesses.ts';
+import { WitnessKeys } from '../../server/witness/witness-keys.ts';
+import { BROKER_KEY } from '../support/broker.ts';
 import { openTestApp, post, readSample } from './app.ts';
 
 const counters = new AnswerCounters();
@@ -75,6 +82,43 @@ it('GET /metrics tells what was asked over HTTP, and the verdicts of reports', a
   expect(lines).toContain('natprobed_http_requests_total{method="GET",route="/classify/:id",status="404"} 1');
   expect(lines).toContain('natprobed_http_requests_total{method="any",route="none",status="404"} 1');
   expect(lines.join('\n')).not.toContain('invented');
+});
+
+it('documents every metric, with its type and labels', async () => {
+  const keys = new WitnessKeys(BROKER_KEY);
+  const broker = new BrokerService({
+    checkWitness: (witness, nonce) => checkBrokerWitness(witness, nonce, keys, Date.now()),
+  });
+  const browserCounts = (): BrowserCounts => ({
+    live: 0,
+    sessions: { begun: 0, refused: 0, measured: 0, abandoned: 0 },
+    datagrams: { taken: 0, sent: 0 },
+  });
+  const laneStatus = (): LaneStatus => ({
+    kind: 'batched',
+    lanes: 1,
+    restarts: 0,
+    loads: [{ busyMs: 0, datagrams: 0, kernelDrops: 0 }],
+  });
+  const { app: whole, close: closeIt } = await openTestApp(
+    {},
+    { laneCounts: () => [['ipv4', counts()]], laneStatus, broker, browserCounts },
+  );
+  const { body } = await whole.inject('/metrics');
+  await closeIt();
+  const types = [...body.matchAll(/^# TYPE (natprobed_\w+) (\w+)$/gm)].map(
+    ([, name, type]) => `${name} ${type}`,
+  );
+  const table = readFileSync(new URL('../../deploy/METRICS.md', import.meta.url), 'utf8');
+  const rows = [...table.matchAll(/^\| `(natprobed_\w+)` \| (\w+) \| ([\w, ]*)\|/gm)];
+  expect(rows.map(([, name, type]) => `${name} ${type}`).sort()).toEqual(types.sort());
+  const labels = new Map(rows.map(([, name, , list]) => [name, list!.trim()]));
+  for (const [, name, list] of body.matchAll(/^(natprobed_\w+)\{(.*)\} /gm)) {
+    const histogram = name!.replace(/_(bucket|sum|count)$/, '');
+    if (labels.get(histogram) !== undefined && histogram !== name) continue;
+    const used = [...list!.matchAll(/(\w+)="/g)].map((match) => match[1]);
+    expect([name, used.join(', ')]).toEqual([name, labels.get(name)]);
+  }
 });
 
 it('counts for each server by itself', async () => {
