@@ -173,6 +173,7 @@ export function hasCountedPorts(stated: BrokerBehaviour): boolean {
 
 function hasPorts(law: Static<typeof PortLawSchema>): boolean {
   if (law.kind === 'uniform') return law.first < law.last;
-  if (law.kind === 'spread') return law.lowest <= law.highest;
+  // One sample alone has no spread.
+  if (law.kind === 'spread') return law.samples > 1 && law.lowest <= law.highest;
   return true;
 }

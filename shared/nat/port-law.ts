@@ -149,74 +149,92 @@ export function wrapPort(port: number): number {
 }
 
 function addLaw(masses: Float64Array, law: PortLaw, weight: number, situation: Situation): void {
+  if (isDrawn(law)) {
+    const { first, last, step, massAt } = drawnBy(law, situation.localPort);
+    for (let port = first; port <= last; port += step) masses[port]! += weight * massAt(port);
+  } else
+    eachPoint(law, situation, (port, mass) => {
+      masses[port]! += weight * mass;
+    });
+}
+
+/** A law that draws each port anew from many, and one by which it is one of a few. */
+export type DrawnLaw = Extract<PortLaw, { kind: 'uniform' | 'spread' }>;
+export type PointLaw = Exclude<PortLaw, DrawnLaw>;
+
+export function isDrawn(law: PortLaw): law is DrawnLaw {
+  return law.kind === 'uniform' || law.kind === 'spread';
+}
+
+/** Every `step`-th port may be drawn, those from `flatFrom` to `flatTo` alike. */
+export interface DrawnPorts extends PortRange {
+  readonly flatFrom: number;
+  readonly flatTo: number;
+  /** Of one of these ports. */
+  readonly massAt: (port: number) => number;
+}
+
+export function drawnBy(law: DrawnLaw, localPort: number): DrawnPorts {
+  const step = law.sameParity ? 2 : 1;
+  const onGrid = (port: number): number => (law.sameParity ? sameParityFrom(port, localPort) : port);
+  if (law.kind === 'uniform') {
+    const first = onGrid(law.first);
+    const each = 1 / countOnGrid(first, law.last, step);
+    return { first, last: law.last, step, flatFrom: first, flatTo: law.last, massAt: () => each };
+  }
+  const { lowest, highest, samples } = law;
+  const first = onGrid(Math.min(lowest, FIRST_PORT));
+  const flatFrom = onGrid(lowest);
+  const densityAt = (port: number): number =>
+    spreadDensity(highest - lowest + 1, samples, Math.max(0, lowest - port, port - highest));
+  let total = countOnGrid(flatFrom, highest, step) * densityAt(lowest);
+  for (let port = first; port < lowest; port += step) total += densityAt(port);
+  for (let port = onGrid(highest + 1); port <= LAST_PORT; port += step) total += densityAt(port);
+  const massAt = (port: number): number => densityAt(port) / total;
+  return { first, last: LAST_PORT, step, flatFrom, flatTo: highest, massAt };
+}
+
+function countOnGrid(first: number, last: number, step: number): number {
+  return Math.max(0, Math.floor((last - first) / step) + 1);
+}
+
+/** Tells each port that the law may give with its probability; one may come several times. */
+export function eachPoint(
+  law: PointLaw,
+  { localPort, ownPort, latest, afterMs }: Situation,
+  tell: (port: number, mass: number) => void,
+): void {
   switch (law.kind) {
     case 'kept':
       // A new socket has none.
-      masses[situation.ownPort ?? situation.localPort]! += weight;
+      tell(ownPort ?? localPort, 1);
       return;
     case 'preserved':
-      masses[situation.localPort]! += weight;
+      tell(localPort, 1);
       return;
-    case 'after-last': {
-      const { latest, afterMs } = situation;
-      const from = latest?.port ?? law.last;
-      addSteps(masses, from, law.delta, law.skips, latest?.agoMs ?? law.agoMs + afterMs, weight);
+    case 'after-last':
+      eachStep(latest?.port ?? law.last, law, latest?.agoMs ?? law.agoMs + afterMs, tell);
       return;
-    }
     case 'after-own':
-      addSteps(masses, situation.ownPort ?? situation.localPort, law.delta, law.skips, 1, weight);
-      return;
-    case 'uniform': {
-      const step = law.sameParity ? 2 : 1;
-      const first = law.sameParity ? sameParityFrom(law.first, situation.localPort) : law.first;
-      const each = weight / (Math.floor((law.last - first) / step) + 1);
-      for (let port = first; port <= law.last; port += step) masses[port]! += each;
-      return;
-    }
-    case 'spread':
-      addSpread(masses, law, weight, situation.localPort);
+      eachStep(ownPort ?? localPort, law, 1, tell);
   }
 }
 
-function addSteps(
-  masses: Float64Array,
+function eachStep(
   from: number,
-  delta: number,
-  skips: Skips,
+  { delta, skips: { shape, rate } }: { readonly delta: number; readonly skips: Skips },
   exposure: number,
-  weight: number,
+  tell: (port: number, mass: number) => void,
 ): void {
-  const { shape, rate } = skips;
   const logRatio = Math.log(exposure / (rate + exposure));
   let logChance = shape * Math.log(rate / (rate + exposure));
   let left = 1;
   for (let k = 0; k < PORT_COUNT && left > NEGLIGIBLE; k++) {
     const chance = Math.exp(logChance);
-    masses[wrapPort(from + delta * (k + 1))]! += weight * chance;
+    tell(wrapPort(from + delta * (k + 1)), chance);
     left -= chance;
     logChance += Math.log((shape + k) / (k + 1)) + logRatio;
   }
-}
-
-function addSpread(
-  masses: Float64Array,
-  { lowest, highest, samples, sameParity }: Extract<PortLaw, { kind: 'spread' }>,
-  weight: number,
-  localPort: number,
-): void {
-  const step = sameParity ? 2 : 1;
-  const bottom = Math.min(lowest, FIRST_PORT);
-  const first = sameParity ? sameParityFrom(bottom, localPort) : bottom;
-  const span = highest - lowest + 1;
-  let total = 0;
-  const densities = new Float64Array(LAST_PORT + 1);
-  for (let port = first; port <= LAST_PORT; port += step) {
-    const density = spreadDensity(span, samples, Math.max(0, lowest - port, port - highest));
-    densities[port] = density;
-    total += density;
-  }
-  for (let port = first; port <= LAST_PORT; port += step)
-    masses[port]! += (weight * densities[port]!) / total;
 }
 
 function sameParityFrom(first: number, localPort: number): number {

@@ -4,16 +4,24 @@
  */
 import {
   FIRST_PORT,
-  LAST_PORT,
-  massesOf,
+  isDrawn,
   PORT_COUNT,
   type PortLaw,
   type PortRange,
-  rangesOf,
   type Situation,
   wrapPort,
 } from '../nat/port-law.ts';
 import { describePorts, type PortsAxis } from '../nat/ports.ts';
+import {
+  countPorts,
+  likeliestOf,
+  massAtRank,
+  massesUnder,
+  massOfRuns,
+  mergeRuns,
+  portsIn,
+  runsOf,
+} from './port-ranks.ts';
 
 export interface PortOdds {
   /** How ports are picked, in a sentence for people. */
@@ -79,13 +87,7 @@ export const LOW_PORT_ODDS: PortOdds = {
 
 export function portOddsOf(axis: KnownPorts): PortOdds {
   const laws = axis.model.newEndpoint;
-  const massesOfEach = laws.map(({ law }) => massesOf([{ weight: 1, law }], SITUATION));
-  const together = new Float64Array(LAST_PORT + 1);
-  for (const [index, { weight }] of laws.entries()) {
-    const masses = massesOfEach[index]!;
-    for (let port = 0; port <= LAST_PORT; port++) together[port]! += weight * masses[port]!;
-  }
-  const guesses = likeliest(together, massAtRank(together, MAX_GUESSES), MAX_GUESSES);
+  const guesses = guessPorts(axis, SITUATION, MAX_GUESSES);
   return {
     text: describePorts(axis),
     value: axis.value,
@@ -94,12 +96,11 @@ export function portOddsOf(axis: KnownPorts): PortOdds {
       (sum, { weight, law }) => sum + (law.kind === 'preserved' ? weight : 0),
       0,
     ),
-    parts: laws.map(({ weight, law }, index) => {
-      const masses = massesOfEach[index]!;
+    parts: laws.map(({ weight, law }) => {
+      const massAt = massesUnder(law, SITUATION);
       let sum = 0;
-      const within = Float64Array.from(guesses, (port) => Math.min(1, (sum += masses[port]!)));
-      const drawn = law.kind === 'uniform' || law.kind === 'spread';
-      return { weight, drawn, counted: isCounted(law), within };
+      const within = Float64Array.from(guesses, (port) => Math.min(1, (sum += massAt(port))));
+      return { weight, drawn: isDrawn(law), counted: isCounted(law), within };
     }),
   };
 }
@@ -110,8 +111,8 @@ export function guessPorts(
   situation: Situation,
   count: number,
 ): number[] {
-  const masses = massesOf(model.newEndpoint, situation);
-  return likeliest(masses, massAtRank(masses, count), count);
+  const runs = runsOf(model.newEndpoint, situation);
+  return portsIn(likeliestOf(runs, massAtRank(runs, count), count));
 }
 
 /**
@@ -126,64 +127,17 @@ export function portsToDraw(
   attempt = 1,
 ): PortRange[] {
   const { asLikely, asGood } = attempt === 1 ? FIRST_DRAW : LATER_DRAW;
-  const masses = massesOf(model.newEndpoint, situation);
-  const atRank = massAtRank(masses, count);
-  const least = atRank * asLikely;
-  const likely: number[] = [];
-  let mass = 0;
-  for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
-    if (masses[port]! < least || masses[port] === 0) continue;
-    likely.push(port);
-    mass += masses[port]!;
-  }
-  const best = likeliest(masses, atRank, count);
-  const bestMass = best.reduce((sum, port) => sum + masses[port]!, 0);
-  const isFair = (mass / likely.length) * best.length >= asGood * bestMass;
-  return rangesOf(isFair ? likely : best.sort((a, b) => a - b));
+  const runs = runsOf(model.newEndpoint, situation);
+  const atRank = massAtRank(runs, count);
+  const likely = runs.filter(({ first, mass }) => first >= FIRST_PORT && mass >= atRank * asLikely);
+  const best = likeliestOf(runs, atRank, count);
+  const mean = massOfRuns(likely) / countPorts(likely);
+  return mergeRuns(mean * countPorts(best) >= asGood * massOfRuns(best) ? likely : best);
 }
 
 /** A port of so many times the last good one's mass counts, if those drawn are so many times as good as the best. */
 const FIRST_DRAW = { asLikely: 0.8, asGood: 0.95 };
 const LATER_DRAW = { asLikely: 0.2, asGood: 0.3 };
-
-/** `least` is the mass of the last of them. */
-function likeliest(masses: Float64Array, least: number, count: number): number[] {
-  const ports: number[] = [];
-  const alike: number[] = [];
-  for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
-    if (masses[port]! > least) ports.push(port);
-    else if (masses[port] === least && least > 0 && alike.length < count) alike.push(port);
-  }
-  return [...ports.sort((a, b) => masses[b]! - masses[a]!), ...alike].slice(0, count);
-}
-
-/** The mass of the `rank`-th likeliest port; 0 if fewer have any. By quickselect: sorting them all takes ten times as long. */
-function massAtRank(masses: Float64Array, rank: number): number {
-  const some = new Float64Array(masses.length);
-  let high = 0;
-  for (const mass of masses) if (mass > 0) some[high++] = mass;
-  let low = 0;
-  while (rank <= high) {
-    // Three parts, since most of them are alike where ports are drawn.
-    const pivot = some[(low + high) >> 1]!;
-    let above = low;
-    let below = high;
-    for (let at = low; at < below;) {
-      const mass = some[at]!;
-      if (mass > pivot) {
-        some[at++] = some[above]!;
-        some[above++] = mass;
-      } else if (mass < pivot) {
-        some[at] = some[--below]!;
-        some[below] = mass;
-      } else at++;
-    }
-    if (rank <= above) high = above;
-    else if (rank <= below) return pivot;
-    else low = below;
-  }
-  return 0;
-}
 
 /**
  * Where both sides count their ports: how many others' mappings may have come in between on both

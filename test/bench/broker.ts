@@ -1,7 +1,8 @@
 /**
  * natprobed's broker on one core, with many registered peers over WebSockets from other processes:
- * introductions a second, the time that one takes, and the memory of a peer; beside a bare WebSocket
- * relay that sends as many frames of that size on as many connections.
+ * introductions a second, the time that one takes, the server's processor time for one, which other work
+ * on this machine hardly changes, and the memory of a peer; beside a bare WebSocket relay that sends as
+ * many frames of that size on as many connections.
  *
  *     npm run bench:broker [-- PEERS [SECONDS]]
  */
@@ -30,6 +31,8 @@ if (availableParallelism() > 1) execFileSync('taskset', ['-a', '-cp', '1', Strin
 
 interface Measured {
   readonly perSecond: number;
+  /** Of the server's processor time, an introduction. */
+  readonly cpuMs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly kibPerPeer: number;
@@ -46,9 +49,9 @@ try {
   const own = await measure(await startHttpServer(flags, ONE_CORE), '/broker');
   const bare = await measure(await startRelay(own.planBytes), '');
   console.log(
-    '| server | introductions a second | of the relay | p50 ms | p99 ms, at half of that | KiB a peer |',
+    '| server | introductions a second | of the relay | CPU ms an introduction | p50 ms | p99 ms, at half of that | KiB a peer |',
   );
-  console.log('|---|---|---|---|---|---|');
+  console.log('|---|---|---|---|---|---|---|');
   printRow('natprobed', own, bare);
   printRow('bare relay', bare, bare);
 } finally {
@@ -81,7 +84,9 @@ async function measure({ child, api, kill }: HttpServer, path: string): Promise<
     const atOnce = AT_ONCE / PROCESSES;
     // Models of ports are reckoned once a peer: not of what a second brings.
     await introduce(loads, { kind: 'introduce', seconds: 2, atOnce });
+    const cpuBefore = cpuMsOf(child);
     const full = await introduce(loads, { kind: 'introduce', seconds, atOnce });
+    const cpuMs = (cpuMsOf(child) - cpuBefore) / full.tookMs.length;
     const perSecond = full.tookMs.length / seconds;
     const half = perSecond / 2 / PROCESSES;
     const { tookMs, planBytes } = await introduce(loads, {
@@ -90,7 +95,14 @@ async function measure({ child, api, kill }: HttpServer, path: string): Promise<
       atOnce,
       perSecond: half,
     });
-    return { perSecond, p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99), kibPerPeer, planBytes };
+    return {
+      perSecond,
+      cpuMs,
+      p50Ms: quantile(tookMs, 0.5),
+      p99Ms: quantile(tookMs, 0.99),
+      kibPerPeer,
+      planBytes,
+    };
   } finally {
     for (const load of loads) load.kill('SIGKILL');
     await kill();
@@ -125,16 +137,23 @@ function residentKib({ pid }: ChildProcess): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
 }
 
+/** In user and kernel mode, all threads: proc(5), in hundredths of a second. */
+function cpuMsOf({ pid }: ChildProcess): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}
+
 /** Of numbers in rising order. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 }
 
 function printRow(name: string, measured: Measured, peer: Measured): void {
-  const { perSecond, p50Ms, p99Ms, kibPerPeer } = measured;
+  const { perSecond, cpuMs, p50Ms, p99Ms, kibPerPeer } = measured;
   const numbers = [
     perSecond.toFixed(0),
     (perSecond / peer.perSecond).toFixed(2),
+    cpuMs.toFixed(2),
     p50Ms.toFixed(2),
     p99Ms.toFixed(2),
   ];
