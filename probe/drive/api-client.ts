@@ -1,4 +1,5 @@
 /** One request to a server's HTTP API, within a time and a size; whatever goes wrong is a NatprobeError. */
+import { readBoundedText } from '../../shared/bounded-text.ts';
 import { ERROR_CATALOGUE, type ErrorCode, NatprobeError } from '../../shared/errors.ts';
 import { isHttpUrl } from '../../shared/http-url.ts';
 import { plainLine } from '../../shared/words.ts';
@@ -97,27 +98,17 @@ function redirectOf({ status, headers }: Response, from: URL): URL | undefined {
 
 async function readAnswer(response: Response, url: URL): Promise<ApiAnswer> {
   const { status } = response;
-  const text = await readText(response, url);
+  const stream: AsyncIterable<Uint8Array> | undefined = response.body ?? undefined;
+  const text = await readBoundedText(stream ?? [], MAX_ANSWER_BYTES);
+  if (text === undefined) {
+    throw new NatprobeError('ERR_API_ANSWER', url.href, `more than ${MAX_ANSWER_BYTES} bytes`);
+  }
   const body = parseJson(text);
   if (status >= 200 && status < 300) {
     if (body !== undefined) return { status, body, url };
     throw new NatprobeError('ERR_API_ANSWER', url.href, `status ${status}, and no JSON`);
   }
   throw refusalOf(status, body, url);
-}
-
-async function readText(response: Response, url: URL): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const body: AsyncIterable<Uint8Array> | undefined = response.body ?? undefined;
-  for await (const chunk of body ?? []) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) {
-      throw new NatprobeError('ERR_API_ANSWER', url.href, `more than ${MAX_ANSWER_BYTES} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parseJson(text: string): unknown {

@@ -5,7 +5,7 @@ import { EXIT } from '../exit-codes.ts';
 import { renderReport, type Extras } from '../render/verdict.ts';
 import { renderDetails } from '../render/details.ts';
 import { showProgress } from '../render/progress.ts';
-import { decideStyle } from '../render/style.ts';
+import { decideStyle } from '../../../shared/style.ts';
 import type { Flags, Settings } from '../settings.ts';
 import { interruptibly } from './interrupt.ts';
 import { exitCodeOfDelivery, optionsOf, prepareSettings, reportOptionsOf } from './prepare.ts';

@@ -7,7 +7,7 @@ import { type JoinFlags, settleConsent, settlePsk } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
 import { namePeer } from '../render/punch.ts';
 import { renderRoomEvent, type RoomNews } from '../render/room-events.ts';
-import { decideStyle } from '../render/style.ts';
+import { decideStyle } from '../../../shared/style.ts';
 import type { Settings } from '../settings.ts';
 import { classifyHere } from './classify-here.ts';
 import { type HoleUse, withUse } from './hole-use.ts';

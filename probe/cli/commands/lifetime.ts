@@ -3,7 +3,7 @@ import { measureLifetime, type LifetimeReport } from '../../lifetime.ts';
 import { EXIT } from '../exit-codes.ts';
 import { layoutRow } from '../render/layout.ts';
 import { showShare } from '../render/progress.ts';
-import { decideStyle, type Style } from '../render/style.ts';
+import { decideStyle, type Style } from '../../../shared/style.ts';
 import type { LifetimeFlags } from '../settings.ts';
 import { prepareSettings } from './prepare.ts';
 

@@ -2,7 +2,7 @@ import type { BrokerPeer } from '../../../shared/broker/messages.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RoomFlags } from '../peer-settings.ts';
 import { renderPeers } from '../render/punch.ts';
-import { decideStyle } from '../render/style.ts';
+import { decideStyle } from '../../../shared/style.ts';
 import { interruptibly } from './interrupt.ts';
 import { prepareRoom, type RoomRun } from './prepare-room.ts';
 

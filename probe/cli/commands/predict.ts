@@ -3,7 +3,7 @@ import { predict } from '../../../shared/punch/predict.ts';
 import { EXIT } from '../exit-codes.ts';
 import { readSide } from '../read-side.ts';
 import { renderPrediction } from '../render/prediction.ts';
-import { decideStyle } from '../render/style.ts';
+import { decideStyle } from '../../../shared/style.ts';
 import type { OutputFlags } from '../settings.ts';
 
 /** `natprobe predict A B`: prints the prediction; the exit code is 0 whatever that is. Rejects with a NatprobeError. */

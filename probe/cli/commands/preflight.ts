@@ -15,7 +15,7 @@ import { findSide, noSuchSide } from '../read-side.ts';
 import { describeSide, renderPreflight } from '../render/prediction.ts';
 import { showStatus } from '../render/progress.ts';
 import { describePeer } from '../render/punch.ts';
-import { decideStyle } from '../render/style.ts';
+import { decideStyle } from '../../../shared/style.ts';
 import type { Settings } from '../settings.ts';
 import { classifyHere } from './classify-here.ts';
 import { interruptibly } from './interrupt.ts';

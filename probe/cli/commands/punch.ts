@@ -8,7 +8,7 @@ import { settleProgram } from '../hole-program.ts';
 import { type PunchFlags, readPeerName, settlePsk } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
 import { describePunching, nameOutcome, plainName, renderPunch } from '../render/punch.ts';
-import { decideStyle } from '../render/style.ts';
+import { decideStyle } from '../../../shared/style.ts';
 import type { Settings } from '../settings.ts';
 import { classifyHere } from './classify-here.ts';
 import { type HoleUse, withUse } from './hole-use.ts';

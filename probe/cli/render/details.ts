@@ -11,7 +11,7 @@ import { FAMILY_NAMES, type FamilyReport } from '../../../shared/report/report.t
 import { describeSteps } from './classic-steps.ts';
 import { WIDTH, wrap } from './layout.ts';
 
-import type { Style } from './style.ts';
+import type { Style } from '../../../shared/style.ts';
 
 /** What --verbose adds for a family: the classic steps, then every test as it went. Ends with a newline. */
 export function renderDetails(family: Family, report: FamilyReport, style: Style): string {

@@ -1,4 +1,4 @@
-import type { Paint } from './style.ts';
+import type { Paint } from '../../../shared/style.ts';
 
 /** The width that output is laid out for, in columns. */
 export const WIDTH = 80;

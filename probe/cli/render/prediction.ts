@@ -8,7 +8,7 @@ import { formatConfidence, formatMs } from '../../../shared/words.ts';
 import { drawExchange } from './exchange.ts';
 import { layoutRow } from './layout.ts';
 import { STRATEGY_WORDS } from './strategies.ts';
-import type { Paint, Style } from './style.ts';
+import type { Paint, Style } from '../../../shared/style.ts';
 
 /** The first line is `Punch: <outcome>`. Ends with a newline. */
 export function renderPrediction(prediction: Prediction, style: Style): string {

@@ -6,7 +6,7 @@ import { formatConfidence, formatMs, plainLine } from '../../../shared/words.ts'
 import type { PunchReport } from '../../hole.ts';
 import { layoutRow } from './layout.ts';
 import { STRATEGY_WORDS } from './strategies.ts';
-import type { Style } from './style.ts';
+import type { Style } from '../../../shared/style.ts';
 
 interface PunchUnderWay {
   readonly predicted: PlannedPrediction;

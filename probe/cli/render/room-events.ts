@@ -4,7 +4,7 @@ import { formatMs, plainLine } from '../../../shared/words.ts';
 import type { PunchReport } from '../../hole.ts';
 import { WIDTH, wrap } from './layout.ts';
 import { describePeer, describePunching, namePeer, plainName, summarisePunch } from './punch.ts';
-import type { Style } from './style.ts';
+import type { Style } from '../../../shared/style.ts';
 
 /** What `natprobe join --json` prints, one a line. */
 export type RoomEvent = { readonly schema: 'natprobe/join@1'; readonly at: string } & RoomNews;

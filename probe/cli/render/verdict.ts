@@ -11,7 +11,7 @@ import {
 } from '../../../shared/report/report.ts';
 import { formatConfidence, formatMs, listWords } from '../../../shared/words.ts';
 import { layoutRow } from './layout.ts';
-import type { Style } from './style.ts';
+import type { Style } from '../../../shared/style.ts';
 
 /** What was asked for beside the verdict, said already. */
 export interface Extras {

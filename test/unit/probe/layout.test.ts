@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { layoutRow, wrap } from '../../../probe/cli/render/layout.ts';
-import { decideStyle, PLAIN } from '../../../probe/cli/render/style.ts';
+import { decideStyle, PLAIN } from '../../../shared/style.ts';
 
 describe('wrapping', () => {
   it('breaks at spaces, and indents what follows', () => {

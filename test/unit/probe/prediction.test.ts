@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { drawExchange } from '../../../probe/cli/render/exchange.ts';
 import { describeSide, renderPrediction, renderPreflight } from '../../../probe/cli/render/prediction.ts';
-import { PLAIN } from '../../../probe/cli/render/style.ts';
+import { PLAIN } from '../../../shared/style.ts';
 import { predict, preflight } from '../../../probe/index.ts';
 import { simulatePrediction } from '../../../shared/punch/exchange.ts';
 

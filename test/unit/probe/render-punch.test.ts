@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderPeers, renderPunch, summarisePunch } from '../../../probe/cli/render/punch.ts';
 import { renderRoomEvent, type RoomEvent } from '../../../probe/cli/render/room-events.ts';
-import { PLAIN } from '../../../probe/cli/render/style.ts';
+import { PLAIN } from '../../../shared/style.ts';
 import type { PunchReport } from '../../../probe/hole.ts';
 import { FAILED_PUNCH, OPEN_PUNCH } from './punch-reports.ts';
 

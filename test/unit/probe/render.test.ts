@@ -1,7 +1,7 @@
 /** The output for people: what it says for each type, and that it fits 80 columns. */
 import { describe, expect, it } from 'vitest';
 import { renderDetails } from '../../../probe/cli/render/details.ts';
-import { PLAIN } from '../../../probe/cli/render/style.ts';
+import { PLAIN } from '../../../shared/style.ts';
 import { renderReport } from '../../../probe/cli/render/verdict.ts';
 import { type Filtering, type Mapping, natTypeOf } from '../../../shared/nat/behaviour.ts';
 import type { Evidence } from '../../../shared/nat/evidence.ts';

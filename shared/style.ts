@@ -1,3 +1,4 @@
+/** How text for people is decorated, in either program. */
 export type Paint = (text: string) => string;
 
 /** How text is decorated. Decided once, by decideStyle. */
