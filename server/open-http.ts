@@ -22,8 +22,8 @@ import type { WitnessKeys } from './witness/witness-keys.ts';
 
 /** What HTTP tells of the rest of the server, and takes from it. */
 export interface ServerParts {
-  /** Whether all sockets are open and have passed the self-test. */
-  readonly isReady: () => boolean;
+  /** What keeps it from its work: sockets that are not all open and tested yet, something that the machine lacks. */
+  readonly findFault: () => string | undefined;
   /** Of the families whose sockets are open. */
   readonly counts: () => readonly (readonly [Family, FamilyCounts])[];
   /** What answers UDP, once something does. */
@@ -52,7 +52,7 @@ export async function openHttp(
     peering = readPeeringSettings({}),
     reports: settings = readReportSettings({}),
   }: ServerConfig,
-  { isReady, counts, lanes, witnessKeys, browsers, certificate, log }: ServerParts,
+  { findFault, counts, lanes, witnessKeys, browsers, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }, { recordPunches }] =
@@ -93,9 +93,9 @@ export async function openHttp(
       ...udpHealth(),
     }),
     async findFault() {
-      if (!isReady()) return 'its STUN sockets are not all open yet';
-      await reports.store.check();
-      return undefined;
+      const fault = findFault();
+      if (fault === undefined) await reports.store.check();
+      return fault;
     },
     laneCounts: counts,
     laneStatus: lanes,

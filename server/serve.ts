@@ -1,9 +1,8 @@
 /** From flags to a server that runs until a signal: reads the machine, tells people, watches signals. */
-import { networkInterfaces } from 'node:os';
 import { formatEndpoint } from '../shared/endpoint.ts';
 import { type FamilyConfig, configureServer, describeEndpoints } from './config.ts';
-import type { LocalAddress } from './local-addresses.ts';
 import type { Log } from './log.ts';
+import { listLocalAddresses } from './machine.ts';
 import type { ProgramFlags } from './program.ts';
 import { startServer } from './server.ts';
 
@@ -68,16 +67,4 @@ function stopOnSignal(stop: () => Promise<void>, log: Log): void {
       void stop().then(() => process.exit(0));
     });
   }
-}
-
-function listLocalAddresses(): LocalAddress[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, infos]) =>
-    (infos ?? []).map(({ family, address, cidr, internal }) => ({
-      interface: name,
-      family: family === 'IPv4' ? ('ipv4' as const) : ('ipv6' as const),
-      address,
-      prefixLength: Number(cidr?.split('/')[1]),
-      loopback: internal,
-    })),
-  );
 }

@@ -5,6 +5,8 @@ import { WitnessMaker } from './answer/witness.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts, StreamCounts } from './family-counts.ts';
 import { type Log, SILENT_LOG } from './log.ts';
+import * as machine from './machine.ts';
+import { type MachineFacts, MachineWatch } from './machine-watch.ts';
 import { type OpenHttp, openHttp } from './open-http.ts';
 import { testFamily, testTlsFamily } from './self-test.ts';
 import {
@@ -24,6 +26,8 @@ export interface ServerOptions {
   readonly log?: Log;
   readonly connectionLimits?: ConnectionLimits;
   readonly dialLimits?: DialLimits;
+  /** What the machine has while the server runs. */
+  readonly machine?: MachineFacts;
   /** How the threads of lanes are started. */
   readonly startWorker?: StartWorker;
 }
@@ -79,12 +83,14 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const witness = new WitnessMaker(witnessKeys.keys, Date.now);
     const browsers = new BrowserClassifier(browserFamily);
     open.push(browsers);
+    const watch = new MachineWatch(config.families, options.machine ?? machine, log);
+    open.push(watch);
     const certificate = config.tls && (await openCertificate(config.tls, log));
     if (certificate !== undefined) open.push(certificate);
     http =
       config.http &&
       (await openHttp(config.http, config, {
-        isReady: () => isReady,
+        findFault: () => (isReady ? watch.findFault() : 'its STUN sockets are not all open yet'),
         lanes: () => laneStatus?.(),
         counts: () => counters.map((count, index) => [config.families[index]!.family, count()]),
         witnessKeys: witnessKeys.keys,

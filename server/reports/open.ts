@@ -21,6 +21,7 @@ export interface OpenReports {
 export async function openReports(settings: ReportSettings, log: Log): Promise<OpenReports> {
   const { directory, keepMs, addresses } = settings;
   const now = Date.now;
+  const monotonicNow = (): number => performance.now();
   const database = await openSqlite(directory);
   const store = new SqlReportStore(database, {
     now,
@@ -30,8 +31,8 @@ export async function openReports(settings: ReportSettings, log: Log): Promise<O
   const punches = new SqlPunchStore(database, now);
   await punches.load();
   const retentions = [
-    startRetention(store, { what: 'reports', keepMs, now, log }),
-    startRetention(punches, { what: 'punches', keepMs, now, log }),
+    startRetention(store, { what: 'reports', keepMs, now, monotonicNow, log }),
+    startRetention(punches, { what: 'punches', keepMs, now, monotonicNow, log }),
   ];
   return {
     store,

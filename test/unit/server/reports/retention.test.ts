@@ -20,6 +20,7 @@ it('removes what is older than it is told, at once and every hour, and says how 
       what: 'reports',
       keepMs: 24 * HOUR_MS,
       now: Date.now,
+      monotonicNow: () => performance.now(),
       log: (level, message) => logged.push(`${level}: ${message}`),
     },
   );
@@ -46,6 +47,7 @@ it('goes on after a failure, which it logs; never sweeps twice at a time; ends w
       what: 'reports',
       keepMs: HOUR_MS,
       now: Date.now,
+      monotonicNow: () => performance.now(),
       log: (level, message) => logged.push(`${level}: ${message}`),
     },
   );
@@ -58,4 +60,41 @@ it('goes on after a failure, which it logs; never sweeps twice at a time; ends w
   expect(hasStopped).toBe(false);
   finish!();
   await stopped;
+});
+
+it('removes nothing in the hour in which the clock was put forward, and believes it after that', async () => {
+  const asked: string[] = [];
+  const logged: string[] = [];
+  const retention = startRetention(
+    {
+      removeBefore(time) {
+        asked.push(time);
+        return Promise.resolve(0);
+      },
+    },
+    {
+      what: 'reports',
+      keepMs: 24 * HOUR_MS,
+      now: Date.now,
+      monotonicNow: () => performance.now(),
+      log: (level, message) => logged.push(`${level}: ${message}`),
+    },
+  );
+  await vi.advanceTimersByTimeAsync(0.5 * HOUR_MS);
+  vi.setSystemTime('2036-03-01T12:30:00Z');
+  await vi.advanceTimersByTimeAsync(HOUR_MS);
+  expect(asked).toEqual(['2026-02-28T12:00:00.000Z']);
+  expect(logged).toEqual([
+    'warning: reports: the clock was put forward by 5260320 minutes; none is removed this hour',
+  ]);
+  // Put right again; back is no danger.
+  vi.setSystemTime('2026-03-01T13:30:00Z');
+  await vi.advanceTimersByTimeAsync(HOUR_MS);
+  expect(asked.slice(1)).toEqual(['2026-02-28T14:00:00.000Z']);
+  // Put forward, and so it stays.
+  vi.setSystemTime('2026-05-01T00:00:00Z');
+  await vi.advanceTimersByTimeAsync(2 * HOUR_MS);
+  expect(asked.slice(2)).toEqual(['2026-04-30T01:30:00.000Z']);
+  expect(logged).toHaveLength(2);
+  await retention.stop();
 });
