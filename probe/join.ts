@@ -32,8 +32,10 @@ export interface RoomOptions {
   readonly localPort?: number;
   /** A bound UDP socket of the application that the first punch is made from; only its family is used, and it stays open. */
   readonly socket?: Socket;
-  /** Also have the router map that port, for two hours or as the router has it. */
+  /** Also have the router map that port, until the room is left. */
   readonly mapPort?: boolean;
+  /** Leave that mapping in the router: for two hours, or as the router has it. */
+  readonly keepMapping?: boolean;
   /** Whether ports below 1024 may be bound where that makes a punch likelier and this process can; true if not given. */
   readonly lowPorts?: boolean;
   readonly signal?: AbortSignal;

@@ -15,7 +15,8 @@ export function addPeerCommands(program: Command): void {
     .option('--once', 'end after one hole')
     .option('--map-port <port>', 'punch from this UDP port, and have the router map it', (text) =>
       parsePort(text, '--map-port'),
-    );
+    )
+    .option('--keep', 'leave the mapping of --map-port in the router');
   addProbeOptions(addRoomOptions(addHoleOptions(join)))
     .addHelpText('after', PROGRAM_HELP + SECRET_HELP + JOIN_EXAMPLES)
     .action(async (name: string, _own: unknown, command: Command) => {

@@ -13,6 +13,7 @@ import type { JoinOptions, Membership, PunchOptions, RoomOptions } from '../join
 import { socketFamily } from './classify-families.ts';
 import { findServer, type FoundServer } from './find-api.ts';
 import { hasLowPorts } from './low-ports.ts';
+import type { HeldMapping } from './map-port.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Addresses } from './resolve.ts';
 import { openSession, type SessionOptions } from './room-session.ts';
@@ -41,10 +42,29 @@ export async function joinRoom<Raw>(
   options: JoinOptions<Raw>,
   means: RoomMeans<Raw>,
 ): Promise<Membership<Raw>> {
-  const { consent = 'auto', name } = options;
-  if (consent === 'ask' && options.onAsk === undefined)
+  if (options.consent === 'ask' && options.onAsk === undefined)
     throw new NatprobeError('ERR_FLAGS', 'consent', '`ask` wants an `onAsk`');
   const prepared = await prepare(options, means);
+  const release = async (): Promise<void> => prepared.mapping?.release();
+  try {
+    return leavingWith(release, await openNamedSession(options, prepared));
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** The membership, with `release` done before leave() is. */
+function leavingWith<Raw>(release: () => Promise<void>, membership: Membership<Raw>): Membership<Raw> {
+  const leave = membership.leave.bind(membership);
+  return Object.assign(membership, { leave: () => leave().then(release) });
+}
+
+/** Under the name that was asked for, or a generated one that nobody has. */
+async function openNamedSession<Raw>(
+  { consent = 'auto', name, onAsk, onEvent }: JoinOptions<Raw>,
+  prepared: Prepared<Raw>,
+): Promise<Membership<Raw>> {
   for (let tries = 1; ; tries++) {
     const hello = {
       ...prepared.hello,
@@ -55,8 +75,8 @@ export async function joinRoom<Raw>(
       return await openSession({
         ...prepared.session,
         hello,
-        ...(options.onAsk && { onAsk: options.onAsk }),
-        ...(options.onEvent && { onEvent: options.onEvent }),
+        ...(onAsk && { onAsk }),
+        ...(onEvent && { onEvent }),
       });
     } catch (error) {
       const isTaken = error instanceof NatprobeError && error.code === 'ERR_NAME_TAKEN';
@@ -140,6 +160,7 @@ const UNKNOWN_BEHAVIOUR: BrokerBehaviour = {
 interface Prepared<Raw> {
   readonly hello: Omit<MemberHello, 'name' | 'consent'>;
   readonly session: Omit<SessionOptions<Raw>, 'hello' | 'onAsk' | 'onEvent'>;
+  readonly mapping: HeldMapping | undefined;
 }
 
 /** Whatever can be known before there is a connection. */
@@ -153,12 +174,15 @@ async function prepare<Raw>(options: JoinOptions<Raw>, means: RoomMeans<Raw>): P
   const families = familiesOf(options);
   const { server, report } = await findOut(options, families, means);
   const servers = ofFamilies(server.addresses, report, families);
-  const mapped = options.mapPort === true ? await mapChosenPort(options, signal) : undefined;
+  const behaviours = await behavioursHere(options, report, servers);
+  const mapping = options.mapPort === true ? await mapChosenPort(options, signal) : undefined;
+  const mapped = mapping && mappedEndpoint(mapping);
   const atLeast = report.axes?.layers?.atLeast;
   return {
+    mapping,
     hello: {
       ...roomOf(options),
-      behaviours: await behavioursHere(options, report, servers),
+      behaviours,
       ...(atLeast !== undefined && { natLayers: atLeast }),
     },
     session: {
@@ -186,27 +210,33 @@ function roomOf({
   };
 }
 
-/** Where the port is reached from outside by way of the router. A router that doesn't map it changes nothing else. */
+/** What the router maps that port to, if it is reached there from outside. A router that doesn't map it changes nothing else. */
 async function mapChosenPort<Raw>(
-  { server, servers = [], localPort, socket, onEvent }: JoinOptions<Raw>,
+  { server, servers = [], localPort, keepMapping = false, socket, onEvent }: JoinOptions<Raw>,
   signal: AbortSignal | undefined,
-): Promise<Endpoint | undefined> {
+): Promise<HeldMapping | undefined> {
   const port = socket?.address().port ?? localPort!;
-  const { mapPort } = await import('./map-port.ts');
+  const { holdMapping } = await import('./map-port.ts');
   try {
-    const { verification } = await mapPort({
+    const mapping = await holdMapping({
       server: parseHostPort((server ?? servers[0])!, 'server'),
       localPort: port,
-      keep: true,
+      keep: keepMapping,
       ...(socket && { socket }),
       ...(signal && { signal }),
     });
-    return verification.value === 'reachable' ? verification.public : undefined;
+    if (mappedEndpoint(mapping) !== undefined) return mapping;
+    await mapping.release();
+    return undefined;
   } catch (error) {
     if (!(error instanceof NatprobeError) || error.code === 'ERR_ABORTED') throw error;
     onEvent?.({ kind: 'trouble', error });
     return undefined;
   }
+}
+
+function mappedEndpoint({ mapped: { verification } }: HeldMapping): Endpoint | undefined {
+  return verification.value === 'reachable' ? verification.public : undefined;
 }
 
 /** Both at once; what fails first ends the other. */

@@ -58,6 +58,43 @@ export interface MapPortOptions {
  * ERR_UNREACHABLE, ERR_NO_PORT_MAPPER, ERR_MAPPING_REFUSED, ERR_LOCAL_PORT, ERR_ABORTED.
  */
 export async function mapPort(options: MapPortOptions): Promise<MappedPort> {
+  return (await makeMapping(options)).mapped;
+}
+
+/** A mapping that is in the router until it is let go of. */
+export interface HeldMapping {
+  readonly mapped: MappedPort;
+  /** Renews it no more, and removes it unless it is to be kept. Never rejects. */
+  release(): Promise<void>;
+}
+
+/** As mapPort, with a mapping that stays, and is renewed before its lifetime has passed (RFC 6886 §3.3). */
+export async function holdMapping(
+  options: MapPortOptions & { readonly keep: boolean },
+): Promise<HeldMapping> {
+  const { mapped, handle } = await makeMapping({ ...options, keep: true });
+  const { lifetimeSeconds } = mapped;
+  const renewal =
+    lifetimeSeconds === 'unlimited'
+      ? undefined
+      : // A router that doesn't answer now is asked again after as long.
+        setInterval(() => void handle.add().catch(() => undefined), (lifetimeSeconds / 2) * 1000).unref();
+  let released: Promise<unknown> | undefined;
+  return {
+    mapped,
+    async release() {
+      clearInterval(renewal);
+      if (!options.keep) await (released ??= handle.remove().catch(() => undefined));
+    },
+  };
+}
+
+interface MadeMapping {
+  readonly mapped: MappedPort;
+  readonly handle: MappingHandle;
+}
+
+async function makeMapping(options: MapPortOptions): Promise<MadeMapping> {
   const { signal, localPort, transport = 'udp', keep = false } = options;
   const server = await serverEndpoint(options.server);
   const local = { address: await addressTowards(server), port: localPort };
@@ -90,7 +127,7 @@ export async function mapPort(options: MapPortOptions): Promise<MappedPort> {
     }
     const { mapped, removal, verification, evidence } = attempt;
     const address = mapped.externalAddress ?? mapper.evidence.externalAddress;
-    return {
+    const made: MappedPort = {
       protocol,
       gateway: mapper.evidence.gateway,
       transport,
@@ -102,6 +139,7 @@ export async function mapPort(options: MapPortOptions): Promise<MappedPort> {
       refusals,
       evidence: [...interfaces, ...mappers.map((item) => item.evidence), ...evidence],
     };
+    return { mapped: made, handle };
   }
   const why = refusals.map(({ protocol, error }) => `${protocol}: ${error}`).join(', ');
   throw new NatprobeError('ERR_MAPPING_REFUSED', place, why);

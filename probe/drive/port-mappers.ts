@@ -85,7 +85,7 @@ export function mappingHandle(mapper: PortMapper, run: RouterRun, request: MapRe
 
   return {
     async add(signal) {
-      const answer = await exchange(request, signal);
+      const answer = await exchange({ ...request, externalPort }, signal);
       if (answer.kind === 'mapped') externalPort = answer.externalPort;
       return answer;
     },

@@ -130,8 +130,8 @@ export function planPunch(a: PlannedSide, b: PlannedSide, attempt = 1): PunchPla
   const startMs = leadMs(a, b);
   const pairs = families.map((family, index) => ({
     atMs: index * SECOND_FAMILY_MS,
-    a: sideOver(a, family, startMs),
-    b: sideOver(b, family, startMs),
+    a: withMappedPort(sideOver(a, family, startMs)),
+    b: withMappedPort(sideOver(b, family, startMs)),
   }));
   const predictions = pairs.map((pair) => predictOver(pair.a.behaviour, pair.b.behaviour));
   const prediction =
@@ -219,6 +219,23 @@ export function sideOver(side: PlannedSide, family: Family, startMs: number): Si
     natLayers,
     seenAgoMs: seenAgoMs + startMs,
     ...(known === behaviour && ports !== undefined && { ports }),
+  };
+}
+
+/** A port that the side's router maps lets anybody in, and its answers out by the same endpoint. */
+function withMappedPort(side: SideToPlan): SideToPlan {
+  if (!side.candidates.some(({ kind }) => kind === 'mapped')) return side;
+  const { family, local, mapped, hairpin } = side.behaviour;
+  return {
+    ...side,
+    behaviour: {
+      ...behaviourOf({ mapping: 'endpoint-independent', filtering: 'endpoint-independent' }),
+      unsolicited: 'dropped',
+      hairpin,
+      ...(family !== undefined && { family }),
+      ...(local !== undefined && { local }),
+      ...(mapped !== undefined && { mapped }),
+    },
   };
 }
 

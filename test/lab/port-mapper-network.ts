@@ -2,7 +2,8 @@
  * Networks with Debian's miniupnpd (`miniupnpd-nftables`) on the home's router, and whatever is
  * outside of it. Everything runs in network namespaces: the daemon with a configuration of its own.
  *
- *     server ── [outer router] ── home router (miniupnpd) ── client
+ *     server ──┬── [outer router] ── home router (miniupnpd) ── client
+ *              └── [peer's router ── peer]
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,6 +28,10 @@ export interface HomeSetting {
   readonly speaks: { readonly natPmpAndPcp: boolean; readonly upnp: boolean };
   /** The name of the client's interface. */
   readonly clientInterface?: string;
+  /** Whether routers draw a port for each destination. */
+  readonly drawsPorts?: boolean;
+  /** Whether there is another home, whose router maps nothing, and a broker for the two. */
+  readonly hasPeer?: boolean;
 }
 
 /**
@@ -34,12 +39,16 @@ export interface HomeSetting {
  * of the lab uses. These belong to somebody, and lead nowhere from inside a namespace.
  */
 export const PUBLIC_ADDRESS = '9.1.1.2';
+/** Of the peer's router. */
+export const PEER_PUBLIC_ADDRESS = '9.2.2.2';
 export const HOME_ROUTER = '192.168.1.1';
 export const HOME_CLIENT = '192.168.1.2';
 
 export interface HomeNetwork {
   readonly client: Namespace;
   readonly router: Namespace;
+  /** Has no network where the setting has no peer. */
+  readonly peer: Namespace;
   /** The mappings that the router has now, as nft lists them. */
   listMappings(): Promise<string[]>;
   /** Loses this share of packets (0 to 99 percent) between client and router, each way. */
@@ -51,10 +60,10 @@ export interface HomeNetwork {
 export async function openHomeNetwork(setting: HomeSetting): Promise<HomeNetwork> {
   const maker = namespaceMaker();
   const server = await maker.open('server');
-  const [outer, router, client] = await Promise.all(
-    ['outer router', 'router', 'client'].map((name) => maker.open(name)),
+  const [outer, router, client, peersRouter, peer] = await Promise.all(
+    ['outer router', 'router', 'client', 'peer’s router', 'peer'].map((name) => maker.open(name)),
   );
-  const all = [server, outer!, router!, client!];
+  const all = [server, outer!, router!, client!, peersRouter!, peer!];
   const folder = await mkdtemp(join(tmpdir(), 'natprobe-miniupnpd-'));
   const close = async (): Promise<void> => {
     await Promise.all(all.map((namespace) => namespace.close()));
@@ -67,13 +76,20 @@ export async function openHomeNetwork(setting: HomeSetting): Promise<HomeNetwork
     if (setting.isBehindNat) {
       await joinBehind(outer!, 'wan', PUBLIC_ADDRESS, server, 'site');
       await joinBehind(router!, 'wan', setting.outside, outer!, 'lan');
-      await outer!.script(routerScript());
+      await outer!.script(routerScript(setting));
     } else {
       await joinBehind(router!, 'wan', setting.outside, server, 'site');
     }
     await joinBehind(client!, setting.clientInterface ?? 'eth0', HOME_CLIENT, router!, 'lan');
-    await router!.script(routerScript());
-    await startNatprobedOn(server, ['--ip', primary, '--alt-ip', alternate]);
+    await router!.script(routerScript(setting));
+    if (setting.hasPeer === true) {
+      await server.script('echo 1 >/proc/sys/net/ipv4/ip_forward');
+      await joinBehind(peersRouter!, 'wan', PEER_PUBLIC_ADDRESS, server, 'peer');
+      await joinBehind(peer!, 'eth0', HOME_CLIENT, peersRouter!, 'lan');
+      await peersRouter!.script(routerScript(setting));
+    }
+    const http = setting.hasPeer === true ? ['--http', `${primary}:8080`, '--no-rate-limit'] : ['--no-http'];
+    await startNatprobedOn(server, ['--ip', primary, '--alt-ip', alternate], http);
     if (setting.speaks.natPmpAndPcp || setting.speaks.upnp) await startMiniupnpd(router!, folder, setting);
   } catch (error) {
     await close();
@@ -82,6 +98,7 @@ export async function openHomeNetwork(setting: HomeSetting): Promise<HomeNetwork
   return {
     client: client!,
     router: router!,
+    peer: peer!,
     async listMappings() {
       const { stdout } = await router!.run('nft', [
         'list',
@@ -115,7 +132,7 @@ async function joinBehind(
 }
 
 /** Masquerades, lets nothing in that nobody asked for, and has the chains that miniupnpd fills. */
-function routerScript(): string {
+function routerScript({ drawsPorts = false }: HomeSetting): string {
   return `
 echo 1 >/proc/sys/net/ipv4/ip_forward
 nft -f - <<END
@@ -138,7 +155,7 @@ table inet filter {
   chain postrouting {
     type nat hook postrouting priority srcnat;
     jump postrouting_miniupnpd
-    oifname "wan" masquerade
+    oifname "wan" masquerade ${drawsPorts ? 'fully-random' : ''}
   }
   chain miniupnpd { }
   chain prerouting_miniupnpd { }

@@ -17,11 +17,21 @@ import type { Family } from '../../shared/endpoint.ts';
 
 export type PunchCommand =
   /** Measures and goes into the room. */
-  | { kind: 'join'; server: string; name: string; families: Family[]; lowPorts: boolean }
+  | {
+      kind: 'join';
+      server: string;
+      name: string;
+      families: Family[];
+      lowPorts: boolean;
+      /** That the router is to map; until the room is left, unless it is to be kept. */
+      mapPort?: number;
+      keepMapping?: boolean;
+    }
   | { kind: 'punch'; peer: string }
   /** Through the hole with that peer. */
   | { kind: 'send'; peer: string; text: string }
-  | { kind: 'close'; peer: string };
+  | { kind: 'close'; peer: string }
+  | { kind: 'leave' };
 
 export type PunchAgentEvent =
   | { kind: 'joined'; report: Report }
@@ -30,6 +40,7 @@ export type PunchAgentEvent =
   | { kind: 'lost'; peer: string }
   | { kind: 'reopened'; peer: string; report: PunchReport }
   | { kind: 'received'; peer: string; text: string }
+  | { kind: 'left' }
   | { kind: 'error'; text: string };
 
 /** The broker wants its members to wait where they ask too often. */
@@ -45,7 +56,7 @@ createInterface({ input: process.stdin })
 async function carryOut(command: PunchCommand): Promise<void> {
   switch (command.kind) {
     case 'join': {
-      const { server, families, name, lowPorts } = command;
+      const { server, families, name, lowPorts, mapPort, keepMapping = false } = command;
       const report = await classify({ server, families, forPunch: true });
       member = await join({
         server,
@@ -53,6 +64,7 @@ async function carryOut(command: PunchCommand): Promise<void> {
         name,
         report,
         lowPorts,
+        ...(mapPort !== undefined && { localPort: mapPort, mapPort: true, keepMapping }),
         onEvent: (event) => {
           if (event.kind === 'hole') use(event.hole);
           if (event.kind === 'failed')
@@ -70,6 +82,10 @@ async function carryOut(command: PunchCommand): Promise<void> {
       return;
     case 'close':
       await holes.get(command.peer)?.close();
+      return;
+    case 'leave':
+      await member.leave();
+      tell({ kind: 'left' });
       return;
   }
 }

@@ -53,13 +53,17 @@ export interface MemberOptions {
   readonly families?: readonly Family[];
   /** Whether it may bind ports below 1024, which root can; false if not given. */
   readonly lowPorts?: boolean;
+  /** Punches from this port first, and has the router map it. */
+  readonly mapPort?: number;
+  /** Whether that stays mapped. */
+  readonly keepMapping?: boolean;
 }
 
 /** Measures the NAT in front of that client as a punch wants it, and registers. */
 export async function joinFrom(
   client: Namespace,
   name: string,
-  { families = ['ipv4'], lowPorts = false }: MemberOptions = {},
+  { families = ['ipv4'], lowPorts = false, ...mapping }: MemberOptions = {},
 ): Promise<Member> {
   const child = client.spawn(process.execPath, [AGENT], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
@@ -97,13 +101,16 @@ export async function joinFrom(
 
   const joined = next((event) => (event.kind === 'joined' ? event.report : undefined));
   const server = formatEndpoint({ address: SERVER_ADDRESSES.ipv4.primary, port: STUN_PORT });
-  tell({ kind: 'join', server, name, families: [...families], lowPorts });
+  tell({ kind: 'join', server, name, families: [...families], lowPorts, ...mapping });
   return {
     name,
     report: await joined,
     tell,
     next,
     async leave() {
+      const left = next((event) => (event.kind === 'left' ? true : undefined));
+      tell({ kind: 'leave' });
+      await left;
       child.stdin!.end();
       await ended;
     },

@@ -15,7 +15,7 @@ export function prepareRoom(flags: RoomFlags): RoomRun {
   const { api, ...rest } = flags;
   const room = settleRoom(flags, process.env);
   const settings = prepareSettings(rest);
-  const { servers, families, mapPort, localPort = mapPort } = settings;
+  const { servers, families, mapPort, keepMapping, localPort = mapPort } = settings;
   if (mapPort !== undefined && mapPort !== localPort)
     throw new NatprobeError(
       'ERR_FLAGS',
@@ -29,7 +29,7 @@ export function prepareRoom(flags: RoomFlags): RoomRun {
       families,
       ...room,
       ...(localPort !== undefined && { localPort }),
-      ...(mapPort !== undefined && { mapPort: true }),
+      ...(mapPort !== undefined && { mapPort: true, keepMapping }),
       ...(api !== undefined && { api }),
     },
   };

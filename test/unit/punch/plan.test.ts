@@ -181,6 +181,22 @@ describe('a plan', () => {
     expect(outline(planPunch(near('a', 2), without).a.steps)).toEqual(['0 lan: check']);
   });
 
+  it('counts on a port that a router maps, and sends there first, whatever ports that router draws', () => {
+    const mapped: PunchCandidate = { kind: 'mapped', endpoint: { ...SEEN.a, port: 5100 } };
+    const home = moving('a', RANDOM);
+    const opened = { ...home, candidates: [...home.candidates, mapped] };
+    expect(planPunch(home, moving('b', RANDOM)).prediction.outcome).toBe('relay');
+    for (const [asker, asked, strategy] of [
+      [opened, moving('b', RANDOM), 'reversal'],
+      [moving('b', RANDOM), opened, 'direct'],
+    ] as const) {
+      const { prediction, ...plans } = planPunch(asker, asked);
+      expect(prediction).toMatchObject({ outcome: 'direct', strategy });
+      const peers = plans[asker === opened ? 'b' : 'a'].steps;
+      expect(peers[0]!.action).toMatchObject({ kind: 'check', to: [mapped.endpoint, SEEN.a] });
+    }
+  });
+
   it('tries IPv6 first where both have it', () => {
     const dual = (name: 'a' | 'b'): PlannedSide =>
       side(name, 'EIM/APDF', {
