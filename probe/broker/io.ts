@@ -46,6 +46,8 @@ export type MemberInput =
   | { readonly kind: 'refuse'; readonly introduction: number; readonly text?: string }
   /** How a punch went; only the first word on it is passed on. */
   | { readonly kind: 'outcome'; readonly introduction: number; readonly outcome: ReportedOutcome }
+  /** That punch was ended on this side, before it was known how it goes. */
+  | { readonly kind: 'withdraw'; readonly introduction: number }
   | { readonly kind: 'leave' };
 
 /** What the member's machine asks for. */
@@ -114,6 +116,8 @@ export type MemberEvent =
       readonly timeoutMs: number;
     }
   | { readonly kind: 'withdrawn'; readonly introduction: number }
+  /** The peer has ended the punch. */
+  | { readonly kind: 'given-up'; readonly introduction: number }
   /** Something that nobody waits for did not work. */
   | { readonly kind: 'trouble'; readonly error: NatprobeError }
   /** The last one: it has left, or there is no going on. */

@@ -92,7 +92,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         this.#requests.add(input.request, input.ask, now);
         break;
       case 'cancel':
-        this.#requests.take(input.request);
+        this.#giveUp(this.#requests.cancel(input.request));
         break;
       case 'consent':
       case 'refuse':
@@ -100,6 +100,9 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         break;
       case 'outcome':
         this.#outcomes.add(input.introduction, input.outcome);
+        break;
+      case 'withdraw':
+        if (this.#outcomes.drop(input.introduction)) this.#giveUp(input.introduction);
         break;
       case 'leave':
         this.#leave(now);
@@ -212,7 +215,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         break;
       }
       case 'waiting':
-        this.#requests.wait(message.id, now);
+        this.#requests.wait(message.id, message.introduction, now);
         break;
       case 'prepare':
         this.#registration.prepare(message.introduction, message.transport, message.timeoutMs, now);
@@ -224,7 +227,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         break;
       }
       case 'withdrawn':
-        this.#withdraw(message.introduction);
+        this.#handleWithdrawn(message.introduction);
         break;
       case 'plan':
         this.#handlePlan(message);
@@ -237,7 +240,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     }
   }
 
-  /** Nobody waits for a plan whose request is no more; its peer hears that from the broker's records alone. */
+  /** Nobody waits for a plan whose request is no more: its peer is told. */
   #handlePlan(plan: Plan): void {
     const { introduction, id: request } = plan;
     this.#outcomes.expect(introduction);
@@ -251,9 +254,16 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         connection: this.#connection,
         ...(request !== undefined && { request }),
       });
-    } else {
-      const reason = isWanted ? 'no sockets for it' : 'nobody waits for it any more';
-      this.#outcomes.add(introduction, { outcome: 'failed', packets: 0, timeMs: 0, reason });
+    } else if (isWanted)
+      this.#outcomes.add(introduction, {
+        outcome: 'failed',
+        packets: 0,
+        timeMs: 0,
+        reason: 'no sockets for it',
+      });
+    else {
+      this.#outcomes.drop(introduction);
+      this.#giveUp(introduction);
     }
     this.#registration.settlePlan(introduction);
   }
@@ -264,7 +274,8 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     else if (isFinal(error) || this.#state === 'greeting') this.#handleParting(error, now);
     else if (error.code === 'ERR_CANDIDATE') this.#registration.handleRefused(error, now);
     else if (isParting(error)) this.#parting = error;
-    else this.#events.push({ kind: 'trouble', error });
+    // What ends on both sides at once is refused by the one that hears of it last.
+    else if (error.code !== 'ERR_NO_INTRODUCTION') this.#events.push({ kind: 'trouble', error });
   }
 
   /** Said to a hello, or ahead of an end. */
@@ -281,9 +292,23 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     if (this.#asks.delete(input.introduction)) this.#say(input);
   }
 
-  #withdraw(introduction: number): void {
-    this.#registration.withdraw(introduction);
-    if (this.#asks.delete(introduction)) this.#events.push({ kind: 'withdrawn', introduction });
+  /** A punch that nobody here wants any more, or the question whether the peer wants it. */
+  #giveUp(introduction: number | undefined): void {
+    if (introduction !== undefined) this.#say({ kind: 'refuse', introduction });
+  }
+
+  #handleWithdrawn(introduction: number): void {
+    this.#outcomes.drop(introduction);
+    const wasUndecided = this.#withdraw(introduction);
+    if (!wasUndecided) this.#events.push({ kind: 'given-up', introduction });
+  }
+
+  /** False if it wasn't asked for, or is decided. */
+  #withdraw(introduction: number): boolean {
+    const wasPrepared = this.#registration.withdraw(introduction);
+    const wasAsked = this.#asks.delete(introduction);
+    if (wasAsked) this.#events.push({ kind: 'withdrawn', introduction });
+    return wasPrepared || wasAsked;
   }
 
   /** The name is free once the broker has ended the connection. */

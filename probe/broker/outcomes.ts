@@ -16,6 +16,11 @@ export class Outcomes {
     if (this.#open.delete(introduction)) this.#waiting.push({ kind: 'outcome', introduction, ...outcome });
   }
 
+  /** Nothing is to be said on that plan any more; false if that is so already. */
+  drop(introduction: number): boolean {
+    return this.#open.delete(introduction);
+  }
+
   /** What is to be said, and now is. */
   take(): ClientMessage[] {
     return this.#waiting.splice(0);

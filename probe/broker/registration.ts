@@ -94,12 +94,13 @@ export class Registration {
     });
   }
 
-  /** That introduction won't come. */
-  withdraw(introduction: number): void {
+  /** That introduction won't come; false if nothing was prepared for it. */
+  withdraw(introduction: number): boolean {
     const prepared = this.#prepared.get(introduction);
-    if (prepared === undefined) return;
+    if (prepared === undefined) return false;
     this.#prepared.delete(introduction);
     this.#release(prepared.gathering);
+    return true;
   }
 
   handleGathered(gathering: number, candidates: GatheredCandidates, now: number): void {

@@ -18,6 +18,8 @@ interface Pending {
   readonly endAt: number;
   dueAt: number;
   isSent: boolean;
+  /** The broker's number for it, where that is known. */
+  introduction?: number;
 }
 
 export interface RequestOutlet {
@@ -48,11 +50,19 @@ export class Requests {
   }
 
   /** The peer is being asked: that takes as long as it takes people. */
-  wait(request: number, now: number): void {
+  wait(request: number, introduction: number, now: number): void {
     const pending = this.#pending.get(request);
     if (pending === undefined) return;
+    pending.introduction = introduction;
     pending.dueAt = Math.min(pending.endAt, now + CONSENT_MS);
     this.#outlet.tell({ kind: 'waiting', request });
+  }
+
+  /** As take; returns the introduction that the broker is at, if there is one. */
+  cancel(request: number): number | undefined {
+    const introduction = this.#pending.get(request)?.introduction;
+    this.take(request);
+    return introduction;
   }
 
   /** Whether somebody still waits for it; from now on nobody does. */
@@ -72,6 +82,7 @@ export class Requests {
   lose(now: number): void {
     for (const pending of this.#pending.values()) {
       pending.isSent = false;
+      delete pending.introduction;
       if (pending.ask.about === 'introduction')
         pending.dueAt = Math.min(pending.endAt, Math.max(pending.dueAt, now + INTRODUCTION_MS));
     }

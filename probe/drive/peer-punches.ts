@@ -23,6 +23,8 @@ export interface PeerPunchesOptions<Raw> {
   /** Nobody waits for that request any more. */
   readonly cancel: (request: number) => void;
   readonly report: (introduction: number, outcome: ReportedOutcome) => void;
+  /** A punch is ended before it is known how it goes: the peer hears of it. */
+  readonly withdraw: (introduction: number) => void;
   readonly tell: (event: MembershipEvent<Raw>) => void;
 }
 
@@ -151,6 +153,12 @@ export class PeerPunches<Raw> {
     punch.punching.begin(start);
   }
 
+  /** The peer has ended that punch: if it is the latest with that peer, it is over. */
+  giveUp(introduction: number): void {
+    const punch = [...this.#punches].find(({ plan }) => plan.introduction === introduction);
+    punch?.punching.stop('given-up');
+  }
+
   /** Whether a punch or a hole with that peer is there. */
   isUnderWay(peer: BrokerPeer): boolean {
     return this.#findWith(peer) !== undefined;
@@ -194,7 +202,10 @@ export class PeerPunches<Raw> {
         this.#options.tell({ kind: 'retrying', peer: punch.plan.peer, attempt, reason: text }),
       onOpen: (hole) => this.#handleOpen(punch, hole),
       onFailed: (report) => this.#handleFailed(punch, report),
-      onOutcome: (introduction, report) => this.#options.report(introduction, outcomeOf(report)),
+      onOutcome: (introduction, report) => {
+        if (report.code === 'stopped') this.#options.withdraw(introduction);
+        else this.#options.report(introduction, outcomeOf(report));
+      },
       onError: (error) => this.#handleError(punch, error),
     });
     const punch: PeerPunch<Raw> = {
@@ -302,7 +313,7 @@ function startOver<Raw>(
     return {
       begin: ({ sockets: next, ...start }) =>
         next.transport === 'udp' ? punching.begin({ ...start, mains: next.mains }) : wrongTransport(),
-      stop: () => punching.stop(),
+      stop: (code) => punching.stop(code),
     };
   }
   const onOpen = (hole: Hole<TcpSocket>): void => options.onOpen(hole as Hole<unknown> as Hole<Raw>);
@@ -310,7 +321,7 @@ function startOver<Raw>(
   return {
     begin: ({ sockets: next, ...start }) =>
       next.transport === 'tcp' ? punching.begin({ ...start, ports: next.ports }) : wrongTransport(),
-    stop: () => punching.stop(),
+    stop: (code) => punching.stop(code),
   };
 }
 

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Plan } from '../../shared/broker/messages.ts';
 import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
 import { type Hole, type HoleEvents, PUNCH_SCHEMA, type PunchReport } from '../hole.ts';
-import type { OpenHole, PuncherEvent, PunchFailure } from '../punch/io.ts';
+import type { FailedPunch, OpenHole, PuncherEvent, PunchFailure, StopCode } from '../punch/io.ts';
 import { holeKey, isOfSession, type PunchSession, punchSession } from '../punch/session.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
@@ -22,7 +22,7 @@ export interface PunchingOptions<Raw> {
   readonly onOpen: (hole: Hole<Raw>) => void;
   /** Instead of `onOpen`: no hole, or stopped before there was one. */
   readonly onFailed: (report: PunchReport) => void;
-  /** How an introduction ended, for the broker: that of the latest plan. Each time, also for a hole that was lost. */
+  /** How an introduction ended, for the broker: that of the latest plan. Each time, also where there is another attempt. */
   readonly onOutcome?: (introduction: number, report: PunchReport) => void;
   readonly onError: (error: unknown) => void;
 }
@@ -38,7 +38,7 @@ export interface Punching<Start> {
   /** Each later introduction to this peer: as asked for by `onRenew`, or because the peer has lost the hole. */
   begin(start: Start): void;
   /** Gives up, or closes the hole. */
-  stop(): void;
+  stop(code?: StopCode): void;
 }
 
 /** Punches by the first plan; ends in `onOpen` or `onFailed`. */
@@ -85,8 +85,8 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
     this.#puncher.begin(start.plan.plan, start.key, start.mains);
   }
 
-  stop(): void {
-    this.#puncher.stop();
+  stop(code?: StopCode): void {
+    this.#puncher.stop(code);
   }
 
   #handle(event: PuncherEvent): void {
@@ -98,6 +98,7 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
         this.#hole!.lose(event.silentMs);
         return;
       case 'retrying':
+        this.#tellOutcome(reportOfRetry(this.#given.plan, event));
         this.#options.onRetrying?.(event.attempt, event.reason);
         return;
       case 'failed': {
@@ -261,10 +262,12 @@ export function reportOfHole(plan: Plan, hole: Omit<OpenHole, 'socket'>, local: 
   };
 }
 
-export function reportOfFailure(
-  plan: Plan,
-  { reason, attempt, packets, tookMs }: Extract<PuncherEvent, { kind: 'failed' }>,
-): PunchReport {
+/** Of an attempt after which there is another. */
+export function reportOfRetry(plan: Plan, failed: FailedPunch): PunchReport {
+  return reportOfFailure(plan, { ...failed, attempt: plan.plan.attempt });
+}
+
+export function reportOfFailure(plan: Plan, { reason, attempt, packets, tookMs }: FailedPunch): PunchReport {
   return {
     ...commonReport(plan),
     outcome: 'failed',

@@ -84,6 +84,7 @@ class RoomSession<Raw> implements Membership<Raw> {
         ),
       cancel: (request) => this.#cancel(request),
       report: (introduction, outcome) => this.#runner.deliver({ kind: 'outcome', introduction, outcome }),
+      withdraw: (introduction) => this.#runner.deliver({ kind: 'withdraw', introduction }),
       tell: (event) => this.#tell(event),
     });
     this.#asks = new AskDesk({
@@ -309,6 +310,9 @@ class RoomSession<Raw> implements Membership<Raw> {
         return;
       case 'withdrawn':
         this.#asks.withdraw(event.introduction);
+        return;
+      case 'given-up':
+        this.#punches.giveUp(event.introduction);
         return;
       case 'ended':
         this.#end(event.error);

@@ -2,7 +2,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { PunchPlan } from '../../shared/punch/plan.ts';
-import type { PuncherAction, PuncherEvent, PuncherInput } from '../punch/io.ts';
+import type { PuncherAction, PuncherEvent, PuncherInput, StopCode } from '../punch/io.ts';
 import { createPuncher } from '../punch/puncher.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
@@ -26,7 +26,7 @@ export interface RunningPuncher<Raw> {
   /** Undefined once it is closed. */
   socket(name: string): PunchSocket<Raw> | undefined;
   /** Ends the punch, or closes the hole. */
-  stop(): void;
+  stop(code?: StopCode): void;
 }
 
 export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
@@ -54,7 +54,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
       runner.deliver({ kind: 'plan', plan, key, sockets: names });
     },
     socket: (name) => sockets.get(name),
-    stop: () => runner.deliver({ kind: 'stop' }),
+    stop: (code = 'stopped') => runner.deliver({ kind: 'stop', code }),
   };
 
   function perform(action: PuncherAction): void {

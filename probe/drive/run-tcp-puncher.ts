@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Endpoint, type Family, familyOf } from '../../shared/endpoint.ts';
 import type { PunchPlan } from '../../shared/punch/plan.ts';
-import type { PunchFailure } from '../punch/io.ts';
+import type { FailedPunch, StopCode } from '../punch/io.ts';
 import type {
   OpenConnection,
   TcpConnectFailure,
@@ -19,10 +19,10 @@ import { systemErrorCode, withoutZone } from './udp.ts';
 export interface TcpPuncherRun {
   /** Fresh ports and a plan for them are wanted; `begin` takes them. */
   readonly onRenew: (attempt: number) => void;
-  readonly onRetrying?: (attempt: number, reason: PunchFailure) => void;
+  readonly onRetrying?: (failed: FailedPunch) => void;
   /** The socket is paused until it is resumed or piped; what the peer has sent already is in it. */
   readonly onOpen: (socket: Socket, opened: OpenConnection) => void;
-  readonly onFailed: (failed: Extract<TcpPuncherEvent, { kind: 'failed' }>) => void;
+  readonly onFailed: (failed: FailedPunch) => void;
   /** A bug: the punch is over. */
   readonly onError: (error: unknown) => void;
 }
@@ -31,7 +31,7 @@ export interface RunningTcpPuncher {
   /** The first plan, and each that answers a renewal; the ports are closed when the punch has done with them. */
   begin(plan: PunchPlan, key: Uint8Array, ports: TcpPorts): void;
   /** Ends the punch. */
-  stop(): void;
+  stop(code?: StopCode): void;
 }
 
 export function runTcpPuncher(run: TcpPuncherRun): RunningTcpPuncher {
@@ -56,7 +56,7 @@ export function runTcpPuncher(run: TcpPuncherRun): RunningTcpPuncher {
       }
       runner.deliver({ kind: 'plan', plan, key, sockets });
     },
-    stop: () => runner.deliver({ kind: 'stop' }),
+    stop: (code = 'stopped') => runner.deliver({ kind: 'stop', code }),
   };
 
   function perform(action: TcpPuncherAction): void {
@@ -89,7 +89,7 @@ export function runTcpPuncher(run: TcpPuncherRun): RunningTcpPuncher {
         handOver(event);
         return;
       case 'retrying':
-        run.onRetrying?.(event.attempt, event.reason);
+        run.onRetrying?.(event);
         return;
       case 'failed':
         end();

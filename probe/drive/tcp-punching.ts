@@ -6,7 +6,13 @@ import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Hole, HoleEvents, PunchReport } from '../hole.ts';
 import { holeKey } from '../punch/session.ts';
 import type { OpenConnection } from '../punch/tcp-io.ts';
-import { type Punching, type PunchingOptions, reportOfFailure, reportOfHole } from './punching.ts';
+import {
+  type Punching,
+  type PunchingOptions,
+  reportOfFailure,
+  reportOfHole,
+  reportOfRetry,
+} from './punching.ts';
 import { runTcpPuncher, type RunningTcpPuncher } from './run-tcp-puncher.ts';
 import type { TcpPorts } from './tcp-ports.ts';
 import { withoutZone } from './udp.ts';
@@ -27,7 +33,10 @@ export function startTcpPunching(
   let hole: TcpHole | undefined;
   const puncher: RunningTcpPuncher = runTcpPuncher({
     onRenew: options.onRenew,
-    ...(options.onRetrying && { onRetrying: options.onRetrying }),
+    onRetrying: (failed) => {
+      options.onOutcome?.(given.plan.introduction, reportOfRetry(given.plan, failed));
+      options.onRetrying?.(failed.attempt, failed.reason);
+    },
     onOpen: (socket, opened) => {
       hole = new TcpHole(socket, opened, given);
       options.onOutcome?.(given.plan.introduction, hole.report);
@@ -45,8 +54,8 @@ export function startTcpPunching(
       given = next;
       puncher.begin(next.plan.plan, next.key, next.ports);
     },
-    stop() {
-      if (hole === undefined) puncher.stop();
+    stop(code) {
+      if (hole === undefined) puncher.stop(code);
       else void hole.close();
     },
   };

@@ -18,7 +18,7 @@ export type PuncherInput =
   | { kind: 'socket-opened'; socket: string }
   | { kind: 'socket-failed'; socket: string }
   /** Enough: close what is open. */
-  | { kind: 'stop' };
+  | { kind: 'stop'; code?: StopCode };
 
 /** What the puncher machine asks for. */
 export type PuncherAction =
@@ -39,11 +39,19 @@ export type PuncherEvent =
   | ({ kind: 'open' } & OpenHole)
   /** Nothing came back for so long that the hole counts as gone; it is punched again. */
   | { kind: 'lost'; silentMs: number }
-  /** An attempt came to nothing, and there is another. */
-  | { kind: 'retrying'; attempt: number; reason: PunchFailure }
-  | { kind: 'failed'; reason: PunchFailure; attempt: number; packets: number; tookMs: number }
+  /** An attempt came to nothing, and there is another: `attempt`. */
+  | ({ kind: 'retrying' } & FailedPunch)
+  | ({ kind: 'failed' } & FailedPunch)
   /** Stopped while the hole was open. */
   | { kind: 'closed' };
+
+/** All that this side sent and the time that it took so far, in every attempt. */
+export interface FailedPunch {
+  readonly reason: PunchFailure;
+  readonly attempt: number;
+  readonly packets: number;
+  readonly tookMs: number;
+}
 
 export interface OpenHole {
   readonly socket: string;
@@ -68,6 +76,8 @@ export interface PunchFailure {
   readonly text: string;
 }
 export type FailureCode = keyof typeof FAILURES;
+/** Why it ends before its time: on this side, or because the peer gave up. */
+export type StopCode = Extract<FailureCode, 'stopped' | 'given-up'>;
 
 export const FAILURES = {
   'no-way': 'one side has no UDP, or both have no address family in common',
@@ -81,6 +91,7 @@ export const FAILURES = {
   refused: 'every connection was refused',
   'not-the-peer': 'who took the connection did not have the key',
   stopped: 'it was stopped',
+  'given-up': 'the peer has given up',
 } as const;
 
 /** Sockets, registration and a plan for another attempt should take a second or two. */

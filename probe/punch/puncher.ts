@@ -16,6 +16,7 @@ import {
   type PuncherEvent,
   type PuncherInput,
   RENEW_MS,
+  type StopCode,
 } from './io.ts';
 import type { Path } from './paths.ts';
 import { SendLimits } from './send-limits.ts';
@@ -78,7 +79,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
         // One of many; those that are there have to do.
         return;
       case 'stop':
-        this.#stop(now);
+        this.#stop(input.code ?? 'stopped', now);
         return;
     }
     this.#settle(now);
@@ -190,8 +191,14 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       this.#fail(code, now);
       return;
     }
-    this.#events.push({ kind: 'retrying', attempt: attempt + 1, reason: failureOf(code) });
     this.#endAttempt();
+    this.#events.push({
+      kind: 'retrying',
+      attempt: attempt + 1,
+      reason: failureOf(code),
+      packets: this.#packetsBefore,
+      tookMs: Math.max(0, now - this.#startedAt),
+    });
     this.#renew(attempt + 1, now, RENEW_MS);
   }
 
@@ -219,9 +226,9 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     this.#packetsBefore = 0;
   }
 
-  #stop(now: number): void {
+  #stop(code: StopCode, now: number): void {
     if (this.#state !== 'open') {
-      this.#fail('stopped', now);
+      this.#fail(code, now);
       return;
     }
     this.#endAttempt();

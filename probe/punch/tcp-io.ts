@@ -1,6 +1,6 @@
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { PunchPlan } from '../../shared/punch/plan.ts';
-import type { OpenHole, PunchFailure } from './io.ts';
+import type { FailedPunch, OpenHole, StopCode } from './io.ts';
 
 /** What the TCP puncher machine is told. */
 export type TcpPuncherInput =
@@ -21,7 +21,7 @@ export type TcpPuncherInput =
   | { kind: 'data'; connection: string; bytes: Uint8Array }
   | { kind: 'closed'; connection: string }
   /** Enough: close what is open. */
-  | { kind: 'stop' };
+  | { kind: 'stop'; code?: StopCode };
 
 /** `refused` by a reset or an ICMP error; `local`: this machine couldn't try. */
 export type TcpConnectFailure = 'refused' | 'timeout' | 'local';
@@ -42,8 +42,8 @@ export type TcpPuncherEvent =
   /** The connection is the application's from here on; everything else is closed. */
   | ({ kind: 'open' } & OpenConnection)
   /** An attempt came to nothing, and there is another. */
-  | { kind: 'retrying'; attempt: number; reason: PunchFailure }
-  | { kind: 'failed'; reason: PunchFailure; attempt: number; packets: number; tookMs: number };
+  | ({ kind: 'retrying' } & FailedPunch)
+  | ({ kind: 'failed' } & FailedPunch);
 
 /** `packets` are the connections that this side began and the messages that it sent on them, in every attempt. */
 export interface OpenConnection extends Omit<OpenHole, 'socket'> {

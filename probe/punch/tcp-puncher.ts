@@ -43,7 +43,7 @@ class TcpPuncher implements TcpPuncherMachine {
   handleInput(input: TcpPuncherInput, now: number): void {
     if (input.kind === 'plan') {
       if (this.#state !== 'over') this.#begin(input, now);
-    } else if (input.kind === 'stop') this.#fail('stopped', now);
+    } else if (input.kind === 'stop') this.#fail(input.code ?? 'stopped', now);
     else if (this.#attempt !== undefined) this.#tell(this.#attempt, input, now);
     // What was under way when an attempt ended is of no use any more.
     else if (input.kind === 'connected' || input.kind === 'accepted')
@@ -146,7 +146,13 @@ class TcpPuncher implements TcpPuncherMachine {
     this.#endAttempt();
     this.#state = 'waiting';
     this.#renewBy = now + RENEW_MS;
-    this.#events.push({ kind: 'retrying', attempt: attempt + 1, reason: failureOf(code) });
+    this.#events.push({
+      kind: 'retrying',
+      attempt: attempt + 1,
+      reason: failureOf(code),
+      packets: this.#packetsBefore,
+      tookMs: Math.max(0, now - this.#startedAt),
+    });
     this.#actions.push({ kind: 'renew', attempt: attempt + 1 });
   }
 

@@ -115,6 +115,15 @@ export class Introductions {
     this.refuse(pending.asker, new NatprobeError('ERR_PEER_REFUSED', 'peer', said), pending.id);
   }
 
+  /** The asker wants it no more. False if it has asked for none of that number, or it is decided. */
+  giveUp(session: PeerSession, number: number): boolean {
+    const pending = this.pending.get(number);
+    if (pending?.asker !== session) return false;
+    this.forget(pending);
+    this.withdrawFrom(pending, new NatprobeError('ERR_PEER_REFUSED', 'peer', 'it has given up'));
+    return true;
+  }
+
   /**
    * Fresh candidates of one side for the introduction that they name. Throws ERR_NO_INTRODUCTION, or
    * ERR_CANDIDATE, which ends the introduction.

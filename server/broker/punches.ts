@@ -191,6 +191,19 @@ export class Punches {
     if (planned.outcomes.a !== undefined && planned.outcomes.b !== undefined) this.conclude(planned);
   }
 
+  /**
+   * One side ends a punch, of which there is nothing to be learned then. The other is told: it would go on in
+   * vain. False if that side has no such punch, or has said how it went.
+   */
+  withdraw(session: PeerSession, introduction: number): boolean {
+    const planned = this.planned.get(introduction);
+    const side = planned?.sides.a === session ? 'a' : planned?.sides.b === session ? 'b' : undefined;
+    if (planned === undefined || side === undefined || planned.outcomes[side] !== undefined) return false;
+    this.forget(planned);
+    this.outlet.send(planned.sides[side === 'a' ? 'b' : 'a'], { kind: 'withdrawn', introduction });
+    return true;
+  }
+
   handleTimeout(now: number): void {
     for (const number of this.outcomeDue.takeDue(now)) this.conclude(this.planned.get(number)!);
   }
@@ -216,12 +229,17 @@ export class Punches {
 
   private conclude(planned: Planned): void {
     const { record, sides, outcomes } = planned;
+    this.forget(planned);
+    const networks = [sides.a.client, sides.b.client] as const;
+    this.outlet.emit({ kind: 'punched', ...record, outcomes, networks });
+  }
+
+  private forget(planned: Planned): void {
+    const { record, sides } = planned;
     this.planned.delete(record.introduction);
     this.outcomeDue.delete(record.introduction);
     this.plannedOf.delete(sides.a, planned);
     this.plannedOf.delete(sides.b, planned);
-    const networks = [sides.a.client, sides.b.client] as const;
-    this.outlet.emit({ kind: 'punched', ...record, outcomes, networks });
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Candidates,
   type ClientMessage,
   type Hello,
+  type Refuse,
   type ServerMessage,
 } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
@@ -297,7 +298,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         this.introductions.consent(session, message.introduction, now);
         break;
       case 'refuse':
-        this.introductions.decline(session, message.introduction, message.text);
+        this.refuseIntroduction(session, message);
         break;
       case 'outcome':
         this.punches.report(session, message);
@@ -307,6 +308,13 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         this.leave(session);
         this.actions.push({ kind: 'close', connection: connection.number, code: CLOSE.normal });
     }
+  }
+
+  /** Of the asker it is a withdrawal, and once there is a plan of either side. Throws ERR_NO_INTRODUCTION. */
+  private refuseIntroduction(session: PeerSession, { introduction, text }: Refuse): void {
+    const isOver =
+      this.introductions.giveUp(session, introduction) || this.punches.withdraw(session, introduction);
+    if (!isOver) this.introductions.decline(session, introduction, text);
   }
 
   /** Throws ERR_CANDIDATE; then those before stay. */

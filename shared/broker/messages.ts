@@ -117,6 +117,7 @@ const ForeseeSchema = Type.Object({
 });
 const AskedPeersSchema = Type.Object({ kind: Type.Literal('peers'), id: RequestId });
 const ConsentSchema = Type.Object({ kind: Type.Literal('consent'), introduction: IntroductionNumber });
+/** Of whoever is asked; of the asker, who wants it no more; and of either side that ends a punch before it knows how it went. */
 const RefuseSchema = Type.Object({
   kind: Type.Literal('refuse'),
   introduction: IntroductionNumber,
@@ -142,6 +143,7 @@ export type ClientMessage = Static<typeof ClientMessageSchema>;
 export type Hello = Static<typeof HelloSchema>;
 export type Candidates = Static<typeof CandidatesSchema>;
 export type Introduce = Static<typeof IntroduceSchema>;
+export type Refuse = Static<typeof RefuseSchema>;
 export type Outcome = Static<typeof OutcomeSchema>;
 
 /** What peers of a room know of each other. */
@@ -237,7 +239,7 @@ export const ServerMessageSchema = Type.Union([
     peer: PeerSchema,
     timeoutMs: Milliseconds,
   }),
-  /** What was asked is no question any more. */
+  /** What was asked is no question any more; or the peer has ended the punch. */
   Type.Object({ kind: Type.Literal('withdrawn'), introduction: IntroductionNumber }),
   PlanSchema,
   HeartbeatSchema,

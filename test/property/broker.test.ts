@@ -1,8 +1,8 @@
 /**
  * Whatever is said to the broker over several connections in whatever order: a plan has no address but
  * those witnessed in its peer's session (or private ones, where both are seen in one network), names are
- * unique in a room, what is sent goes to open connections, and only those who said hello hear more than
- * an error.
+ * unique in a room, what is sent goes to open connections, only those who said hello hear more than
+ * an error, and what is withdrawn was asked, prepared or planned there before, and ends once.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -156,6 +156,8 @@ interface Session {
   /** What has been witnessed for it, and is told of it besides. */
   readonly witnessed: Endpoint[];
   private: Endpoint[];
+  /** Introductions that it was asked, or told a plan of, and that were not withdrawn. */
+  readonly told: Set<number>;
 }
 
 /** Plays the peers, and knows what each may be told. */
@@ -171,6 +173,7 @@ class World {
   plans = 0;
   /** Of those, with candidates that were asked for. */
   prepared = 0;
+  withdrawn = 0;
 
   take(step: Step): void {
     const isAnswer = step.kind === 'candidates' && step.introduction === 'asked';
@@ -292,6 +295,12 @@ class World {
       const session = this.sessions.get(connection);
       if (message.kind !== 'error') expect(session).toBeDefined();
       if (message.kind === 'prepare') this.asked.set(connection, message.introduction);
+      if (message.kind === 'ask' || message.kind === 'prepare' || message.kind === 'plan')
+        session!.told.add(message.introduction);
+      if (message.kind === 'withdrawn') {
+        expect(session!.told.delete(message.introduction)).toBe(true);
+        this.withdrawn++;
+      }
       if (message.kind === 'plan') this.checkPlan(session!, message);
     }
     // Of those that are open, no two have one name in one room.
@@ -315,6 +324,7 @@ class World {
       token,
       witnessed: [],
       private: [],
+      told: new Set(),
     };
     if (known === undefined) this.all.push(session);
     this.sessions.set(connection, session);
@@ -351,6 +361,7 @@ function networkOf({ address }: Endpoint): string {
 it('plans have witnessed addresses only, names are unique, and nobody hears what isn’t for him', () => {
   let plans = 0;
   let prepared = 0;
+  let withdrawn = 0;
   checkProperty(
     fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), (steps) => {
       const world = new World();
@@ -371,10 +382,12 @@ it('plans have witnessed addresses only, names are unique, and nobody hears what
       for (const one of steps) world.take(one);
       plans += world.plans;
       prepared += world.prepared;
+      withdrawn += world.withdrawn;
     }),
     800,
   );
   // A test in which nothing is planned tells nothing.
   expect(plans).toBeGreaterThan(100);
   expect(prepared).toBeGreaterThan(0);
+  expect(withdrawn).toBeGreaterThan(0);
 });

@@ -23,7 +23,7 @@ type Step =
     }
   | { readonly kind: 'introduce'; readonly who: number; readonly peer: number; readonly attempt: number }
   | { readonly kind: 'cancel'; readonly who: number; readonly request: number }
-  | { readonly kind: 'outcome'; readonly who: number; readonly punch: number };
+  | { readonly kind: 'outcome' | 'withdraw'; readonly who: number; readonly punch: number };
 
 const who = fc.nat({ max: NAMES.length - 1 });
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -58,7 +58,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant('outcome' as const), who, punch: fc.nat({ max: 3 }) }),
+    arbitrary: fc.record({
+      kind: fc.constantFrom('outcome' as const, 'withdraw' as const),
+      who,
+      punch: fc.nat({ max: 3 }),
+    }),
   },
 );
 
@@ -141,6 +145,11 @@ function play(
           introduction,
           outcome: { outcome: 'failed', packets: 1, timeMs: 1 },
         });
+        break;
+      }
+      case 'withdraw': {
+        const { introduction } = member.punches[one.punch]?.plan ?? { introduction: 77 };
+        member.hear({ kind: 'withdraw', introduction });
         break;
       }
       case 'leave':

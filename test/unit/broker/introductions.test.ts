@@ -202,6 +202,56 @@ describe('consent', () => {
   });
 });
 
+describe('a withdrawal', () => {
+  it('by the asker ends the question, and the number', () => {
+    const bob = play.register('bob', AT_BOB, { consent: 'ask' });
+    introduce('bob', 5);
+    expect(inShort(play.say(ann.connection, { kind: 'refuse', introduction: 1 }))).toEqual(['2 withdrawn']);
+    expect(inShort(play.say(bob.connection, { kind: 'consent', introduction: 1 }))).toEqual([
+      '2 ERR_NO_INTRODUCTION',
+    ]);
+    expect(inShort(introduce('bob', 6))).toEqual(['1 waiting', '2 ask']);
+  });
+
+  it('while both prepare tells the one that was asked', () => {
+    play.register('bob', AT_BOB);
+    const asked = play.say(ann.connection, { kind: 'introduce', id: 5, peer: 'bob', attempt: 2 });
+    expect(inShort(asked)).toEqual(['1 prepare', '2 prepare']);
+    expect(inShort(play.say(ann.connection, { kind: 'refuse', introduction: 1 }))).toEqual(['2 withdrawn']);
+    expect(
+      inShort(play.say(ann.connection, play.candidates(ann.nonce, [AT_ANN], { introduction: 1 }))),
+    ).toEqual(['1 ERR_NO_INTRODUCTION']);
+  });
+
+  it.each([
+    ['by the asker', 1, 2],
+    ['by the other', 2, 1],
+  ])('of a plan %s tells the peer once, and is no outcome', (_, from, to) => {
+    const bob = play.register('bob', AT_BOB);
+    introduce('bob', 5);
+    play.events();
+    const eve = play.register('eve', AT_BOB);
+    const refuse = { kind: 'refuse', introduction: 1 } as const;
+    expect(inShort(play.say(eve.connection, refuse))).toEqual(['3 ERR_NO_INTRODUCTION']);
+    expect(inShort(play.say(from, refuse))).toEqual([`${to} withdrawn`]);
+    expect(inShort(play.say(from, refuse))).toEqual([`${from} ERR_NO_INTRODUCTION`]);
+    for (const { connection } of [ann, bob])
+      expect(inShort(play.say(connection, { ...OUTCOME, introduction: 1 }))).toEqual([
+        `${connection} ERR_NO_INTRODUCTION`,
+      ]);
+    expect(play.events().filter(({ kind }) => kind === 'punched')).toEqual([]);
+  });
+
+  it('comes too late from who has said how it went', () => {
+    play.register('bob', AT_BOB);
+    introduce('bob', 5);
+    play.say(ann.connection, { ...OUTCOME, introduction: 1 });
+    expect(inShort(play.say(ann.connection, { kind: 'refuse', introduction: 1 }))).toEqual([
+      '1 ERR_NO_INTRODUCTION',
+    ]);
+  });
+});
+
 describe('outcomes', () => {
   let bob: JoinedPeer;
   beforeEach(() => {

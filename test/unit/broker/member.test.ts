@@ -170,29 +170,42 @@ describe('an introduction', () => {
     expect(ends).toEqual(['ERR_PEER_REFUSED', 'ERR_PEER_SILENT', 'ERR_PEER_AWAY']);
   });
 
-  it('that nobody waits for any more is reported as failed when its plan comes', () => {
+  it('that nobody waits for any more is withdrawn when its plan comes, and the peer is told', () => {
     const world = new MemberWorld();
     const [ann, bob] = [world.enter('ann'), world.enter('bob')];
     const request = ann.introduce('bob');
     ann.hear({ kind: 'cancel', request });
     world.run(200);
     expect(ann.punches).toEqual([]);
-    expect(ann.story).toContain('>outcome');
     const { introduction } = bob.punches[0]!.plan;
+    expect(bob.last('given-up')).toEqual({ kind: 'given-up', introduction });
     bob.hear({ kind: 'outcome', introduction, outcome: { outcome: 'failed', packets: 3, timeMs: 4 } });
     world.run(100);
-    expect(world.play.events()).toContainEqual(
-      expect.objectContaining({
-        kind: 'punched',
-        outcomes: {
-          a: expect.objectContaining({
-            outcome: 'failed',
-            reason: 'nobody waits for it any more',
-          }) as unknown,
-          b: { outcome: 'failed', packets: 3, timeMs: 4 },
-        },
-      }),
-    );
+    expect([...ann.story, ...bob.story]).not.toContain('>outcome');
+  });
+
+  it('that nobody waits for any more is no question any more', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob', { consent: 'ask' })];
+    const request = ann.introduce('bob');
+    world.run(200);
+    const { introduction } = bob.last('asked');
+    ann.hear({ kind: 'cancel', request });
+    world.run(200);
+    expect(bob.last('withdrawn')).toEqual({ kind: 'withdrawn', introduction });
+    expect(ann.said('trouble')).toBe(false);
+  });
+
+  it('is ended by both at once without trouble', () => {
+    const world = new MemberWorld();
+    const [ann, bob] = [world.enter('ann'), world.enter('bob')];
+    ann.introduce('bob');
+    world.run(200);
+    const { introduction } = ann.punches[0]!.plan;
+    for (const member of [ann, bob]) member.hear({ kind: 'withdraw', introduction });
+    world.run(200);
+    expect([ann, bob].some((member) => member.said('trouble'))).toBe(false);
+    expect(world.play.events().some(({ kind }) => kind === 'punched')).toBe(false);
   });
 
   it('is reported once', () => {

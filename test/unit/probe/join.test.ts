@@ -113,6 +113,19 @@ describe('two members of a room', () => {
     });
   }, 60_000);
 
+  it('do not punch on where one has given up', async () => {
+    const failed = Promise.withResolvers<MembershipEvent>();
+    const onEvent = (event: MembershipEvent): void => {
+      if (event.kind === 'failed') failed.resolve(event);
+    };
+    const [ann] = await Promise.all([enter('ann', { psk: 'one' }), enter('bob', { psk: 'other', onEvent })]);
+    const enough = new AbortController();
+    const punching = ann.punch('bob', { signal: enough.signal });
+    setTimeout(() => enough.abort(), 300);
+    await expect(punching).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(await failed.promise).toMatchObject({ report: { code: 'given-up', attempts: 1 } });
+  });
+
   it('ask first where one wants to be asked', async () => {
     const asked: BrokerPeer[] = [];
     const consent = 'ask';

@@ -101,6 +101,11 @@ describe('a punch', () => {
     const { a, b } = await pair.opened;
     expect(pair.attempts).toEqual([1, 2]);
     expect([a.report.attempts, b.report.attempts]).toEqual([2, 2]);
+    const each = [
+      { outcome: 'failed', attempts: 1 },
+      { outcome: 'open', attempts: 2 },
+    ];
+    expect(pair.outcomes).toMatchObject({ a: each, b: each });
   });
 
   it('is told of a hole that is lost, and goes on through another', async () => {
