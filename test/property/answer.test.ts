@@ -1,4 +1,4 @@
-/** A short run of the fuzz that `npm run bench:fuzz-answers` makes long. */
+/** That the answer core is fuzzed with datagrams of every kind; `npm run fuzz` makes it long. */
 import { describe, expect, it } from 'vitest';
 import { ANSWER_KINDS } from '../../server/answer/answer-rules.ts';
 import { fuzzAnswers } from '../unit/answer/fuzz.ts';

@@ -4,7 +4,7 @@
  * and is a STUN response to that very request.
  */
 import type { Endpoint, Family } from '../../../shared/endpoint.ts';
-import { SERVER_ROLES } from '../../../shared/role.ts';
+import { PP, SERVER_ROLES, type ServerRole } from '../../../shared/role.ts';
 import { BINDING_ERROR, BINDING_INDICATION, BINDING_SUCCESS } from '../../../shared/stun/registry.ts';
 import { MessageCursor } from '../../../shared/stun/cursor.ts';
 import { AnswerCore } from '../../../server/answer/answer-core.ts';
@@ -53,33 +53,75 @@ const RULES = new Map(ANSWER_RULES.map((rule) => [rule.kind, rule]));
  */
 export function fuzzAnswers(seed: number, datagrams: number): FuzzResult {
   const random = new Random(seed);
-  const targets = createTargets();
+  const fuzz = new AnswerFuzz();
   const hostile = new HostileDatagrams(random);
-  const rows = new Map<string, SizeRow>();
-  let silent = 0;
   for (let i = 0; i < datagrams; i++) {
-    const target = targets[random.integer(0, targets.length - 1)]!;
-    const { endpoint, address } = target.sources[random.chance(0.02) ? random.integer(1, 2) : 0]!;
-    const arrival = SERVER_ROLES[random.integer(0, target.reference.twoAddresses ? 3 : 1)]!;
     const length = hostile.next();
-    const request = hostile.buffer.subarray(0, length);
     try {
-      const expected = expectedAnswer(request, target.reference, endpoint, target.stream);
-      const count = target.stream
-        ? target.core.answerStream(hostile.buffer, 0, length, address, arrival)
-        : target.core.answer(hostile.buffer, 0, length, address, arrival);
-      const bytes = checkAnswer(target, expected, request, endpoint, count);
-      if (expected.kind === 'silence') silent++;
-      else recordSizes(rows, expected.answer, target.reference.family, length, bytes);
+      fuzz.takeSomewhere(hostile.buffer.subarray(0, length), random);
+    } catch (error) {
+      throw new Error(`seed ${seed}, datagram ${i}: ${String(error)}`, { cause: error });
+    }
+  }
+  return fuzz.finish();
+}
+
+/** Holds what cores answer against the reference; all that it is given adds up. */
+export class AnswerFuzz {
+  private readonly targets = createTargets();
+  private readonly rows = new Map<string, SizeRow>();
+  private datagrams = 0;
+  private silent = 0;
+
+  /** Through one core, at one role, mostly from the same source. Throws an Error that holds the request. */
+  takeSomewhere(request: Uint8Array, random: Random): void {
+    const target = this.targets[random.integer(0, this.targets.length - 1)]!;
+    const source = target.sources[random.chance(0.02) ? random.integer(1, 2) : 0]!;
+    const last = target.reference.twoAddresses ? 3 : 1;
+    this.take(target, request, source, SERVER_ROLES[random.integer(0, last)]!);
+  }
+
+  /** Through all cores, at each role. Throws as takeSomewhere. */
+  takeEverywhere(request: Uint8Array): void {
+    for (const target of this.targets) {
+      const [usual, ...others] = target.sources;
+      for (const role of SERVER_ROLES.slice(0, target.reference.twoAddresses ? 4 : 2))
+        this.take(target, request, usual!, role);
+      for (const source of others) this.take(target, request, source, PP);
+    }
+  }
+
+  /** What it was in all. Throws where the cores have counted something else. */
+  finish(): FuzzResult {
+    for (const target of this.targets) checkCounts(target);
+    const { datagrams, silent } = this;
+    return { datagrams, silent, rows: sortRows(this.rows) };
+  }
+
+  private take(
+    target: Target,
+    bytes: Uint8Array,
+    source: Target['sources'][number],
+    arrival: ServerRole,
+  ): void {
+    const { core, reference, stream } = target;
+    const { endpoint, address } = source;
+    const request = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.datagrams++;
+    try {
+      const expected = expectedAnswer(request, reference, endpoint, stream);
+      const count = stream
+        ? core.answerStream(request, 0, request.length, address, arrival)
+        : core.answer(request, 0, request.length, address, arrival);
+      const sent = checkAnswer(target, expected, request, endpoint, count);
+      if (expected.kind === 'silence') this.silent++;
+      else recordSizes(this.rows, expected.answer, reference.family, request.length, sent);
       const name = expected.kind === 'silence' ? `drop ${expected.reason}` : expected.answer;
       target.expected.set(name, (target.expected.get(name) ?? 0) + 1);
     } catch (error) {
-      const hex = request.toString('hex');
-      throw new Error(`seed ${seed}, datagram ${i}, request ${hex}: ${String(error)}`, { cause: error });
+      throw new Error(`request ${request.toString('hex')}: ${String(error)}`, { cause: error });
     }
   }
-  for (const target of targets) checkCounts(target);
-  return { datagrams, silent, rows: sortRows(rows) };
 }
 
 function createTargets(): Target[] {
