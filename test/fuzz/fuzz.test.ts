@@ -11,7 +11,7 @@ const INPUTS: Readonly<Record<string, number>> = {
   answers: 500,
   framing: 1500,
   broker: 120,
-  ice: 200,
+  ice: 100,
   http: 250,
 };
 

@@ -1,19 +1,31 @@
-import { SESSION_MS } from '../../../server/ice/browser-session.ts';
+import {
+  MOST_CONTROLS,
+  MOST_PATH_CHECKS,
+  SESSION_MS,
+  type SessionAction,
+  TEST_SENDS,
+} from '../../../server/ice/browser-session.ts';
 import { type Endpoint, formatEndpoint } from '../../../shared/endpoint.ts';
 import { decodeOffer } from '../../../shared/ice/sdp.ts';
 import { SERVER_ROLES } from '../../../shared/role.ts';
+import { Random } from '../../sim/random.ts';
 import { browserCheck, decoded, browserResponse, type HandMadePage, openPage } from '../../support/ice.ts';
 import { ensure, type FuzzTarget } from '../target.ts';
 
 const SEED = 7;
+/** Who has proven that he hears what he is sent is sent so many packets at most, besides one for each of his. */
+const MOST_UNASKED = 2 * TEST_SENDS + MOST_CONTROLS + MOST_PATH_CHECKS;
 const PACE_MS = 20;
 const MOST_DATAGRAMS = 64;
 
-/** Datagrams one after the other, each with a byte that says whence and where to, and its length in two. */
+/**
+ * Datagrams one after the other, each with a byte that says whence and where to, and its length in two. Where
+ * that is 0, the browser is there, and answers the last check that it was sent.
+ */
 export const ICE: FuzzTarget = {
   name: 'ice',
   invariant:
-    'no datagram makes a session throw, nobody who has not answered is sent more than came from him, and no session outlives its time',
+    'no datagram makes a session throw, nobody is sent more than came from him before he has answered, nor without end after that, and no session outlives its time',
   seeds: () => [
     conversation(),
     Buffer.from('v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n'),
@@ -35,13 +47,16 @@ class Exchange {
   private readonly page: HandMadePage;
   private readonly tallies = new Map<string, { packets: number; bytes: number }>();
   private now = 0;
+  private readonly checks = new Map<string, SessionAction>();
+  private readonly proven = new Set<string>();
 
   constructor(page: HandMadePage) {
     this.page = page;
   }
 
-  deliver(selector: number, bytes: Uint8Array): void {
+  deliver(selector: number, given: Uint8Array): void {
     const from = sourceOf(selector);
+    const bytes = given.length > 0 ? given : this.answerFrom(from);
     const tally = this.tallyOf(from);
     tally.packets++;
     tally.bytes += bytes.length;
@@ -56,6 +71,13 @@ class Exchange {
     ensure(this.page.sessions.pollTimeout() === undefined, 'something is awaited of no session');
   }
 
+  private answerFrom(source: Endpoint): Uint8Array {
+    const check = this.checks.get(formatEndpoint(source));
+    if (check === undefined) return new Uint8Array(0);
+    this.proven.add(formatEndpoint(source));
+    return browserResponse(decoded(check.bytes), check.to, this.page.connections[0]!);
+  }
+
   private wait(ms: number): void {
     const until = this.now + ms;
     const { sessions } = this.page;
@@ -67,7 +89,6 @@ class Exchange {
     this.now = until;
   }
 
-  /** Transaction ids of checks can't be guessed, and so nobody ever proves anything here. */
   private collect(): void {
     const { sessions } = this.page;
     while (sessions.pollEvent() !== undefined);
@@ -75,8 +96,11 @@ class Exchange {
       const tally = this.tallyOf(action.to);
       tally.packets--;
       tally.bytes -= action.bytes.length;
-      ensure(tally.packets >= 0, `more packets to ${formatEndpoint(action.to)} than came from there`);
-      ensure(tally.bytes >= 0, `more bytes to ${formatEndpoint(action.to)} than came from there`);
+      const to = formatEndpoint(action.to);
+      if (action.transactionId !== undefined) this.checks.set(to, action);
+      const isProven = this.proven.has(to);
+      ensure(tally.packets >= (isProven ? -MOST_UNASKED : 0), `too many packets to ${to}`);
+      ensure(isProven || tally.bytes >= 0, `more bytes to ${to} than came from there`);
       decoded(action.bytes);
     }
   }
@@ -93,23 +117,19 @@ function sourceOf(selector: number): Endpoint {
   return { address: '192.0.2.66', port: (selector >> 2) * 1000 };
 }
 
-/** Checks on each connection, from two places, and an answer to nobody's check. */
+/** Checks on each connection, from two places, which the first one's browser answers in between. */
 function conversation(): Uint8Array {
   const page = openPage(SEED);
-  const checks = page.connections.flatMap((connection) => [
-    browserCheck(page, connection),
-    browserCheck(page, connection),
+  // Not the page's own: from the same one the server draws its transaction ids.
+  const random = new Random(SEED + 1);
+  const datagrams = page.connections.flatMap((connection) => [
+    browserCheck({ random }, connection),
+    new Uint8Array(0),
+    browserCheck({ random }, connection),
   ]);
-  const answer = browserResponse(
-    decoded(checks[0]!),
-    { address: '192.0.2.66', port: 1000 },
-    page.connections[0]!,
-  );
-  const parts = [...checks, answer].map((bytes, index) =>
-    Buffer.concat([
-      Uint8Array.of(4 * (1 + (index >> 2)) + (index & 3), bytes.length >> 8, bytes.length),
-      bytes,
-    ]),
-  );
+  const parts = datagrams.map((bytes, index) => {
+    const selector = 4 * (1 + Math.floor(index / 6)) + (index === 0 ? 0 : index & 3);
+    return Buffer.concat([Uint8Array.of(selector, bytes.length >> 8, bytes.length), bytes]);
+  });
   return Uint8Array.from(Buffer.concat(parts));
 }
