@@ -206,11 +206,24 @@ function addReportOptions(program: Command): void {
   program
     .optionsGroup('Reports:')
     .option('--data <dir>', 'where reports are kept (default: in memory, until it stops)')
+    .addOption(databaseOption())
+    .addOption(databasePasswordOption())
     .option('--keep <duration>', `how long reports are kept: 12h, 90d (default: ${DEFAULT_KEEP})`)
     .option(
       '--addresses <how-much>',
       `what reports keep of client addresses: full, prefix (/24 and /48) or none (default: ${DEFAULT_ADDRESSES})`,
     );
+}
+
+function databaseOption(): Option {
+  return new Option(
+    '--database <url>',
+    'in place of a directory, a PostgreSQL database, which servers may share: postgres://USER@HOST/NAME (password: PGPASSWORD)',
+  );
+}
+
+function databasePasswordOption(): Option {
+  return new Option('--database-password-file <file>', 'its password, in the first line');
 }
 
 function addLogOptions(program: Command): void {
@@ -235,8 +248,10 @@ function createExportCommand(parsed: (flags: ExportFlags) => void): Command {
     new Option(flags, description).choices(choices);
   const command = commonSettings(new Command('export'));
   return command
-    .description('Writes the reports of a directory to standard output, the oldest first.')
+    .description('Writes the reports of a directory or database to standard output, the oldest first.')
     .option('--data <dir>', 'the directory, as the server has it; it may be running')
+    .addOption(databaseOption())
+    .addOption(databasePasswordOption())
     .addOption(choice('--format <format>', 'JSON, a report a line, or CSV', EXPORT_FORMATS).default('ndjson'))
     .addOption(choice('--type <type>', 'only reports of this type', NAT_TYPES))
     .addOption(choice('--mapping <mapping>', 'of this mapping', MAPPINGS))

@@ -130,6 +130,12 @@ export const ERROR_CATALOGUE = {
     remedy:
       'name one of natprobed’s own, which this user may write to; a server without --data keeps reports in memory',
   },
+  ERR_DATABASE: {
+    exitCode: 2,
+    problem: 'that database cannot be used for reports',
+    remedy:
+      'write postgres://USER@HOST:5432/NAME, its password in PGPASSWORD or --database-password-file; USER needs a database of its own, to make tables in',
+  },
   ERR_DURATION: {
     exitCode: 2,
     problem: 'not a length of time',

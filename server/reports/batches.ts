@@ -16,8 +16,8 @@ export class Batches<Item, Result> {
   #running: Promise<void> | undefined;
 
   /**
-   * `handle` gets at most `most` items and settles each, in their order; if it rejects, all of them do.
-   * It is never called again before it has ended.
+   * `handle` gets at most `most` items and settles each, in their order; if it rejects, all of them do,
+   * and so do those that wait: whoever is kept waiting for a database that is away waits in vain. It is never called again before it has ended.
    */
   constructor(most: number, handle: (items: readonly Item[]) => Promise<readonly Settled<Result>[]>) {
     this.#most = most;
@@ -54,7 +54,7 @@ export class Batches<Item, Result> {
         else resolve(outcome.result);
       }
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error);
     }
   }
 }

@@ -1,7 +1,8 @@
 /** What changes the tables: reports added and removed, each time in one transaction with the counts. */
-import type { Kysely, Transaction } from 'kysely';
+import type { Insertable, Kysely, Selectable, Transaction } from 'kysely';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Settled } from './batches.ts';
+import type { MonthlyPartitions } from './partitions.ts';
 import type { NewReport, StoredReport } from './report-store.ts';
 import { type Kind, kindOf, rowOf } from './rows.ts';
 import { dayOf } from './statistics.ts';
@@ -16,22 +17,24 @@ export interface Arrival {
   readonly receivedAt: number;
 }
 
+/** What is counted of a report. */
+type Counted = Pick<Selectable<ReportDatabase['reports']>, 'id' | 'received_at' | 'kind'>;
+
 /** Keeps them all in one commit, but for those whose nonce has been used (ERR_NONCE_USED). */
 export async function addReports(
   database: Database,
   arrivals: readonly Arrival[],
+  partitions?: MonthlyPartitions,
 ): Promise<Settled<StoredReport>[]> {
+  await partitions?.ensure(arrivals.map(({ receivedAt }) => receivedAt));
   return database.transaction().execute(async (transaction) => {
     const kinds = await idsOfKinds(transaction, arrivals);
-    const rows = arrivals.map(({ report, id, receivedAt }, index) =>
-      rowOf(report, { id, receivedAt, kind: kinds[index]! }),
-    );
-    const kept = await transaction
-      .insertInto('reports')
-      .values(rows)
-      .onConflict((conflict) => conflict.column('nonce').doNothing())
-      .returning(['id', 'received_at', 'kind'])
-      .execute();
+    // Within a partition its index finds them.
+    const used = partitions === undefined ? new Set() : await usedNonces(transaction, arrivals);
+    const rows = arrivals
+      .map(({ report, id, receivedAt }, index) => rowOf(report, { id, receivedAt, kind: kinds[index]! }))
+      .filter(({ nonce }) => !used.has(nonce));
+    const kept = await insertReports(transaction, rows);
     await changeCounts(transaction, kept, 1);
     const keptIds = new Set(kept.map(({ id }) => id));
     return arrivals.map(({ report: { nonce, ...report }, id, receivedAt }) =>
@@ -42,9 +45,42 @@ export async function addReports(
   });
 }
 
+function insertReports(
+  transaction: Transaction<ReportDatabase>,
+  rows: readonly Insertable<ReportDatabase['reports']>[],
+): Promise<Counted[]> {
+  if (rows.length === 0) return Promise.resolve([]);
+  return (
+    transaction
+      .insertInto('reports')
+      .values(rows)
+      // Ids are random: what conflicts is a nonce.
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(['id', 'received_at', 'kind'])
+      .execute()
+  );
+}
+
+async function usedNonces(
+  transaction: Transaction<ReportDatabase>,
+  arrivals: readonly Arrival[],
+): Promise<ReadonlySet<unknown>> {
+  const nonces = arrivals.flatMap(({ report: { nonce } }) => (nonce === undefined ? [] : [nonce]));
+  if (nonces.length === 0) return new Set();
+  const used = await transaction.selectFrom('reports').select('nonce').where('nonce', 'in', nonces).execute();
+  return new Set(used.map(({ nonce }) => nonce));
+}
+
 /** Removes at most `limit` reports that came before `time`, in milliseconds since 1970; returns how many. */
-export async function removeOldest(database: Database, time: number, limit: number): Promise<number> {
+export async function removeOldest(
+  database: Database,
+  time: number,
+  limit: number,
+  partitions?: MonthlyPartitions,
+): Promise<number> {
   return database.transaction().execute(async (transaction) => {
+    // Servers that share a database sweep one after the other.
+    await partitions?.lock(transaction);
     const removed = await transaction
       .deleteFrom('reports')
       .where('seq', 'in', (query) =>
@@ -68,32 +104,27 @@ async function idsOfKinds(
   transaction: Transaction<ReportDatabase>,
   arrivals: readonly Arrival[],
 ): Promise<number[]> {
-  const names = arrivals.map(({ report }) => JSON.stringify(kindOf(report)));
-  const ids = new Map<string, number>();
-  for (const [index, name] of names.entries()) {
-    if (!ids.has(name)) ids.set(name, await idOfKind(transaction, kindOf(arrivals[index]!.report)));
+  const names = arrivals.map(({ report }) => nameOf(kindOf(report)));
+  const known = await transaction.selectFrom('kinds').selectAll().execute();
+  const ids = new Map(known.map(({ id, ...kind }) => [nameOf(kind), id]));
+  // In one order, so that no two servers wait for each other.
+  for (const name of [...new Set(names)].sort()) {
+    if (!ids.has(name)) ids.set(name, await addKind(transaction, JSON.parse(name) as Kind));
   }
   return names.map((name) => ids.get(name)!);
 }
 
-async function idOfKind(transaction: Transaction<ReportDatabase>, kind: Kind): Promise<number> {
-  const { type, mapping, filtering, family, source } = kind;
-  const found = await transaction
-    .selectFrom('kinds')
-    .select('id')
-    .where('type', '=', type)
-    .where('mapping', '=', mapping)
-    .where('filtering', '=', filtering)
-    .where('family', '=', family)
-    .where('source', '=', source)
-    .executeTakeFirst();
-  if (found !== undefined) return found.id;
+function nameOf({ type, mapping, filtering, family, source }: Kind): string {
+  return JSON.stringify({ type, mapping, filtering, family, source });
+}
+
+async function addKind(transaction: Transaction<ReportDatabase>, kind: Kind): Promise<number> {
   // Another server may have been faster: then this changes nothing, and still returns its row.
   const added = await transaction
     .insertInto('kinds')
     .values(kind)
     .onConflict((conflict) =>
-      conflict.columns(['type', 'mapping', 'filtering', 'family', 'source']).doUpdateSet({ type }),
+      conflict.columns(['type', 'mapping', 'filtering', 'family', 'source']).doUpdateSet({ type: kind.type }),
     )
     .returning('id')
     .executeTakeFirstOrThrow();
@@ -102,12 +133,14 @@ async function idOfKind(transaction: Transaction<ReportDatabase>, kind: Kind): P
 
 async function changeCounts(
   transaction: Transaction<ReportDatabase>,
-  reports: readonly { readonly received_at: number; readonly kind: number }[],
+  reports: readonly Omit<Counted, 'id'>[],
   sign: 1 | -1,
 ): Promise<void> {
   if (reports.length === 0) return;
   const byDayAndKind = Map.groupBy(reports, ({ received_at: time, kind }) => `${dayOf(time)} ${kind}`);
-  const changes = [...byDayAndKind.values()].map((group) => ({
+  // In one order, so that no two servers wait for each other.
+  const inOrder = [...byDayAndKind].sort(([one], [other]) => (one < other ? -1 : 1));
+  const changes = inOrder.map(([, group]) => ({
     day: dayOf(group[0]!.received_at),
     kind: group[0]!.kind,
     count: sign * group.length,

@@ -17,19 +17,28 @@ export interface OpenReports {
   close(): Promise<void>;
 }
 
-/** Throws ERR_DATA. */
+/** Throws ERR_DATA or ERR_DATABASE. A PostgreSQL that can't be reached yet is waited for while all else goes on. */
 export async function openReports(settings: ReportSettings, log: Log): Promise<OpenReports> {
-  const { directory, keepMs, addresses } = settings;
+  const { directory, postgres, keepMs, addresses } = settings;
   const now = Date.now;
   const monotonicNow = (): number => performance.now();
-  const database = await openSqlite(directory);
+  const tell = (error: unknown): void =>
+    log('error', `punches: ${error instanceof Error ? error.message : String(error)}`);
+  const { database, partitions } =
+    postgres === undefined
+      ? { database: await openSqlite(directory), partitions: undefined }
+      : // Loaded only where it is wanted.
+        await (
+          await import('./postgres.ts')
+        ).openPostgres(postgres, { log, onReached: () => void punches.load().catch(tell) });
   const store = new SqlReportStore(database, {
     now,
     randomBytes,
     conceal: (report) => concealAddresses(report, addresses),
+    ...(partitions && { partitions }),
   });
   const punches = new SqlPunchStore(database, now);
-  await punches.load();
+  if (postgres === undefined) await punches.load();
   const retentions = [
     startRetention(store, { what: 'reports', keepMs, now, monotonicNow, log }),
     startRetention(punches, { what: 'punches', keepMs, now, monotonicNow, log }),

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { NatprobeError } from '../../shared/errors.ts';
 import { Batches } from './batches.ts';
 import { addReports, type Arrival, removeOldest } from './changes.ts';
+import type { MonthlyPartitions } from './partitions.ts';
 import { findReport, parseTime, readAll, readPage } from './queries.ts';
 import type {
   NewReport,
@@ -22,6 +23,8 @@ export interface SqlReportStoreOptions {
   readonly randomBytes: (length: number) => Buffer;
   /** What is kept in place of a report: hides addresses. */
   readonly conceal: (report: NewReport) => NewReport;
+  /** Where reports are kept by months. */
+  readonly partitions?: MonthlyPartitions;
 }
 
 const ID_BYTES = 16;
@@ -40,7 +43,7 @@ export class SqlReportStore implements ReportStore {
     this.#database = database;
     this.#options = options;
     this.#arrivals = new Batches(MOST_ADDED_AT_ONCE, (arrivals) =>
-      orStoreError(() => addReports(database, arrivals)),
+      orStoreError(() => addReports(database, arrivals, options.partitions)),
     );
   }
 
@@ -72,9 +75,12 @@ export class SqlReportStore implements ReportStore {
 
   async removeBefore(time: string): Promise<number> {
     const timeMs = parseTime(time, 'removeBefore');
-    let total = 0;
+    const { partitions } = this.#options;
+    let total = partitions === undefined ? 0 : await orStoreError(() => partitions.dropBefore(timeMs));
     for (;;) {
-      const removed = await orStoreError(() => removeOldest(this.#database, timeMs, MOST_REMOVED_AT_ONCE));
+      const removed = await orStoreError(() =>
+        removeOldest(this.#database, timeMs, MOST_REMOVED_AT_ONCE, partitions),
+      );
       total += removed;
       if (removed < MOST_REMOVED_AT_ONCE || this.#isClosed) return total;
       // Whoever waits is served before the next few.
@@ -89,8 +95,11 @@ export class SqlReportStore implements ReportStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#arrivals.drain();
-    // Whatever is still under way has the connection before this does.
-    await this.#database.connection().execute(() => Promise.resolve());
+    // Whatever is still under way has the connection before this does; without one, nothing is.
+    await this.#database
+      .connection()
+      .execute(() => Promise.resolve())
+      .catch(() => undefined);
     await this.#database.destroy();
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely';
 import { NatprobeError } from '../../shared/errors.ts';
-import { checkVersion, type ColumnTypes, migrateTables, type ReportDatabase } from './tables.ts';
+import { checkVersion, migrateTables, type ReportDatabase, type SqlDialect } from './tables.ts';
 
 /** In the directory that --data names. */
 export const DATABASE_FILE = 'reports.sqlite';
@@ -14,7 +14,9 @@ export interface SqliteOptions {
   readonly readOnly?: boolean;
 }
 
-const TYPES: ColumnTypes = {
+const DIALECT: SqlDialect = {
+  flag: '--data',
+  isPartitioned: false,
   bytes: 'blob',
   serialType: 'integer',
   serial: (column) => column.primaryKey().autoIncrement(),
@@ -54,8 +56,8 @@ async function openFile(file: string, { readOnly = false }: SqliteOptions): Prom
     const database = new Kysely<ReportDatabase>({
       dialect: new SqliteDialect({ database: new NodeSqlite(native) }),
     });
-    const isCurrent = await checkVersion(database, '--data');
-    if (!readOnly) await migrateTables(database, TYPES);
+    const isCurrent = await checkVersion(database, DIALECT);
+    if (!readOnly) await migrateTables(database, DIALECT);
     else if (!isCurrent) throw new NatprobeError('ERR_DATA', '--data', NOT_CURRENT);
     return database;
   } catch (error) {

@@ -91,15 +91,22 @@ interface PunchCountTable {
 }
 
 /** What databases call differently. */
-export interface ColumnTypes {
+export interface SqlDialect {
+  /** What errors name: the flag that led to it. */
+  readonly flag: '--data' | '--database';
   readonly bytes: 'blob' | 'bytea';
   /** An integer key that the database numbers itself. */
   readonly serial: (column: ColumnDefinitionBuilder) => ColumnDefinitionBuilder;
   readonly serialType: 'integer' | 'bigserial';
+  /** Whether `reports` is parted by months (partitions.ts), each with its own unique ids and nonces. */
+  readonly isPartitioned: boolean;
 }
 
-/** Whether the tables are up to date. Throws ERR_DATA, naming `place`, if a newer natprobed has been here. */
-export async function checkVersion(database: Kysely<ReportDatabase>, place: string): Promise<boolean> {
+/** Whether the tables are up to date. Throws ERR_DATA or ERR_DATABASE if a newer natprobed has been here. */
+export async function checkVersion(
+  database: Kysely<ReportDatabase>,
+  { flag }: Pick<SqlDialect, 'flag'>,
+): Promise<boolean> {
   const tables = await database.introspection.getTables({ withInternalKyselyTables: true });
   if (!tables.some(({ name }) => name === DEFAULT_MIGRATION_TABLE)) return false;
   const done = await sql<{ name: string }>`select name from ${sql.table(DEFAULT_MIGRATION_TABLE)}`.execute(
@@ -107,32 +114,34 @@ export async function checkVersion(database: Kysely<ReportDatabase>, place: stri
   );
   const unknown = done.rows.find(({ name }) => !(name in MIGRATIONS));
   if (unknown === undefined) return done.rows.length === Object.keys(MIGRATIONS).length;
-  throw new NatprobeError('ERR_DATA', place, `a newer natprobed has written it: step ${unknown.name}`);
+  const code = flag === '--data' ? 'ERR_DATA' : 'ERR_DATABASE';
+  throw new NatprobeError(code, flag, `a newer natprobed has written it: step ${unknown.name}`);
 }
 
-/** Brings the tables up to date. */
-export async function migrateTables(database: Kysely<ReportDatabase>, types: ColumnTypes): Promise<void> {
+/** Brings the tables up to date; of several servers that begin at once, one does, and the others wait. */
+export async function migrateTables(database: Kysely<ReportDatabase>, dialect: SqlDialect): Promise<void> {
   const migrations = Object.entries(MIGRATIONS).map(([name, up]): [string, Migration] => [
     name,
-    { up: (db: Kysely<unknown>) => up(db, types) },
+    { up: (db: Kysely<unknown>) => up(db, dialect) },
   ]);
   const provider = { getMigrations: () => Promise.resolve(Object.fromEntries(migrations)) };
   const { error } = await new Migrator({ db: database, provider }).migrateToLatest();
   if (error !== undefined) throw error as Error;
 }
 
-const MIGRATIONS: Readonly<Record<string, (db: Kysely<unknown>, types: ColumnTypes) => Promise<void>>> = {
+const MIGRATIONS: Readonly<Record<string, (db: Kysely<unknown>, dialect: SqlDialect) => Promise<void>>> = {
   '0001-reports': createReportTables,
   '0002-punches': createPunchTables,
 };
 
-async function createReportTables({ schema }: Kysely<unknown>, types: ColumnTypes): Promise<void> {
+async function createReportTables(db: Kysely<unknown>, dialect: SqlDialect): Promise<void> {
+  const { schema } = db;
   const required = (column: ColumnDefinitionBuilder): ColumnDefinitionBuilder => column.notNull();
   const toKind = (column: ColumnDefinitionBuilder): ColumnDefinitionBuilder =>
     column.notNull().references('kinds.id');
   await schema
     .createTable('kinds')
-    .addColumn('id', types.serialType, types.serial)
+    .addColumn('id', dialect.serialType, dialect.serial)
     .addColumn('type', 'text', required)
     .addColumn('mapping', 'text', required)
     .addColumn('filtering', 'text', required)
@@ -140,19 +149,29 @@ async function createReportTables({ schema }: Kysely<unknown>, types: ColumnType
     .addColumn('source', 'text', required)
     .addUniqueConstraint('kinds_differ', ['type', 'mapping', 'filtering', 'family', 'source'])
     .execute();
-  await schema
+  // A key of a partitioned table has to have what it is parted by, and kinds are never removed.
+  const unique = (column: ColumnDefinitionBuilder): ColumnDefinitionBuilder =>
+    dialect.isPartitioned ? column : column.unique();
+  const reports = schema
     .createTable('reports')
-    .addColumn('seq', types.serialType, types.serial)
-    .addColumn('id', 'text', (column) => column.notNull().unique())
+    .addColumn('seq', dialect.serialType, dialect.isPartitioned ? required : dialect.serial)
+    .addColumn('id', 'text', (column) => unique(column.notNull()))
     .addColumn('received_at', 'bigint', required)
-    .addColumn('kind', 'bigint', toKind)
+    .addColumn('kind', 'bigint', dialect.isPartitioned ? required : toKind)
     .addColumn('confidence', 'double precision', required)
     .addColumn('judge_version', 'integer', required)
     .addColumn('endpoints_witnessed', 'integer', required)
     .addColumn('claims_follow', 'integer', required)
-    .addColumn('nonce', 'text', (column) => column.unique())
-    .addColumn('document', sql.raw(types.bytes), required)
-    .execute();
+    .addColumn('nonce', 'text', unique)
+    .addColumn('document', sql.raw(dialect.bytes), required);
+  if (dialect.isPartitioned) {
+    await reports
+      .addPrimaryKeyConstraint('reports_key', ['seq', 'received_at'])
+      .modifyEnd(sql`partition by range (received_at)`)
+      .execute();
+    // It is deflated already.
+    await sql`alter table reports alter column document set storage external`.execute(db);
+  } else await reports.execute();
   // Each holds all that its queries need, so that they don't touch the documents.
   await schema.createIndex('reports_by_time').on('reports').columns(['received_at', 'seq', 'kind']).execute();
   await schema.createIndex('reports_by_kind').on('reports').columns(['kind', 'received_at', 'seq']).execute();
@@ -165,11 +184,11 @@ async function createReportTables({ schema }: Kysely<unknown>, types: ColumnType
     .execute();
 }
 
-async function createPunchTables({ schema }: Kysely<unknown>, types: ColumnTypes): Promise<void> {
+async function createPunchTables({ schema }: Kysely<unknown>, dialect: SqlDialect): Promise<void> {
   const required = (column: ColumnDefinitionBuilder): ColumnDefinitionBuilder => column.notNull();
   await schema
     .createTable('punches')
-    .addColumn('seq', types.serialType, types.serial)
+    .addColumn('seq', dialect.serialType, dialect.serial)
     .addColumn('ended_at', 'bigint', required)
     .addColumn('a', 'text', required)
     .addColumn('b', 'text', required)

@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { postgresMissing, startPostgres } from '../support/postgres.ts';
+import { describeIf } from '../support/requirements.ts';
 import { newReport, openTestStore, type TestStore } from '../unit/server/reports/reports.ts';
 import { finish, NATPROBED, startProgram } from './programs.ts';
 
@@ -89,6 +91,10 @@ describe('natprobed export', () => {
     [[], /^natprobed: error: --data: not understood \(it takes the directory of a server/],
     [['--data', ':memory:'], /--data: not understood/],
     [
+      ['--data', tmpdir(), '--database', 'postgres://db/natprobe'],
+      /--database: these options do not go together/,
+    ],
+    [
       ['--data', '/nonexistent'],
       /--data: that directory cannot be used for reports \(\/nonexistent: reports.sqlite is not there/,
     ],
@@ -101,5 +107,27 @@ describe('natprobed export', () => {
     const { stdout, stderr, code } = await finish(startProgram(NATPROBED, ['export', ...args]));
     expect({ stdout, code }).toEqual({ stdout: '', code: 2 });
     expect(stderr).toMatch(message);
+  });
+});
+
+describeIf(postgresMissing())('natprobed export --database', () => {
+  it('writes what a database has, with a password from PGPASSWORD', async () => {
+    const cluster = await startPostgres();
+    try {
+      const url = await cluster.createDatabase();
+      const { store } = await openTestStore(url);
+      const kept = await store.add(newReport());
+      await store.close();
+      const { password } = new URL(url);
+      const database = url.replace(`:${password}`, '');
+      const child = startProgram(NATPROBED, ['export', '--database', database], {
+        PGPASSWORD: decodeURIComponent(password),
+      });
+      const { stdout, stderr, code } = await finish(child);
+      expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+      expect(JSON.parse(stdout)).toEqual(kept);
+    } finally {
+      await cluster.remove();
+    }
   });
 });

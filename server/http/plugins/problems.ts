@@ -20,6 +20,9 @@ const FASTIFY_CODES: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'ERR_MEDIA_TYPE',
 };
 
+/** A database that was restarted is back by then. */
+const RETRY_AFTER_SECONDS = 5;
+
 /** Answers errors and unknown paths; `onError` is told of errors that are not the client's. */
 export function answerWithProblems(app: FastifyInstance, onError?: (error: Error) => void): void {
   const routes = rememberRoutes(app);
@@ -34,6 +37,7 @@ export function answerWithProblems(app: FastifyInstance, onError?: (error: Error
     const answer = problemOf(error);
     // An error of HTTP's own has done its work; the rest is the operator's to know.
     if (answer.status >= 500 && !(error instanceof ProblemError)) onError?.(error);
+    if (answer.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS);
     if (answer.code === 'ERR_TOKEN') void reply.header('www-authenticate', 'Bearer');
     if (error.statusCode === 413) closeAfter(request, reply);
     return send(reply, answer);

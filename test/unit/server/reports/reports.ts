@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { NewReport } from '../../../../server/reports/report-store.ts';
 import { SqlReportStore, type SqlReportStoreOptions } from '../../../../server/reports/sql-report-store.ts';
+import { SILENT_LOG } from '../../../../server/log.ts';
+import { openPostgres } from '../../../../server/reports/postgres.ts';
 import { openSqlite } from '../../../../server/reports/sqlite.ts';
 import { type Filtering, type Mapping, natTypeOf } from '../../../../shared/nat/behaviour.ts';
 import { judge } from '../../../../shared/nat/judge.ts';
@@ -15,9 +17,9 @@ export interface TestStore {
   readonly clock: { nowMs: number };
 }
 
-/** In memory without a directory. Ids are a series, the same in each store. */
+/** In memory without a directory; or in PostgreSQL, at an URL. Ids are a series, the same in each store. */
 export async function openTestStore(
-  directory?: string,
+  place?: string,
   more: Partial<SqlReportStoreOptions> = {},
 ): Promise<TestStore> {
   let ids = 0;
@@ -26,7 +28,11 @@ export async function openTestStore(
     ids += 1;
     return createHash('sha256').update(String(ids)).digest().subarray(0, length);
   };
-  const store = new SqlReportStore(await openSqlite(directory), {
+  const opened = place?.startsWith('postgres:')
+    ? await openPostgres({ url: place }, { log: SILENT_LOG })
+    : { database: await openSqlite(place) };
+  const store = new SqlReportStore(opened.database, {
+    ...('partitions' in opened && { partitions: opened.partitions }),
     now: () => clock.nowMs,
     randomBytes,
     conceal: (report) => report,

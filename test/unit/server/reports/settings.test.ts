@@ -21,7 +21,29 @@ describe('what natprobed is told about reports', () => {
     expect(readReportSettings({ data: ':memory:' }).directory).toBeUndefined();
   });
 
+  it('is a database in place of a directory', () => {
+    const database = 'postgres://natprobe:secret@db.example.org:5432/natprobe';
+    expect(readReportSettings({ database }).postgres).toEqual({ url: database });
+    expect(readReportSettings({ database, databasePasswordFile: '/run/password' }).postgres).toEqual({
+      url: database,
+      passwordFile: '/run/password',
+    });
+  });
+
+  it('is refused without showing a password', () => {
+    for (const database of ['mysql://ann:s3cret@db/natprobe', 'postgres://ann:s3cret@db:x/natprobe']) {
+      expect(() => readReportSettings({ database })).toThrow(
+        expect.objectContaining({
+          code: 'ERR_DATABASE',
+          message: expect.not.stringContaining('s3cret') as string,
+        }),
+      );
+    }
+  });
+
   it.each([
+    [{ database: 'postgres://db/natprobe', data: '/var/lib/natprobed' }, 'ERR_FLAGS', '--database: '],
+    [{ databasePasswordFile: '/run/password' }, 'ERR_FLAGS', '--database-password-file: '],
     [{ data: '' }, 'ERR_DATA', '--data: '],
     [
       { addresses: 'some' },
