@@ -12,6 +12,8 @@ import { missingPrograms } from '../support/system-programs.ts';
 import { labMissing, namespaceMaker, type Namespace } from './namespaces.ts';
 import { serverOf, startNatprobedOn } from './natprobe.ts';
 import { SERVER_ADDRESSES } from './internet.ts';
+import { joinBehind } from './links.ts';
+import { startBroker } from './punches.ts';
 
 /** Says why these networks can't be made here, or undefined if they can. */
 export function portMapperLabMissing(): string | undefined {
@@ -88,8 +90,8 @@ export async function openHomeNetwork(setting: HomeSetting): Promise<HomeNetwork
       await joinBehind(peer!, 'eth0', HOME_CLIENT, peersRouter!, 'lan');
       await peersRouter!.script(routerScript(setting));
     }
-    const http = setting.hasPeer === true ? ['--http', `${primary}:8080`, '--no-rate-limit'] : ['--no-http'];
-    await startNatprobedOn(server, ['--ip', primary, '--alt-ip', alternate], http);
+    if (setting.hasPeer === true) await startBroker({ server }, ['ipv4']);
+    else await startNatprobedOn(server, ['--ip', primary, '--alt-ip', alternate]);
     if (setting.speaks.natPmpAndPcp || setting.speaks.upnp) await startMiniupnpd(router!, folder, setting);
   } catch (error) {
     await close();
@@ -112,23 +114,6 @@ export async function openHomeNetwork(setting: HomeSetting): Promise<HomeNetwork
     setLoss: (percent) => router!.script(lossScript(percent)),
     close,
   };
-}
-
-/** A veth pair with a /24 on it, and the inner end's default route through it. */
-async function joinBehind(
-  inner: Namespace,
-  innerDevice: string,
-  innerAddress: string,
-  outer: Namespace,
-  outerDevice: string,
-): Promise<void> {
-  const gateway = innerAddress.replace(/\.\d+$/, '.1');
-  await inner.script(`ip link add ${innerDevice} type veth peer name ${outerDevice} netns ${outer.holder}`);
-  await outer.script(`ip address add ${gateway}/24 dev ${outerDevice}\nip link set ${outerDevice} up`);
-  await inner.script(
-    `ip address add ${innerAddress}/24 dev ${innerDevice}\n` +
-      `ip link set ${innerDevice} up\nip route add default via ${gateway}`,
-  );
 }
 
 /** Masquerades, lets nothing in that nobody asked for, and has the chains that miniupnpd fills. */

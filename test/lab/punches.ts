@@ -39,13 +39,16 @@ export interface LabPunch {
 }
 
 /** natprobed with its broker, for any number of members. */
-export function startBroker(internet: Internet): Promise<RunningServer> {
-  const addresses = FAMILIES.flatMap((family) => {
+export function startBroker(
+  { server }: Pick<Internet, 'server'>,
+  families: readonly Family[] = FAMILIES,
+): Promise<RunningServer> {
+  const addresses = families.flatMap((family) => {
     const { primary, alternate } = SERVER_ADDRESSES[family];
     return ['--ip', primary, '--alt-ip', alternate];
   });
   const http = ['--http', `${SERVER_ADDRESSES.ipv4.primary}:${HTTP_PORT}`, '--no-rate-limit'];
-  return startNatprobedOn(internet.server, addresses, http);
+  return startNatprobedOn(server, addresses, http);
 }
 
 export interface MemberOptions {
@@ -117,15 +120,21 @@ export async function joinFrom(
   };
 }
 
-/** `a` asks for `b`; the hole is closed again. */
-export async function punchBetween(a: Member, b: Member): Promise<LabPunch> {
+/** `a` asks for `b`; the hole is closed again, unless it is to stay. */
+export async function punchBetween(
+  a: Member,
+  b: Member,
+  { closes = true }: { readonly closes?: boolean } = {},
+): Promise<LabPunch> {
   const ends = Promise.all([endOf(a, b), endOf(b, a)]);
   a.tell({ kind: 'punch', peer: b.name });
   const [atA, atB] = await ends;
   const isOpen = atA.outcome === 'open' && atB.outcome === 'open';
   const carries = isOpen && (await carriesBothWays(a, b));
-  a.tell({ kind: 'close', peer: b.name });
-  b.tell({ kind: 'close', peer: a.name });
+  if (closes) {
+    a.tell({ kind: 'close', peer: b.name });
+    b.tell({ kind: 'close', peer: a.name });
+  }
   return { reports: { a: atA, b: atB }, carries };
 }
 
