@@ -26,6 +26,9 @@ try {
   } else if (line?.command === 'export') {
     const { exportReports } = await import('./export.ts');
     await exportReports(line.flags, process.stdout);
+  } else if (line?.command === 'top') {
+    const { top } = await import('./top/top.ts');
+    await top(line.flags, process);
   }
 } catch (error) {
   // All that is foreseen is in the catalogue; the rest is a bug, and shows its stack.

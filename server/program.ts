@@ -20,13 +20,16 @@ import { DEFAULT_LOGGED_ADDRESSES, DEFAULT_POST_RATE, DEFAULT_READ_RATE } from '
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogFlags } from './log.ts';
 import { DEFAULT_ROOM_AUDIENCE } from './peering/settings.ts';
 import { DEFAULT_ADDRESSES, DEFAULT_KEEP } from './reports/defaults.ts';
+import type { TopFlags } from './top/settings.ts';
+import { DEFAULT_INTERVAL_SECONDS } from './top/defaults.ts';
 
 export type ProgramFlags = ServerFlags & LogFlags;
 
 /** What is to be done, with which flags. */
 export type CommandLine =
   | { readonly command: 'serve'; readonly flags: ProgramFlags }
-  | { readonly command: 'export'; readonly flags: ExportFlags };
+  | { readonly command: 'export'; readonly flags: ExportFlags }
+  | { readonly command: 'top'; readonly flags: TopFlags };
 
 /** Undefined where help or version was all that was wanted. Throws ERR_USAGE. */
 export function parseCommandLine(args: readonly string[]): CommandLine | undefined {
@@ -62,11 +65,13 @@ Examples:
             --advertise 10.0.0.4=192.0.2.1 --advertise 10.0.0.5=192.0.2.2
   natprobed --ip 127.0.0.1 --alt-ip 127.0.0.2   (this machine alone, Linux)
   natprobed export --data /var/lib/natprobed --format csv > reports.csv
+  natprobed top                                 (what it does, live)
 
 Exit codes:
   0  stopped by a signal
   1  a socket, the self-test or the store failed
   2  a wrong option, address, port or directory
+  3  top: no natprobed answers there
 `;
 
 function createProgram(parsed: (command: CommandLine) => void): Command {
@@ -94,6 +99,7 @@ function createProgram(parsed: (command: CommandLine) => void): Command {
   // So that `export` has options of its own with the same names.
   program.enablePositionalOptions();
   program.addCommand(createExportCommand((flags) => parsed({ command: 'export', flags })));
+  program.addCommand(createTopCommand((flags) => parsed({ command: 'top', flags })));
   return program;
 }
 
@@ -263,7 +269,30 @@ function createExportCommand(parsed: (flags: ExportFlags) => void): Command {
     .action(() => parsed(command.opts<ExportFlags>()));
 }
 
-/** What both have: errors are printed in one place, with their remedy. */
+function createTopCommand(parsed: (flags: TopFlags) => void): Command {
+  const command = commonSettings(new Command('top'));
+  return command
+    .description(
+      'Shows what a running natprobed does: what comes and is answered or not, how busy its lanes are, TCP, ' +
+        'HTTP, the broker, memory; from its /metrics, again and again, until q or Ctrl-C. ' +
+        'Where it is no terminal that is written to, the same as plain text.',
+    )
+    .option(
+      '--http <host:port>',
+      `where its HTTP is, or its URL (default: ${DEFAULT_HTTP_HOST}:${DEFAULT_HTTP_PORT})`,
+    )
+    .option(
+      '--token-file <file>',
+      'a token of the server, for metrics from elsewhere than its own machine; or NATPROBED_TOKENS',
+    )
+    .option('--interval <seconds>', `between two looks (default: ${DEFAULT_INTERVAL_SECONDS})`)
+    .option('--once', 'look for one interval, print that as text, and end')
+    .option('--json', 'a JSON document, natprobed/top@1, for each interval, on a line')
+    .option('--no-color', 'no colours; NO_COLOR says so too')
+    .action(() => parsed(command.opts<TopFlags>()));
+}
+
+/** What all have: errors are printed in one place, with their remedy. */
 function commonSettings(command: Command): Command {
   return command
     .helpOption('-h, --help', 'print this help')

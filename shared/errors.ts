@@ -118,6 +118,17 @@ export const ERROR_CATALOGUE = {
     problem: 'the server refused',
     remedy: 'see what it says, or ask its operator',
   },
+  ERR_METRICS_UNREACHABLE: {
+    exitCode: 3,
+    problem: 'the metrics cannot be had',
+    remedy:
+      'check that natprobed runs, and where its HTTP is: --http HOST:PORT, or https://HOST:PORT with TLS',
+  },
+  ERR_NO_METRICS: {
+    exitCode: 3,
+    problem: 'what answers there is no natprobed',
+    remedy: 'give the address of its HTTP side: --http HOST:PORT, or https://HOST:PORT with TLS',
+  },
   ERR_WITNESS_KEYS: {
     exitCode: 2,
     problem: 'the file of witness keys cannot be used',

@@ -1,0 +1,2 @@
+/** Between two looks of `natprobed top`. */
+export const DEFAULT_INTERVAL_SECONDS = 1;
