@@ -11,9 +11,10 @@ export function formatAmount(amount: number): string {
 
 /** `12 B`, `9.876 kB`, `123.5 MB`; by thousands. */
 export function formatBytes(bytes: number): string {
-  if (Math.round(bytes) < 1000) return `${Math.round(bytes)} B`;
+  const whole = Math.round(bytes);
+  if (whole < 1000) return `${whole} B`;
   return scale(
-    bytes,
+    whole,
     UNITS.map((unit) => ` ${unit}B`),
   );
 }

@@ -12,7 +12,7 @@ export const COLUMNS = 79;
 const TABLE_ROWS = 8;
 /** More lanes than that are drawn as a digit each. */
 const MOST_LANE_ROWS = 4;
-const BAR_COLUMNS = 30;
+const BAR_COLUMNS = 20;
 const LABEL_COLUMNS = 9;
 const KIND_COLUMNS = 17;
 const ROLE_COLUMNS = 8;

@@ -10,6 +10,8 @@ const [BEGIN, END] = ['\u001b[?2026h', '\u001b[?2026l'];
 const HOME = '\u001b[H';
 /** To the end of the line, and of the screen (ECMA-48 EL and ED). */
 const [ERASE_LINE, ERASE_BELOW] = ['\u001b[K', '\u001b[J'];
+/** Of a terminal that says 0, as one without a window does. */
+const [DEFAULT_COLUMNS, DEFAULT_ROWS] = [80, 24];
 const CTRL_C = '\u0003';
 
 export interface Screen {
@@ -48,8 +50,8 @@ export function openScreen(
     draw(lines) {
       // A terminal that is slow gets the next frame, rather than all of them late.
       if (!isOpen || output.writableNeedDrain) return;
-      const { columns, rows } = output;
-      const shown = lines.slice(0, rows).map((line) => cutLine(line, columns - 1) + ERASE_LINE);
+      const [width, height] = [output.columns || DEFAULT_COLUMNS, output.rows || DEFAULT_ROWS];
+      const shown = lines.slice(0, height).map((line) => cutLine(line, width - 1) + ERASE_LINE);
       output.write(`${BEGIN}${HOME}${shown.join('\r\n')}${ERASE_BELOW}${END}`);
     },
   };
