@@ -1,6 +1,7 @@
 /** What a punch ends in, for those who use it. */
 import type { BrokerPeer, PlannedPrediction, Relay, Transport } from '../shared/broker/messages.ts';
 import type { Endpoint } from '../shared/endpoint.ts';
+import type { NatprobeError } from '../shared/errors.ts';
 import type { PunchRole } from '../shared/punch/plan.ts';
 import type { StrategyName } from '../shared/punch/strategy.ts';
 
@@ -40,7 +41,11 @@ export interface HoleEvents {
   /** Punched again: socket and remote endpoint are others now. */
   readonly reopened: [report: PunchReport];
   readonly failed: [report: PunchReport];
-  readonly closed: [];
+  /**
+   * By either side; with ERR_HOLE_LOST where a TCP connection broke, which is not made again. While nobody reads
+   * from that connection its end goes unnoticed.
+   */
+  readonly closed: [reason?: NatprobeError];
 }
 
 /** An open hole. `Raw` is the kind of socket that it was punched from (of `node:dgram` unless asked otherwise). */

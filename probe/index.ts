@@ -233,14 +233,8 @@ export async function punch(
   peer: string | number,
   options: PunchOptions & UdpTransport,
 ): Promise<Hole<Socket>>;
-export async function punch(
-  peer: string | number,
-  options: PunchOptions,
-): Promise<Hole<Socket> | Hole<TcpSocket>>;
-export async function punch(
-  peer: string | number,
-  options: PunchOptions,
-): Promise<Hole<Socket> | Hole<TcpSocket>> {
+export async function punch(peer: string | number, options: PunchOptions): Promise<Hole<Socket | TcpSocket>>;
+export async function punch(peer: string | number, options: PunchOptions): Promise<Hole<Socket | TcpSocket>> {
   const { punchFromRoom } = await import('./drive/join-room.ts');
   return punchFromRoom(peer, options, await udpMeans(options));
 }

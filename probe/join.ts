@@ -108,7 +108,7 @@ export type MembershipEvent<Raw = Socket> =
     }
   /** A peer has opened a hole. */
   | { readonly kind: 'hole'; readonly hole: Hole<Raw> }
-  /** A peer has connected over TCP, as it had asked to; not among `holes()`. */
+  /** A peer has connected over TCP. */
   | { readonly kind: 'tcp-hole'; readonly hole: Hole<TcpSocket> }
   /** A punch that a peer asked for has failed. */
   | { readonly kind: 'failed'; readonly report: PunchReport }
@@ -133,9 +133,9 @@ export interface Membership<Raw = Socket> {
   punch(peer: string | number, options?: UdpPunchCallOptions): Promise<Hole<Raw>>;
   /** Over TCP: the hole's socket is a connected one, paused until it is resumed or piped. */
   punch(peer: string | number, options: TcpPunchCallOptions): Promise<Hole<TcpSocket>>;
-  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw> | Hole<TcpSocket>>;
-  /** Those that peers open from now on; ends when the room is left. */
-  holes(): AsyncIterable<Hole<Raw>>;
+  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw | TcpSocket>>;
+  /** Those that peers open from now on, over UDP or TCP as they like (`report.transport`); ends when the room is left. */
+  holes(): AsyncIterable<Hole<Raw | TcpSocket>>;
   /** Resolves when the room is left; with the reason, unless it was by leave(). */
   readonly left: Promise<NatprobeError | undefined>;
   /** Closes all holes and gives the name up. */

@@ -353,6 +353,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       'take the natprobed whose broker this is as --server, and see that its STUN port is the one meant',
   },
+  ERR_HOLE_LOST: {
+    exitCode: 1,
+    problem: 'the connection to the peer broke',
+    remedy: 'punch again: over TCP that is not done by itself',
+  },
   ERR_STREAM_PLATFORM: {
     exitCode: 1,
     problem: 'the libraries that carry streams cannot be loaded here',

@@ -1,5 +1,4 @@
 /** What is run through a hole, as it was asked for. */
-import type { Transport } from '../../shared/broker/messages.ts';
 import { parseHostPort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { StreamProgram } from '../streams/programs.ts';
@@ -15,7 +14,7 @@ export interface ProgramFlags {
 export type HoleProgram = StreamProgram | { readonly kind: 'exec'; readonly command: string };
 
 /** Undefined if the hole is only to be opened. Throws ERR_FLAGS, ERR_ENDPOINT, ERR_PORT. */
-export function settleProgram(flags: ProgramFlags, transport: Transport): HoleProgram | undefined {
+export function settleProgram(flags: ProgramFlags): HoleProgram | undefined {
   const { chat = false, pipe = false, bridge, bridgePort, exec } = flags;
   const wanted = [
     ...(chat ? ['--chat'] : []),
@@ -23,10 +22,7 @@ export function settleProgram(flags: ProgramFlags, transport: Transport): HolePr
     ...(bridge === undefined ? [] : ['--bridge']),
     ...(exec === undefined ? [] : ['--exec']),
   ];
-  const [first] = wanted;
   if (wanted.length > 1) throw new NatprobeError('ERR_FLAGS', wanted.join(' and '), 'choose one of them');
-  if (first !== undefined && transport === 'tcp')
-    throw new NatprobeError('ERR_FLAGS', `${first} and --tcp`, 'programs run through holes for UDP');
   if (bridgePort !== undefined && bridge === undefined)
     throw new NatprobeError('ERR_FLAGS', '--bridge-port', 'it is the port of a --bridge, and none is given');
   if (chat) return { kind: 'chat' };

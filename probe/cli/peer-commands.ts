@@ -72,7 +72,8 @@ Both sides name the same program: what one sends is for the other's. Where one
 runs, standard output is for the peer's data, and reports go to standard error.
 A chat ends with /quit or Ctrl-D; a pipe when both inputs have ended; --exec
 closes the socket first, so that the command can bind its port, and ends with
-the command's exit code.
+the command's exit code. A TCP connection (punch --tcp) is instead the command's
+standard input and output.
 `;
 
 const SECRET_HELP = `

@@ -1,5 +1,6 @@
 /** What the library's join() and punch() do: find the broker, know this machine's NAT, and go into the room. */
 import { randomBytes } from 'node:crypto';
+import type { Socket as TcpSocket } from 'node:net';
 import { type BrokerBehaviour, statedBehaviours } from '../../shared/broker/behaviour.ts';
 import { DEFAULT_ROOM } from '../../shared/broker/messages.ts';
 import { type Endpoint, type Family, type HostPort, parseHostPort } from '../../shared/endpoint.ts';
@@ -93,7 +94,7 @@ export async function punchFromRoom<Raw>(
   peer: string | number,
   options: PunchOptions<Raw>,
   means: RoomMeans<Raw>,
-): Promise<Hole<Raw>> {
+): Promise<Hole<Raw | TcpSocket>> {
   const { as, transport, ...room } = options;
   const membership = await joinRoom<Raw>(
     {
@@ -107,10 +108,10 @@ export async function punchFromRoom<Raw>(
   );
   const leave = (): Promise<void> => membership.leave();
   try {
-    const hole = (await membership.punch(peer, {
+    const hole = await membership.punch(peer, {
       ...(transport !== undefined && { transport }),
       ...(options.signal && { signal: options.signal }),
-    })) as Hole<Raw>;
+    });
     hole.on('closed', () => void leave()).on('failed', () => void leave());
     const close = hole.close.bind(hole);
     // Whoever waits for the end may want to join under the same name again.

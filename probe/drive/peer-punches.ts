@@ -49,7 +49,7 @@ export interface PlanMeans<Raw> {
 }
 
 interface Caller<Raw> {
-  resolve(hole: Hole<Raw>): void;
+  resolve(hole: Hole<Raw | TcpSocket>): void;
   reject(error: Error): void;
 }
 
@@ -59,13 +59,15 @@ interface PeerPunch<Raw> {
   plan: Plan;
   /** In which numbering of the room the peer has its number. */
   numbering: number;
-  hole: Hole<Raw> | undefined;
+  hole: Hole<Raw | TcpSocket> | undefined;
   /** The request for another plan. */
   renewal: number | undefined;
   renewalTimer: NodeJS.Timeout | undefined;
   /** Its callers have gone: nobody is told how it ends. */
   isAbandoned: boolean;
 }
+
+type Opened<Raw> = Extract<MembershipEvent<Raw>, { kind: 'hole' | 'tcp-hole' }>;
 
 /** These pass, within the time that a punch waits for its next plan. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -87,7 +89,10 @@ export class PeerPunches<Raw> {
     this.#options = options;
   }
 
-  punch(peer: string | number, { transport = 'udp', signal }: PunchCallOptions): Promise<Hole<Raw>> {
+  punch(
+    peer: string | number,
+    { transport = 'udp', signal }: PunchCallOptions,
+  ): Promise<Hole<Raw | TcpSocket>> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
         reject(aborted(signal));
@@ -200,7 +205,8 @@ export class PeerPunches<Raw> {
       },
       onRetrying: (attempt, { text }) =>
         this.#options.tell({ kind: 'retrying', peer: punch.plan.peer, attempt, reason: text }),
-      onOpen: (hole) => this.#handleOpen(punch, hole),
+      onOpen: (hole) => this.#handleOpen(punch, { kind: 'hole', hole }),
+      onTcpOpen: (hole) => this.#handleOpen(punch, { kind: 'tcp-hole', hole }),
       onFailed: (report) => this.#handleFailed(punch, report),
       onOutcome: (introduction, report) => {
         if (report.code === 'stopped') this.#options.withdraw(introduction);
@@ -221,22 +227,21 @@ export class PeerPunches<Raw> {
     this.#punches.add(punch);
   }
 
-  #handleOpen(punch: PeerPunch<Raw>, hole: Hole<Raw>): void {
+  #handleOpen(punch: PeerPunch<Raw>, opened: Opened<Raw>): void {
+    const hole: Hole<Raw | TcpSocket> = opened.hole;
     punch.hole = hole;
     hole.on('reopened', () => this.#resolveCallers(punch, hole));
     hole.on('failed', (report) => {
       this.#remove(punch);
       this.#rejectCallers(punch, new PunchFailedError(report));
     });
-    hole.on('closed', () => {
+    hole.on('closed', (reason) => {
       this.#remove(punch);
-      this.#rejectCallers(punch, aborted(undefined));
+      this.#rejectCallers(punch, reason ?? aborted(undefined));
     });
     const isOwn = punch.callers.size > 0;
     this.#resolveCallers(punch, hole);
-    if (isOwn) return;
-    if (punch.plan.plan.transport === 'udp') this.#options.tell({ kind: 'hole', hole });
-    else this.#options.tell({ kind: 'tcp-hole', hole: hole as Hole<unknown> as Hole<TcpSocket> });
+    if (!isOwn) this.#options.tell(opened);
   }
 
   #handleFailed(punch: PeerPunch<Raw>, report: PunchReport): void {
@@ -252,7 +257,7 @@ export class PeerPunches<Raw> {
     this.#rejectCallers(punch, error instanceof Error ? error : new Error(String(error)));
   }
 
-  #resolveCallers({ callers }: PeerPunch<Raw>, hole: Hole<Raw>): void {
+  #resolveCallers({ callers }: PeerPunch<Raw>, hole: Hole<Raw | TcpSocket>): void {
     for (const caller of callers) caller.resolve(hole);
     callers.clear();
   }
@@ -300,10 +305,14 @@ export class PeerPunches<Raw> {
   }
 }
 
-/** Over TCP the hole is of a TCP socket, whatever the member's UDP sockets are: who asks for TCP is told so by its type. */
+interface StartOptions<Raw> extends PunchingOptions<Raw> {
+  /** In place of `onOpen` where the plan is over TCP. */
+  readonly onTcpOpen: (hole: Hole<TcpSocket>) => void;
+}
+
 function startOver<Raw>(
   { plan, key, sockets }: PunchStart<Raw>,
-  options: PunchingOptions<Raw>,
+  options: StartOptions<Raw>,
 ): Punching<PunchStart<Raw>> {
   const wrongTransport = (): never => {
     throw new Error('a plan over another transport');
@@ -316,8 +325,10 @@ function startOver<Raw>(
       stop: (code) => punching.stop(code),
     };
   }
-  const onOpen = (hole: Hole<TcpSocket>): void => options.onOpen(hole as Hole<unknown> as Hole<Raw>);
-  const punching = startTcpPunching({ plan, key, ports: sockets.ports }, { ...options, onOpen });
+  const punching = startTcpPunching(
+    { plan, key, ports: sockets.ports },
+    { ...options, onOpen: options.onTcpOpen },
+  );
   return {
     begin: ({ sockets: next, ...start }) =>
       next.transport === 'tcp' ? punching.begin({ ...start, ports: next.ports }) : wrongTransport(),

@@ -59,7 +59,7 @@ class RoomSession<Raw> implements Membership<Raw> {
   readonly #gatherings: Gatherings<Raw>;
   readonly #punches: PeerPunches<Raw>;
   readonly #asks: AskDesk;
-  readonly #readers = new Set<ReadableStreamDefaultController<Hole<Raw>>>();
+  readonly #readers = new Set<ReadableStreamDefaultController<Hole<Raw | TcpSocket>>>();
   readonly #waiting = new Map<number, Waiting>();
   readonly #registered = Promise.withResolvers<undefined>();
   #lastRequest = 0;
@@ -132,14 +132,14 @@ class RoomSession<Raw> implements Membership<Raw> {
 
   punch(peer: string | number, options?: UdpPunchCallOptions): Promise<Hole<Raw>>;
   punch(peer: string | number, options: TcpPunchCallOptions): Promise<Hole<TcpSocket>>;
-  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw> | Hole<TcpSocket>>;
-  punch(peer: string | number, options: PunchCallOptions = {}): Promise<Hole<Raw> | Hole<TcpSocket>> {
+  punch(peer: string | number, options?: PunchCallOptions): Promise<Hole<Raw | TcpSocket>>;
+  punch(peer: string | number, options: PunchCallOptions = {}): Promise<Hole<Raw | TcpSocket>> {
     return this.#punches.punch(peer, options);
   }
 
-  holes(): AsyncIterable<Hole<Raw>> {
-    let reader: ReadableStreamDefaultController<Hole<Raw>>;
-    return new ReadableStream<Hole<Raw>>({
+  holes(): AsyncIterable<Hole<Raw | TcpSocket>> {
+    let reader: ReadableStreamDefaultController<Hole<Raw | TcpSocket>>;
+    return new ReadableStream<Hole<Raw | TcpSocket>>({
       start: (controller) => {
         reader = controller;
         if (this.#isOver) reader.close();
@@ -341,7 +341,8 @@ class RoomSession<Raw> implements Membership<Raw> {
   }
 
   #tell(event: MembershipEvent<Raw>): void {
-    if (event.kind === 'hole') for (const reader of this.#readers) reader.enqueue(event.hole);
+    if (event.kind === 'hole' || event.kind === 'tcp-hole')
+      for (const reader of this.#readers) reader.enqueue(event.hole);
     this.#options.onEvent?.(event);
   }
 }

@@ -2,7 +2,8 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Plan } from '../../shared/broker/messages.ts';
-import type { Endpoint } from '../../shared/endpoint.ts';
+import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
 import type { Hole, HoleEvents, PunchReport } from '../hole.ts';
 import { holeKey } from '../punch/session.ts';
 import type { OpenConnection } from '../punch/tcp-io.ts';
@@ -15,7 +16,7 @@ import {
 } from './punching.ts';
 import { runTcpPuncher, type RunningTcpPuncher } from './run-tcp-puncher.ts';
 import type { TcpPorts } from './tcp-ports.ts';
-import { withoutZone } from './udp.ts';
+import { systemErrorCode, withoutZone } from './udp.ts';
 
 /** One introduction: its plan, what agreeKey gives for it, and the ports that its candidates are of. */
 export interface TcpPunchStart {
@@ -71,6 +72,9 @@ class TcpHole implements Hole<Socket> {
   readonly socket: Socket;
   readonly remote: Endpoint;
   readonly #events = new EventEmitter<HoleEvents>();
+  /** Resolves once `closed` has been told. */
+  readonly #over: Promise<void>;
+  #isClosing = false;
 
   constructor(socket: Socket, opened: OpenConnection, { plan, key }: TcpPunchStart) {
     const local = { address: withoutZone(socket.localAddress!), port: socket.localPort! };
@@ -79,9 +83,17 @@ class TcpHole implements Hole<Socket> {
     this.key = holeKey(key);
     this.socket = socket;
     this.remote = opened.remote;
-    // What goes wrong with the connection ends it; who wants to know more listens on the socket.
-    socket.on('error', () => undefined);
-    socket.on('close', () => this.#events.emit('closed'));
+    let loss: NatprobeError | undefined;
+    socket.on('error', (error) => {
+      const place = formatEndpoint(opened.remote);
+      loss = new NatprobeError('ERR_HOLE_LOST', place, systemErrorCode(error), { cause: error });
+    });
+    this.#over = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#events.emit('closed', this.#isClosing ? undefined : loss);
+        resolve();
+      });
+    });
   }
 
   get peer(): PunchReport['peer'] {
@@ -106,16 +118,13 @@ class TcpHole implements Hole<Socket> {
 
   /** Resolves once what was sent has gone out, and the connection is closed. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.socket.closed) {
-        resolve();
-        return;
-      }
-      this.socket.once('close', () => resolve());
+    if (!this.#isClosing) {
+      this.#isClosing = true;
       // Whatever the peer still sends is read, or the end would never come.
       this.socket.end().resume();
       this.socket.setTimeout(CLOSE_MS, () => this.socket.destroy());
-    });
+    }
+    return this.#over;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * `--bridge HOST:PORT`: datagrams between a local UDP program and the peer's. They go through the hole
- * encrypted, each as one packet, beside the stream, which only says when it is over. Like all UDP they may
- * be lost, overtaken or come twice.
+ * encrypted, each as one packet, beside the stream, which only says when it is over; through a TCP connection
+ * within it. Like all UDP they may be lost, overtaken or come twice.
  */
 import { type Endpoint, familyOf, formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';

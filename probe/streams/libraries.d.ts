@@ -44,6 +44,7 @@ declare module 'udx-native' {
 
 declare module '@hyperswarm/secret-stream' {
   import type { EventEmitter } from 'node:events';
+  import type { Duplex } from 'node:stream';
   import type { UDXStream } from 'udx-native';
 
   export interface KeyPair {
@@ -67,7 +68,7 @@ declare module '@hyperswarm/secret-stream' {
       raw: null,
       options: { autoStart: false; pattern: 'IK'; remotePublicKey: Buffer },
     );
-    start(raw: UDXStream, options: { keyPair: KeyPair }): void;
+    start(raw: UDXStream | Duplex, options: { keyPair: KeyPair }): void;
     static keyPair(seed: Uint8Array): KeyPair;
     readonly remotePublicKey: Buffer | null;
     readonly destroying: boolean;

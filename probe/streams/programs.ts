@@ -1,5 +1,6 @@
 /** What can be run through a hole, and with what on this side. */
 import { lookup } from 'node:dns/promises';
+import type { Socket as TcpSocket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import type { UDXSocket } from 'udx-native';
 import { canonicalAddress, type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
@@ -11,7 +12,7 @@ import { chatThrough } from './chat.ts';
 import { pipeThrough } from './pipe.ts';
 import { openSecureStream } from './secure-stream.ts';
 
-/** Those that both sides run, each its end, through a hole that was punched by `openUdxSocket`. */
+/** Those that both sides run, each its end, through a hole over TCP or one that was punched by `openUdxSocket`. */
 export type StreamProgram =
   | { readonly kind: 'chat' | 'pipe' }
   /** Where a local program receives; `listenPort`: where it sends to, chosen by the system if not given. */
@@ -28,7 +29,7 @@ export interface ProgramIo {
  * with ERR_STREAM_…, ERR_OUTPUT, ERR_BRIDGE, ERR_ABORTED.
  */
 export async function runStreamProgram(
-  hole: Hole<UDXSocket>,
+  hole: Hole<UDXSocket | TcpSocket>,
   program: StreamProgram,
   { input, output, talk }: ProgramIo,
   signal: AbortSignal,

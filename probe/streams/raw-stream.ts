@@ -1,11 +1,19 @@
-/** A stream of the UDX library through a hole: it stays with the hole where that moves, and ends with it. */
+/** What carries a stream through a hole and ends with it: one of the UDX library, which moves with the hole, or the hole's TCP connection. */
+import { Socket as TcpSocket } from 'node:net';
 import type UDX from 'udx-native';
 import type { UDXSocket, UDXStream } from 'udx-native';
 import type { Hole } from '../hole.ts';
 import type { StreamEnd } from './keys.ts';
 
 /** What a stream needs of a hole. */
-export type StreamHole = Pick<Hole<UDXSocket>, 'role' | 'key' | 'socket' | 'remote' | 'on' | 'off'>;
+export type StreamHole<Raw = UDXSocket | TcpSocket> = Pick<
+  Hole<Raw>,
+  'role' | 'key' | 'socket' | 'remote' | 'on' | 'off'
+>;
+
+export function isOverUdp(hole: StreamHole): hole is StreamHole<UDXSocket> {
+  return !(hole.socket instanceof TcpSocket);
+}
 
 /** The side that is called says that it is there until the caller has begun. */
 const CALL_MS = 100;
@@ -22,7 +30,7 @@ const LOSSES: ReadonlyMap<string, string> = new Map([
 /** `onLost` gets the reason for which the stream or its hole is gone for good. */
 export function openRawStream(
   udx: UDX,
-  hole: StreamHole,
+  hole: StreamHole<UDXSocket>,
   { own, peer }: { own: StreamEnd; peer: StreamEnd },
   onLost: (reason: string) => void,
 ): UDXStream {
@@ -53,6 +61,20 @@ export function openRawStream(
   });
   raw.on('close', () => void hole.off('reopened', follow).off('failed', fail).off('closed', close));
   return raw;
+}
+
+/** `onLost` gets the reason for which the connection is gone, before anybody else hears of it. */
+export function watchConnection(
+  hole: StreamHole,
+  connection: TcpSocket,
+  onLost: (reason: string) => void,
+): void {
+  let hasEnded = false;
+  const close = (): void => onLost(hasEnded ? 'the peer has ended it' : 'it was closed');
+  connection.once('end', () => (hasEnded = true));
+  connection.once('error', ({ code = '' }: NodeJS.ErrnoException) => onLost(LOSSES.get(code) ?? code));
+  hole.on('closed', close);
+  connection.once('close', () => void hole.off('closed', close));
 }
 
 /**

@@ -8,12 +8,17 @@ export type Hello = Static<typeof HELLO>;
 export type StreamRecord =
   | ({ kind: 'hello' } & Hello)
   | { kind: 'data'; bytes: Uint8Array }
-  /** So many bytes of data, counted from the first, have been taken from the stream by whoever reads it. */
+  /**
+   * So many bytes of data, counted from the first, have been taken from the stream by whoever reads it; in
+   * answer to `end`, have come.
+   */
   | { kind: 'taken'; total: number }
   /** No more data comes. */
-  | { kind: 'end' };
+  | { kind: 'end' }
+  /** One datagram, where the stream itself has to carry it. */
+  | { kind: 'datagram'; bytes: Uint8Array };
 
-const KIND_OF_BYTE = ['hello', 'data', 'taken', 'end'] as const;
+const KIND_OF_BYTE = ['hello', 'data', 'taken', 'end', 'datagram'] as const;
 const HELLO_BYTES = 1024;
 const HELLO = Type.Object({
   program: Type.String({ maxLength: 32 }),
@@ -36,6 +41,7 @@ export function decodeRecord(bytes: Buffer): StreamRecord | undefined {
     case 'hello':
       return decodeHello(body);
     case 'data':
+    case 'datagram':
       return { kind, bytes: body };
     case 'taken':
       return body.length === 8 ? { kind, total: Number(body.readBigUInt64BE()) } : undefined;
@@ -51,6 +57,7 @@ function bodyOf(record: StreamRecord): Uint8Array {
     case 'hello':
       return Buffer.from(JSON.stringify({ program: record.program }));
     case 'data':
+    case 'datagram':
       return record.bytes;
     case 'taken': {
       const body = Buffer.alloc(8);

@@ -1,15 +1,18 @@
 /**
  * A reliable, encrypted stream both ways through a hole. UDX carries it, from the very socket that the hole
- * was punched from, and secret-stream encrypts it for the two who have the hole's key. What is added here: an
- * agreement on the program that speaks, a bound on what waits to be read, and an end that both sides know of.
+ * was punched from, or a hole's TCP connection does, and secret-stream encrypts it for the two who have the
+ * hole's key. What is added here: an agreement on the program that speaks, a bound on what waits to be read, and
+ * an end that both sides know of.
  */
+import { Socket as TcpSocket } from 'node:net';
 import type SecretStream from '@hyperswarm/secret-stream';
+import type { UDXStream } from 'udx-native';
 import { type Family, familyOf } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { plainLine } from '../../shared/words.ts';
 import { streamEnds } from './keys.ts';
 import { loadStreamLibraries } from './load.ts';
-import { openRawStream, startCalling, type StreamHole } from './raw-stream.ts';
+import { isOverUdp, openRawStream, startCalling, type StreamHole, watchConnection } from './raw-stream.ts';
 import { decodeRecord, encodeRecord, type Hello, type StreamRecord } from './records.ts';
 
 export type { StreamHole } from './raw-stream.ts';
@@ -31,6 +34,8 @@ const CHUNK_BYTES = 64 * 1024;
 const LINGER_MS = 3000;
 /** The datagrams of UDX are sent unfragmented, and no larger than an Ethernet carries them. */
 const PACKET_BYTES = 1500;
+/** Of UDP over IPv4, where no packet has to hold it as it is. */
+const LONGEST_DATAGRAM = 65_507;
 /** UDP, UDX, a nonce and what authenticates. */
 const DATAGRAM_OVERHEAD = 8 + 20 + 8 + 16;
 const IP_HEADER: Readonly<Record<Family, number>> = { ipv4: 20, ipv6: 40 };
@@ -52,19 +57,27 @@ export async function openSecureStream(hole: StreamHole, options: StreamOptions)
     remotePublicKey: publicKey,
   });
   const stream = new SecureStream(secret, hole, publicKey);
-  const raw = openRawStream(udx, hole, { own, peer }, (reason) =>
-    stream.destroy(new NatprobeError('ERR_STREAM_LOST', PLACE, reason)),
-  );
-  secret.once('close', () => raw.destroy());
-  const start = (): void => {
+  const handleLoss = (reason: string): void =>
+    stream.destroy(new NatprobeError('ERR_STREAM_LOST', PLACE, reason));
+  const startOver = (raw: UDXStream | TcpSocket): void => {
     if (!secret.destroying) secret.start(raw, { keyPair });
   };
-  if (isInitiator) {
-    raw.once('message', start);
-  } else {
-    start();
-    const stopCalling = startCalling(raw);
-    secret.once('connect', stopCalling).once('close', stopCalling);
+  const { socket } = hole;
+  if (socket instanceof TcpSocket) {
+    watchConnection(hole, socket, handleLoss);
+    secret.once('close', () => void socket.destroy());
+    startOver(socket);
+    socket.resume();
+  } else if (isOverUdp(hole)) {
+    const raw = openRawStream(udx, hole, { own, peer }, handleLoss);
+    secret.once('close', () => raw.destroy());
+    if (isInitiator) {
+      raw.once('message', () => startOver(raw));
+    } else {
+      startOver(raw);
+      const stopCalling = startCalling(raw);
+      secret.once('connect', stopCalling).once('close', stopCalling);
+    }
   }
   await stream.greet(options);
   return stream;
@@ -84,6 +97,7 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
   /** Bytes of data, counted from the first. */
   #sent = 0;
   #takenByPeer = 0;
+  #heard = 0;
   #taken = 0;
   #takenTold = 0;
   #full = false;
@@ -92,8 +106,7 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
   #peerEnded = false;
   /** The peer has all of ours. */
   #delivered = false;
-  /** The peer says no more, since it has all of ours and we have all of its. */
-  #peerDone = false;
+  #takeDatagram: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(secret: SecretStream, hole: StreamHole, peerKey: Buffer) {
     this.#secret = secret;
@@ -109,10 +122,7 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
         this.#full = false;
         this.#notify();
       })
-      .on('end', () => {
-        this.#peerDone = true;
-        this.#notify();
-      })
+      .on('message', (bytes) => this.#takeDatagram?.(bytes))
       // What happens to the stream beneath is told before: this is what can't have come from the peer.
       .on('error', (error) =>
         this.destroy(new NatprobeError('ERR_STREAM_KEY', PLACE, error.message, { cause: error })),
@@ -125,11 +135,12 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
 
   /** Both sides have said all, and know that the other has it. */
   get isComplete(): boolean {
-    return this.#peerEnded && this.#ended && (this.#delivered || this.#peerDone);
+    return this.#peerEnded && this.#ended && this.#delivered;
   }
 
-  /** The largest datagram that goes through, provided that the path takes packets of 1500 bytes. */
+  /** The largest datagram that goes through; over UDP provided that the path takes packets of 1500 bytes. */
   get longestDatagram(): number {
+    if (!isOverUdp(this.#hole)) return LONGEST_DATAGRAM;
     return PACKET_BYTES - IP_HEADER[familyOf(this.#hole.remote.address)] - DATAGRAM_OVERHEAD;
   }
 
@@ -172,12 +183,8 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
     if (!this.#ended) {
       this.#ended = true;
       this.#say({ kind: 'end' });
-      void this.#secret.flush().then((delivered) => {
-        this.#delivered ||= delivered;
-        this.#finish();
-      });
     }
-    await this.#until(() => this.#delivered || this.#peerDone);
+    await this.#until(() => this.#delivered);
   }
 
   /** The peer's data until its end, each piece as it was written or a part of it. */
@@ -207,15 +214,21 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
     clearTimeout(timer);
   }
 
-  /** One datagram beside the stream: encrypted, maybe lost, overtaken or doubled. False where it is too long. */
+  /**
+   * One datagram beside the stream, over TCP within it: encrypted, maybe lost, overtaken or doubled. False
+   * where it is too long.
+   */
   sendDatagram(bytes: Uint8Array): boolean {
     if (bytes.length > this.longestDatagram) return false;
-    if (!this.#closed) this.#secret.trySend(bytes);
+    if (this.#closed) return true;
+    if (isOverUdp(this.#hole)) this.#secret.trySend(bytes);
+    // What has to wait is worth no more when it arrives: as on any slow way, it is lost.
+    else if (!this.#full) this.#say({ kind: 'datagram', bytes });
     return true;
   }
 
-  onDatagram(listener: (bytes: Buffer) => void): void {
-    this.#secret.on('message', listener);
+  onDatagram(listener: (bytes: Uint8Array) => void): void {
+    this.#takeDatagram = listener;
   }
 
   /** Ends it at once; whoever waits gets `reason`. */
@@ -233,13 +246,20 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
         break;
       case 'data':
         this.#received.push(record.bytes);
+        this.#heard += record.bytes.length;
         break;
       case 'taken':
         this.#takenByPeer = Math.max(this.#takenByPeer, Math.min(record.total, this.#sent));
+        this.#delivered ||= this.#ended && record.total === this.#sent;
+        this.#finish();
         break;
       case 'end':
         this.#peerEnded = true;
+        this.#say({ kind: 'taken', total: this.#heard });
         this.#finish();
+        break;
+      case 'datagram':
+        this.#takeDatagram?.(record.bytes);
         break;
       case undefined:
         // Of a version to come.

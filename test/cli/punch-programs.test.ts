@@ -59,6 +59,40 @@ describe('--pipe', () => {
   });
 });
 
+describe('over TCP', () => {
+  it('carries a pipe, the one who has joined knowing nothing of it before', async () => {
+    const alice = start('join', 'alice', '--pipe');
+    await said(alice, 'registered as alice');
+    const bob = start('punch', 'alice', '--as', 'bob', '--tcp', '--pipe');
+    alice.stdin!.end('from alice\n');
+    bob.stdin!.end('from bob\n');
+    const [atAlice, atBob] = await Promise.all([finish(alice), finish(bob)]);
+    expect([atAlice.stdout, atBob.stdout]).toEqual(['from bob\n', 'from alice\n']);
+    expect([atAlice.code, atBob.code]).toEqual([0, 0]);
+  });
+
+  it('gives a command the connection as its standard input and output', async () => {
+    const alice = start('join', 'alice', '--once', '--exec', 'cat; echo "$NATPROBE_PEER"');
+    await said(alice, 'registered as alice');
+    const bob = start('punch', 'alice', '--as', 'bob', '--tcp', '--exec', 'exec 1>&-; cat 1>&2; exit 7');
+    const [atAlice, atBob] = await Promise.all([finish(alice), finish(bob)]);
+    expect(atBob.stderr).toContain('bob\n');
+    expect([atAlice.code, atBob.code]).toEqual([0, 7]);
+  });
+
+  it('ends a member that waits for one hole', async () => {
+    const alice = start('join', 'alice', '--once', '--json');
+    await expect.poll(() => alice.exitCode).toBeNull();
+    const output = collectOutput(alice);
+    await expect.poll(() => output.stdout, { timeout: 20_000 }).toContain('registered');
+    const bob = await finish(start('punch', 'alice', '--as', 'bob', '--tcp', '--json'));
+    expect(JSON.parse(bob.stdout)).toMatchObject({ outcome: 'open', transport: 'tcp' });
+    const [code] = alice.exitCode === null ? ((await once(alice, 'exit')) as [number]) : [alice.exitCode];
+    expect(code).toBe(0);
+    expect(output.stdout).toMatch(/"event":"open".*\n.*"event":"closed"/);
+  });
+});
+
 describe('--chat', () => {
   it('shows each the other’s lines by name, until one has had enough', async () => {
     const { alice, bob } = await meet('--chat');

@@ -1,5 +1,6 @@
 /** What a hole is punched from, and what becomes of it once it is open. */
 import type { Socket } from 'node:dgram';
+import type { Socket as TcpSocket } from 'node:net';
 import type { RoomMeans } from '../../drive/join-room.ts';
 import { openUdpSocket } from '../../drive/udp.ts';
 import type { Hole } from '../../hole.ts';
@@ -11,7 +12,7 @@ import type { HoleProgram } from '../hole-program.ts';
 export interface HoleUse<Raw> {
   readonly means: RoomMeans<Raw>;
   /** To its end, with an exit code. An abort ends it in good order. */
-  run(hole: Hole<Raw>, signal: AbortSignal): Promise<number>;
+  run(hole: Hole<Raw | TcpSocket>, signal: AbortSignal): Promise<number>;
 }
 
 /** Runs `act` with the use that goes with a program; without one, a hole is opened and closed. */
@@ -44,7 +45,7 @@ function onDatagrams(run: HoleUse<Socket>['run']): HoleUse<Socket> {
 
 const measure: RoomMeans<unknown>['measure'] = (options) => classify({ ...options, forPunch: true });
 
-async function runNothing(hole: Hole<Socket>, signal: AbortSignal): Promise<number> {
+async function runNothing(hole: Hole<unknown>, signal: AbortSignal): Promise<number> {
   await linger(hole, signal);
   return EXIT.opened;
 }

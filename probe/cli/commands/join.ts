@@ -22,7 +22,7 @@ import { createTeller } from './tell-room.ts';
  */
 export async function joinCommand(name: string, flags: JoinFlags): Promise<number> {
   const consent = settleConsent(flags);
-  const program = settleProgram(flags, 'udp');
+  const program = settleProgram(flags);
   const psk = settlePsk(flags, process.env);
   const { settings, options } = prepareRoom(flags);
   if (consent === 'ask') checkTerminal(TERMINAL);

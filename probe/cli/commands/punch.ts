@@ -1,3 +1,4 @@
+import type { Socket as TcpSocket } from 'node:net';
 import { TEXT_LENGTH } from '../../../shared/broker/names.ts';
 import { plainLine } from '../../../shared/words.ts';
 import { punchFromRoom } from '../../drive/join-room.ts';
@@ -21,7 +22,7 @@ import { prepareRoom } from './prepare-room.ts';
  */
 export async function punchCommand(peer: string, flags: PunchFlags): Promise<number> {
   const transport = flags.tcp === true ? 'tcp' : 'udp';
-  const program = settleProgram(flags, transport);
+  const program = settleProgram(flags);
   const psk = settlePsk(flags, process.env);
   const { settings, options } = prepareRoom(flags);
   const asked = {
@@ -53,7 +54,7 @@ async function openHole<Raw>(
   { means }: HoleUse<Raw>,
   settings: Settings,
   signal: AbortSignal,
-): Promise<Hole<Raw> | PunchFailedError> {
+): Promise<Hole<Raw | TcpSocket> | PunchFailedError> {
   const status = showStatus(process.stderr, 'waiting for the server');
   const onEvent = (event: MembershipEvent<Raw>): void => {
     const text = describeProgress(event);

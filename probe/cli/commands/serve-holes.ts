@@ -54,7 +54,11 @@ export class HoleService<Raw> {
     let exitCode: number = EXIT.opened;
     try {
       for await (const hole of membership.holes()) {
-        if (this.#program === undefined && !this.#isOnce) continue;
+        if (this.#program === undefined && !this.#isOnce) {
+          // Over TCP only who reads hears of the end.
+          hole.on('message', () => undefined);
+          continue;
+        }
         this.#isBusy = true;
         try {
           exitCode = await this.#use.run(hole, signal);

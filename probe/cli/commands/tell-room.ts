@@ -27,12 +27,8 @@ export function createTeller<Raw>(tell: Tell, isAsking: boolean): (event: Member
         tell({ event: 'punching', peer: event.peer, predicted: event.prediction, attempt: event.attempt });
         return;
       case 'hole':
-        tellOfHole(event.hole, tell);
-        return;
       case 'tcp-hole':
         tellOfHole(event.hole, tell);
-        // Nobody reads here, and only who reads comes to the end.
-        event.hole.socket.resume();
         return;
       case 'failed':
         tell({ event: 'failed', report: event.report });
@@ -59,5 +55,7 @@ function tellOfHole(hole: Hole<unknown>, tell: Tell): void {
     .on('lost', (silentMs) => tell({ event: 'lost', peer, silentMs }))
     .on('reopened', (report) => tell({ event: 'reopened', report }))
     .on('failed', (report) => tell({ event: 'failed', report }))
-    .on('closed', () => tell({ event: 'closed', peer }));
+    .on('closed', (reason) =>
+      tell({ event: 'closed', peer, ...(reason && { code: reason.code, reason: reason.message }) }),
+    );
 }

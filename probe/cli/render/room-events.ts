@@ -24,7 +24,13 @@ export type RoomNews =
   | { readonly event: 'open' | 'failed' | 'reopened'; readonly report: PunchReport }
   /** The hole is gone, and is punched again. */
   | { readonly event: 'lost'; readonly peer: BrokerPeer; readonly silentMs: number }
-  | { readonly event: 'closed'; readonly peer: BrokerPeer }
+  /** With a reason where a TCP connection broke. */
+  | {
+      readonly event: 'closed';
+      readonly peer: BrokerPeer;
+      readonly code?: string;
+      readonly reason?: string;
+    }
   /** The connection to the broker is lost and sought again, or something else does not work at the moment. */
   | { readonly event: 'trouble'; readonly code: string; readonly message: string };
 
@@ -56,7 +62,9 @@ function describeNews(news: RoomNews, style: Style): string {
     case 'lost':
       return `${namePeer(news.peer)}: silent for ${formatMs(news.silentMs)}, punching again`;
     case 'closed':
-      return `${namePeer(news.peer)}: closed`;
+      return news.reason === undefined
+        ? `${namePeer(news.peer)}: closed`
+        : `${namePeer(news.peer)}: ${plainLine(news.reason, LONGEST_MESSAGE)}`;
     case 'trouble':
       return plainLine(news.message, LONGEST_MESSAGE);
   }

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { Socket as TcpSocket } from 'node:net';
+import { Socket as TcpSocket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { formatEndpoint } from '../../../shared/endpoint.ts';
@@ -14,6 +14,7 @@ import {
   type JoinOptions,
   type Membership,
   type MembershipEvent,
+  type NatprobeError,
   punch,
   PunchFailedError,
   type Report,
@@ -45,12 +46,12 @@ async function enter(name: string, options: Partial<JoinOptions> = {}): Promise<
   return member;
 }
 
-async function firstHole(member: Membership): Promise<Hole<Socket>> {
+async function firstHole(member: Membership): Promise<Hole<Socket | TcpSocket>> {
   for await (const hole of member.holes()) return hole;
   throw new Error('left before a hole');
 }
 
-async function nextMessage(hole: Hole<Socket>): Promise<string> {
+async function nextMessage(hole: Hole<unknown>): Promise<string> {
   return new Promise((resolve) => hole.on('message', (bytes) => resolve(Buffer.from(bytes).toString())));
 }
 
@@ -298,12 +299,28 @@ describe('over TCP two members', () => {
     here.socket.resume();
     there.socket.resume();
     expect([String((await heardHere)[0]), String((await heardThere)[0])]).toEqual(['to ann', 'to bob']);
-    const closed = new Promise<void>((resolve) => there.on('closed', resolve));
+    const closed = new Promise<unknown>((resolve) => there.on('closed', resolve));
     await here.close();
-    await closed;
+    expect(await closed).toBeUndefined();
     // And once more, from other ports.
     const again = await ann.punch('bob', { transport: 'tcp' });
     expect(again.socket.localPort).not.toBe(here.socket.localPort);
     await again.close();
+  });
+
+  it('find them among the holes of a member, and hear why one broke', async () => {
+    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
+    const atBob = firstHole(bob);
+    const here = await ann.punch('bob', { transport: 'tcp' });
+    const there = await atBob;
+    expect([there.report.transport, there.socket instanceof TcpSocket]).toEqual(['tcp', true]);
+    const heard = nextMessage(there);
+    here.send(Buffer.from('to bob'));
+    expect(await heard).toBe('to bob');
+    const closed = new Promise<NatprobeError | undefined>((resolve) => there.on('closed', resolve));
+    here.socket.resetAndDestroy();
+    const reason = await closed;
+    expect(reason).toMatchObject({ code: 'ERR_HOLE_LOST' });
+    expect(reason?.message).toContain('ECONNRESET');
   });
 });

@@ -69,22 +69,21 @@ describe('consent', () => {
 
 describe('the program', () => {
   it('is one, or none', () => {
-    expect(settleProgram(NO_FLAGS, 'udp')).toBeUndefined();
-    expect(settleProgram({ ...NO_FLAGS, chat: true }, 'udp')).toEqual({ kind: 'chat' });
-    expect(settleProgram({ ...NO_FLAGS, exec: 'ls' }, 'udp')).toEqual({ kind: 'exec', command: 'ls' });
-    expect(settleProgram({ ...NO_FLAGS, bridge: '[::1]:51820', bridgePort: 9 }, 'udp')).toEqual({
+    expect(settleProgram(NO_FLAGS)).toBeUndefined();
+    expect(settleProgram({ ...NO_FLAGS, chat: true })).toEqual({ kind: 'chat' });
+    expect(settleProgram({ ...NO_FLAGS, exec: 'ls' })).toEqual({ kind: 'exec', command: 'ls' });
+    expect(settleProgram({ ...NO_FLAGS, bridge: '[::1]:51820', bridgePort: 9 })).toEqual({
       kind: 'bridge',
       host: '::1',
       port: 51820,
       listenPort: 9,
     });
-    expect(() => settleProgram({ ...NO_FLAGS, chat: true, pipe: true }, 'udp')).toThrow('--chat and --pipe');
+    expect(() => settleProgram({ ...NO_FLAGS, chat: true, pipe: true })).toThrow('--chat and --pipe');
   });
 
   it('that bridges needs a port, and datagrams', () => {
-    expect(() => settleProgram({ ...NO_FLAGS, bridge: '127.0.0.1' }, 'udp')).toThrow('--bridge: not an');
-    expect(() => settleProgram({ ...NO_FLAGS, bridge: '127.0.0.1:1' }, 'tcp')).toThrow('--bridge and --tcp');
-    expect(() => settleProgram({ ...NO_FLAGS, bridgePort: 1 }, 'udp')).toThrow('--bridge-port: these');
+    expect(() => settleProgram({ ...NO_FLAGS, bridge: '127.0.0.1' })).toThrow('--bridge: not an');
+    expect(() => settleProgram({ ...NO_FLAGS, bridgePort: 1 })).toThrow('--bridge-port: these');
   });
 });
 
