@@ -63,6 +63,6 @@ export interface Hole<Raw> {
   off<Name extends keyof HoleEvents>(event: Name, listener: (...args: HoleEvents[Name]) => void): this;
   /** One datagram to the peer; while the hole is lost it goes nowhere. */
   send(bytes: Uint8Array): void;
-  /** Ends keepalives and closes the socket; the peer notices. */
+  /** Tells the peer, and closes the socket; resolves once the peer knows, within half a second. */
   close(): Promise<void>;
 }

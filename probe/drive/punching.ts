@@ -124,7 +124,10 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
       this.#hole.reopen(state);
       return;
     }
-    this.#hole = new OpenedHole(state, this.#inbox, () => this.#puncher.stop());
+    this.#hole = new OpenedHole(state, this.#inbox, () => {
+      this.#puncher.stop();
+      return this.#puncher.ended;
+    });
     this.#options.onOpen(this.#hole);
   }
 
@@ -172,11 +175,11 @@ interface HoleState<Raw> {
 class OpenedHole<Raw> implements Hole<Raw> {
   readonly #events = new EventEmitter<HoleEvents>();
   readonly #inbox: Inbox;
-  readonly #stop: () => void;
+  readonly #stop: () => Promise<void>;
   #state: HoleState<Raw>;
   #isOpen = true;
 
-  constructor(state: HoleState<Raw>, inbox: Inbox, stop: () => void) {
+  constructor(state: HoleState<Raw>, inbox: Inbox, stop: () => Promise<void>) {
     this.#state = state;
     this.#inbox = inbox;
     this.#stop = stop;
@@ -223,8 +226,7 @@ class OpenedHole<Raw> implements Hole<Raw> {
   }
 
   close(): Promise<void> {
-    this.#stop();
-    return Promise.resolve();
+    return this.#stop();
   }
 
   lose(silentMs: number): void {

@@ -25,6 +25,8 @@ export interface RunningPuncher<Raw> {
   begin(plan: PunchPlan, key: Uint8Array, mains: MainSockets<Raw>): void;
   /** Undefined once it is closed. */
   socket(name: string): PunchSocket<Raw> | undefined;
+  /** Once every socket is closed: of a hole that is closed, when the peer knows. */
+  readonly ended: Promise<void>;
   /** Ends the punch, or closes the hole. */
   stop(code?: StopCode): void;
 }
@@ -34,6 +36,8 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
   const sockets = new Map<string, PunchSocket<Raw> | undefined>();
   let servers: MainSockets<Raw>['servers'] = {};
   let rounds = 0;
+  let isClosed = false;
+  const ended = Promise.withResolvers<undefined>();
   const runner = createRunner<PuncherInput, PuncherAction, PuncherEvent>(
     createPuncher({ random: randomBytes }),
     { perform, emit, fail },
@@ -53,6 +57,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
       servers = mains.servers;
       runner.deliver({ kind: 'plan', plan, key, sockets: names });
     },
+    ended: ended.promise,
     socket: (name) => sockets.get(name),
     stop: (code = 'stopped') => runner.deliver({ kind: 'stop', code }),
   };
@@ -67,6 +72,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
         return;
       case 'close-socket':
         closeSocket(action.socket);
+        if (isClosed && sockets.size === 0) end();
         return;
       case 'renew':
         run.onRenew(action.attempt);
@@ -76,7 +82,8 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
 
   function emit(event: PuncherEvent): void {
     // Whatever comes later is not for this punch.
-    if (event.kind === 'failed' || event.kind === 'closed') end();
+    isClosed ||= event.kind === 'closed';
+    if (event.kind === 'failed' || (isClosed && sockets.size === 0)) end();
     run.onEvent(event);
   }
 
@@ -88,6 +95,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
   function end(): void {
     runner.stop();
     for (const name of [...sockets.keys()]) closeSocket(name);
+    ended.resolve(undefined);
   }
 
   async function openSocket({ socket, family, localPorts }: OpenAction): Promise<void> {

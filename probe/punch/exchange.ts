@@ -11,6 +11,7 @@ import {
 } from '../../shared/ice/check.ts';
 import type { StrategyName } from '../../shared/punch/strategy.ts';
 import { decodeMessage, type TransactionId, transactionIdOf } from '../../shared/stun/message.ts';
+import { encodeGoodbye, isGoodbye } from './goodbye.ts';
 import type { PuncherAction } from './io.ts';
 import type { SendLimits } from './send-limits.ts';
 import type { PunchSession } from './session.ts';
@@ -26,7 +27,10 @@ export interface SentCheck {
 }
 
 export type Heard =
-  { readonly kind: 'check'; readonly check: Check } | { readonly kind: 'answer'; readonly sent: SentCheck };
+  | { readonly kind: 'check'; readonly check: Check }
+  | { readonly kind: 'answer'; readonly sent: SentCheck }
+  /** The peer has closed the hole. */
+  | { readonly kind: 'goodbye' };
 
 /** What a check says besides where it goes; a guess leaves room for what is more likely to be heard. */
 export interface CheckKind {
@@ -94,6 +98,13 @@ export class Exchange {
     this.#send(socket, to, encodeCheckResponse(transactionId, to, this.#session.own.password), undefined);
   }
 
+  /** Tells the peer that the hole is closed, unless that is one packet too many. */
+  sayGoodbye({ socket, remote }: { readonly socket: string; readonly remote: Endpoint }, now: number): void {
+    if (!this.limits.take(now)) return;
+    const transactionId = transactionIdOf(this.#random(TRANSACTION_ID_BYTES));
+    this.#send(socket, remote, encodeGoodbye(transactionId, this.#session), undefined);
+  }
+
   /**
    * What of the peer a datagram is, or undefined if it is anything else. The key authenticates it, and
    * for an answer the transaction; not where it came from, which a NAT may change.
@@ -110,6 +121,8 @@ export class Exchange {
       if (check.role.kind === role.kind || !isAuthentic(message, own.password)) return undefined;
       return { kind: 'check', check };
     }
+    if (message.class === 'indication')
+      return isGoodbye(message, this.#session) ? { kind: 'goodbye' } : undefined;
     const sent = this.#sent.get(message.transactionId);
     if (sent?.socket !== socket || decodeCheckAnswer(message)?.kind !== 'success') return undefined;
     if (!isAuthentic(message, peer.password)) return undefined;

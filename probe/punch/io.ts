@@ -42,7 +42,7 @@ export type PuncherEvent =
   /** An attempt came to nothing, and there is another: `attempt`. */
   | ({ kind: 'retrying' } & FailedPunch)
   | ({ kind: 'failed' } & FailedPunch)
-  /** Stopped while the hole was open. */
+  /** Stopped while the hole was open, here or by the peer. Sockets close once the peer knows. */
   | { kind: 'closed' };
 
 /** All that this side sent and the time that it took so far, in every attempt. */

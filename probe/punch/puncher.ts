@@ -6,6 +6,7 @@ import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { Attempt } from './attempt.ts';
 import { Exchange } from './exchange.ts';
+import { Goodbye } from './goodbye.ts';
 import { Hold, LOSS_MS } from './hold.ts';
 import {
   type FailureCode,
@@ -40,12 +41,13 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   readonly #random: RandomBytes;
   readonly #actions: PuncherAction[] = [];
   readonly #events: PuncherEvent[] = [];
-  #state: 'waiting' | 'punching' | 'open' | 'over' = 'waiting';
+  #state: 'waiting' | 'punching' | 'open' | 'closing' | 'over' = 'waiting';
   #given: PlanInput | undefined;
   #exchange: Exchange | undefined;
   #limits: SendLimits | undefined;
   #attempt: Attempt | undefined;
   #hold: Hold | undefined;
+  #goodbye: Goodbye | undefined;
   /** When a plan that was asked for has to be there. */
   #renewBy: number | undefined;
   /** Since the first attempt's start. */
@@ -65,7 +67,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     }
     switch (input.kind) {
       case 'plan':
-        this.#begin(input, now);
+        if (this.#state !== 'closing') this.#begin(input, now);
         break;
       case 'datagram':
         this.#hear(input.socket, input.from, input.bytes, now);
@@ -90,6 +92,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       this.#fail('no-plan', now);
     if (this.#state === 'punching') this.#attempt!.handleTimeout(now);
     if (this.#state === 'open') this.#hold!.handleTimeout(now);
+    if (this.#state === 'closing') this.#goodbye!.handleTimeout(now);
     this.#settle(now);
   }
 
@@ -109,6 +112,8 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
         return this.#attempt!.nextAt();
       case 'open':
         return this.#hold!.nextAt;
+      case 'closing':
+        return this.#goodbye!.nextAt;
       case 'over':
         return undefined;
     }
@@ -140,12 +145,23 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   }
 
   #hear(socket: string, from: Endpoint, bytes: Uint8Array, now: number): void {
-    if (this.#state !== 'punching' && this.#state !== 'open') return;
-    const heard = this.#exchange!.read(socket, bytes);
+    if (this.#exchange === undefined) return;
+    const heard = this.#exchange.read(socket, bytes);
     if (heard === undefined) return;
-    if (heard.kind === 'check') this.#attempt!.handleCheck(socket, from, heard.check, now);
+    if (heard.kind === 'goodbye') this.#hearGoodbye(now);
+    else if (this.#state === 'closing') return;
+    else if (heard.kind === 'check') this.#attempt!.handleCheck(socket, from, heard.check, now);
     else if (this.#state === 'open') this.#hold!.handleAnswer(heard.sent, now);
     else this.#attempt!.handleAnswer(heard.sent, from, now);
+  }
+
+  #hearGoodbye(now: number): void {
+    if (this.#state === 'punching') this.#fail('given-up', now);
+    else if (this.#state === 'open') {
+      this.#exchange!.sayGoodbye(this.#hold!.path, now);
+      this.#events.push({ kind: 'closed' });
+      this.#end();
+    } else this.#end();
   }
 
   /** What follows from what has just happened. */
@@ -161,6 +177,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       this.#lose(now);
       this.#renew(1, now, patienceMs);
     }
+    if (this.#state === 'closing' && this.#goodbye!.isOver(now)) this.#end();
   }
 
   #open(path: Path, now: number): void {
@@ -209,8 +226,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   }
 
   #fail(code: FailureCode, now: number): void {
-    this.#endAttempt();
-    this.#state = 'over';
+    this.#end();
     this.#events.push({
       kind: 'failed',
       reason: failureOf(code),
@@ -226,21 +242,28 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     this.#packetsBefore = 0;
   }
 
+  /** The hole's end is told at once, and its socket closed when the peer knows of it. */
   #stop(code: StopCode, now: number): void {
+    if (this.#state === 'closing') return;
     if (this.#state !== 'open') {
       this.#fail(code, now);
       return;
     }
+    this.#state = 'closing';
+    this.#goodbye = new Goodbye(this.#hold!.path, this.#exchange!, now);
+    this.#events.push({ kind: 'closed' });
+  }
+
+  #end(): void {
     this.#endAttempt();
     this.#state = 'over';
-    this.#events.push({ kind: 'closed' });
   }
 
   /** Never the same ports again (MEASURING.md §7): all sockets are closed, the main ones as well. */
   #endAttempt(): void {
     if (this.#attempt === undefined) return;
     const mains = Object.values(this.#given!.sockets);
-    const closed = this.#state === 'open' ? this.#hold!.path.socket : undefined;
+    const closed = this.#hold?.path.socket;
     const extra = this.#attempt.extraSockets.filter((socket) => closed === undefined || socket === closed);
     for (const socket of new Set([...mains, ...extra])) this.#close(socket);
     this.#packetsBefore += this.#exchange!.packets;

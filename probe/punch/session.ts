@@ -4,6 +4,7 @@ import { decodeCheck, decodeCheckAnswer, type IceRole, isAuthentic } from '../..
 import { CREDENTIAL_BYTES, type IceCredentials, iceCredentials } from '../../shared/ice/credentials.ts';
 import { PUNCH_ROLES, type PunchRole } from '../../shared/punch/plan.ts';
 import { decodeMessage } from '../../shared/stun/message.ts';
+import { isGoodbye } from './goodbye.ts';
 
 export interface PunchSession {
   readonly own: IceCredentials;
@@ -30,13 +31,14 @@ export function holeKey(key: Uint8Array): Uint8Array {
   return createHmac('sha256', key).update('natprobe hole').digest();
 }
 
-/** Whether a datagram is the peer's check, or an answer of the peer's to one; else it is for who uses the hole. */
+/** Whether a datagram is the peer's check, its answer to one or its goodbye; else it is for who uses the hole. */
 export function isOfSession({ own, peer }: PunchSession, bytes: Uint8Array): boolean {
   // Two zero bits are first in every STUN message (RFC 8489 §5).
   if (bytes.length === 0 || bytes[0]! > 3) return false;
   const decoded = decodeMessage(bytes);
   if (decoded.kind !== 'message') return false;
   const { message } = decoded;
+  if (message.class === 'indication') return isGoodbye(message, { own, peer });
   const check = decodeCheck(message);
   if (check !== undefined) return check.receiverUfrag === own.ufrag && isAuthentic(message, own.password);
   return decodeCheckAnswer(message) !== undefined && isAuthentic(message, peer.password);

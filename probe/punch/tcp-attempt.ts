@@ -213,7 +213,8 @@ export class TcpAttempt {
   #hear(line: TcpLine, message: Uint8Array, now: number): boolean {
     const { exchange, plan } = this.#options;
     const heard = exchange.read(line.name, message);
-    if (heard === undefined) return false;
+    // Over TCP the end of the connection says goodbye.
+    if (heard === undefined || heard.kind === 'goodbye') return false;
     this.#wasProven = true;
     if (heard.kind === 'check') {
       exchange.answer(line.name, line.remote, heard.check, now);

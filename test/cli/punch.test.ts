@@ -123,6 +123,7 @@ describe('natprobe punch', () => {
 
   it('takes a number for a peer, and the port to punch from', async () => {
     const alice = await join('alice', '--once');
+    const exited = new Promise((resolve) => alice.child.once('exit', resolve));
     const [registered] = alice.events;
     const number = registered?.event === 'registered' ? registered.number : 0;
     const [port] = await findFreePorts(PRIMARY);
@@ -134,7 +135,7 @@ describe('natprobe punch', () => {
     });
     expect(code).toBe(0);
     // It has had its one hole.
-    expect(await new Promise((resolve) => alice.child.once('exit', resolve))).toBe(0);
+    expect(await exited).toBe(0);
   });
 
   it('ends in 1 with the reason where nobody has that name, or nobody is to be let in', async () => {

@@ -20,6 +20,8 @@ const KEY = Buffer.alloc(32, 3);
 /** The first two are in plans. */
 const ADDRESSES = ['203.0.113.1', '2001:db8::1', '198.51.100.7', '10.0.0.9'];
 const MOST_MS = 3000;
+/** After a hole was closed. */
+const MOST_GOODBYE_MS = 500;
 
 type Deed = { readonly afterMs: number } & (
   | { readonly kind: 'plan'; readonly plan: PunchPlan }
@@ -278,6 +280,7 @@ it('a puncher keeps to its limits and ends in an event, whatever it is told', ()
       play.wait(2 * MOST_MS);
       play.tell({ kind: 'stop' });
       play.openSockets();
+      play.wait(MOST_GOODBYE_MS);
       const sentBy = play.sentAt.length;
       play.wait(60_000);
       const { sentAt, events } = play;

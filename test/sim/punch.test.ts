@@ -323,11 +323,26 @@ describe('two punchers', () => {
     },
   );
 
+  it('end it on both sides when one closes it, at 20 % loss too', () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const world = buildPunchWorld({ seed, rttMs: RTT_MS, a: [STRICT], b: [STRICT], ...lossOf(0.2) });
+      const match = new PunchMatch(world, { a: known(LINUX_WITH_DROP), b: known(LINUX_WITH_DROP) });
+      expect(match.run().holes).toBeDefined();
+      const closedAt = world.network.now;
+      match.peers.a.stop();
+      world.network.run(closedAt + 600);
+      for (const peer of Object.values(match.peers)) expect(peer.events.at(-1)).toEqual({ kind: 'closed' });
+      const before = match.peers.a.sent + match.peers.b.sent;
+      world.network.run(closedAt + 60_000);
+      expect(match.peers.a.sent + match.peers.b.sent).toBe(before);
+    }
+  });
+
   it('say that it is lost for good where the other does not come back', () => {
     const world = buildPunchWorld({ seed: 1, rttMs: RTT_MS, a: [STRICT], b: [STRICT] });
     const match = new PunchMatch(world, { a: known(LINUX_WITH_DROP), b: known(LINUX_WITH_DROP) });
     match.run();
-    match.peers.a.stop();
+    match.peers.a.vanish();
     world.network.run(world.network.now + 120_000);
     expect(match.peers.b.events).toMatchObject([
       { kind: 'open' },

@@ -227,6 +227,13 @@ export class Peer {
     this.#tell({ kind: 'stop' });
   }
 
+  /** As a machine that is switched off. */
+  vanish(): void {
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+    if (this.#timer !== undefined) this.#host.network.cancel(this.#timer);
+  }
+
   sendData(): void {
     this.#sockets.get(this.hole!.socket)!.send(this.hole!.remote, Buffer.from(`data of ${this.#side}`));
   }

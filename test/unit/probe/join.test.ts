@@ -227,7 +227,12 @@ describe('a member', () => {
   }, 60_000);
 
   it('closes its holes when it leaves, and its list of them ends', async () => {
-    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
+    const there: string[] = [];
+    const onEvent = (event: MembershipEvent): void => {
+      if (event.kind !== 'hole') return;
+      event.hole.on('lost', () => there.push('lost')).on('closed', () => there.push('closed'));
+    };
+    const [ann, bob] = await Promise.all([enter('ann'), enter('bob', { onEvent })]);
     const all = (async () => {
       const names: string[] = [];
       for await (const hole of bob.holes()) names.push(hole.peer.name);
@@ -236,6 +241,8 @@ describe('a member', () => {
     const hole = await ann.punch('bob');
     const closed = new Promise((resolve) => hole.on('closed', () => resolve('closed')));
     await Promise.all([ann.leave(), expect(closed).resolves.toBe('closed')]);
+    // The peer knows at once, and nothing is punched again.
+    await expect.poll(() => there).toEqual(['closed']);
     await bob.leave();
     expect(await all).toEqual(['ann']);
   });

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { encodeGoodbye } from '../../../probe/punch/goodbye.ts';
 import type { PuncherAction, PuncherEvent } from '../../../probe/punch/io.ts';
 import { createPuncher } from '../../../probe/punch/puncher.ts';
 import { punchSession } from '../../../probe/punch/session.ts';
@@ -81,6 +82,10 @@ class Scene {
     return encodeCheckResponse(checkOf(bytes)!.transactionId, PEER, credentials.password);
   }
 
+  goodbye(): Uint8Array {
+    return encodeGoodbye('f'.repeat(24) as TransactionId, this.theirs);
+  }
+
   private drain(): PuncherAction[] {
     const actions: PuncherAction[] = [];
     for (let action = this.puncher.pollAction(); action; action = this.puncher.pollAction())
@@ -96,11 +101,17 @@ function checkOf(bytes: Uint8Array): ReturnType<typeof decodeCheck> {
   return decoded.kind === 'message' ? decodeCheck(decoded.message) : undefined;
 }
 
+function classOf(bytes: Uint8Array): string | undefined {
+  const decoded = decodeMessage(bytes);
+  return decoded.kind === 'message' ? decoded.message.class : undefined;
+}
+
 /** `to ENDPOINT: what`, of each action. */
 function outline(actions: readonly PuncherAction[]): string[] {
   return actions.map((action) => {
     if (action.kind !== 'send') return action.kind;
     const check = checkOf(action.bytes);
+    if (check === undefined && classOf(action.bytes) === 'indication') return `goodbye to ${action.to.port}`;
     const what = check === undefined ? 'answer' : check.nominates ? 'nomination' : 'check';
     return `${what} to ${action.to.port}${action.ttl === undefined ? '' : ` with TTL ${action.ttl}`}`;
   });
@@ -253,6 +264,59 @@ describe('the puncher', () => {
     expect(ports.size).toBe(sent);
     scene.at(3030);
     expect(scene.events).toMatchObject([{ kind: 'failed', reason: { code: 'too-many-packets' } }]);
+  });
+
+  describe('with an open hole', () => {
+    let scene: Scene;
+    beforeEach(() => {
+      scene = new Scene();
+      const [first] = scene.at(30) as Send[];
+      const [nomination] = scene.hear(scene.answer(first!), 80) as Send[];
+      scene.hear(scene.answer(nomination!), 130);
+      expect(scene.events).toMatchObject([{ kind: 'open' }]);
+    });
+
+    function stop(now: number): PuncherAction[] {
+      scene.puncher.handleInput({ kind: 'stop' }, now);
+      return scene.at(now);
+    }
+
+    it('says goodbye five times, and closes its socket', () => {
+      expect(outline(stop(200))).toEqual(['goodbye to 4000']);
+      expect(scene.events.at(-1)).toEqual({ kind: 'closed' });
+      const actions: string[] = [];
+      for (let at = scene.puncher.pollTimeout(); at !== undefined; at = scene.puncher.pollTimeout())
+        actions.push(...outline(scene.at(at)));
+      expect(actions).toEqual([...Array.from({ length: 4 }, () => 'goodbye to 4000'), 'close-socket']);
+      expect(scene.events.filter(({ kind }) => kind === 'closed')).toHaveLength(1);
+    });
+
+    it('is done with goodbyes once the peer has said one', () => {
+      stop(200);
+      expect(outline(scene.hear(scene.goodbye(), 250))).toEqual(['close-socket']);
+      expect(scene.puncher.pollTimeout()).toBeUndefined();
+    });
+
+    it('hears the peer’s goodbye, answers it, and is closed', () => {
+      expect(outline(scene.hear(scene.goodbye(), 200))).toEqual(['goodbye to 4000', 'close-socket']);
+      expect(scene.events.at(-1)).toEqual({ kind: 'closed' });
+    });
+
+    it.each([
+      ['with another key', Buffer.alloc(32, 9), 'controlled'],
+      ['that it has said itself', KEY, 'controlling'],
+    ] as const)('takes no goodbye %s', (_, key, role) => {
+      const bytes = encodeGoodbye('1'.padStart(24, '0') as TransactionId, punchSession(key, role));
+      expect(scene.hear(bytes, 200)).toEqual([]);
+      expect(scene.events).toHaveLength(1);
+    });
+  });
+
+  it('gives up where the peer says goodbye to what is not open yet', () => {
+    const scene = new Scene();
+    scene.at(30);
+    expect(outline(scene.hear(scene.goodbye(), 60))).toEqual(['close-socket']);
+    expect(scene.events).toMatchObject([{ kind: 'failed', reason: { code: 'given-up' } }]);
   });
 
   it('loses the hole when nothing is answered any more, and asks for a plan', () => {
