@@ -1,9 +1,9 @@
 /**
- * The store of reports with a million of them in a directory: each query's median beside a full scan
+ * The store of reports with a million of them, in a directory or with --database in a PostgreSQL of its own: each query's median beside a full scan
  * for the same answer, then what sharing commits is worth. Ends in 1 if a median is above 100 ms. The
  * CPU time of a query is what it would take on a machine with nothing else to do.
  *
- *     node test/bench/reports.ts [--reports 1000000] [--runs 15]
+ *     node test/bench/reports.ts [--database] [--reports 1000000] [--runs 15]
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -12,19 +12,25 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
+import type { Kysely } from 'kysely';
+import { SILENT_LOG } from '../../server/log.ts';
 import { encodeDocument } from '../../server/reports/document.ts';
+import { openPostgres } from '../../server/reports/postgres.ts';
 import type { NewReport, ReportFilter } from '../../server/reports/report-store.ts';
-import { SqlReportStore } from '../../server/reports/sql-report-store.ts';
+import { SqlReportStore, type SqlReportStoreOptions } from '../../server/reports/sql-report-store.ts';
 import { DATABASE_FILE, openSqlite } from '../../server/reports/sqlite.ts';
 import { DAY_MS, dayOf } from '../../server/reports/statistics.ts';
 import { FILTERINGS, MAPPINGS, natTypeOf } from '../../shared/nat/behaviour.ts';
+import type { ReportDatabase } from '../../server/reports/tables.ts';
 import { Random } from '../sim/random.ts';
+import { fillPostgres } from './reports-postgres.ts';
 import { newReport } from '../unit/server/reports/reports.ts';
 
 const { values } = parseArgs({
   options: {
     reports: { type: 'string', default: '1000000' },
     runs: { type: 'string', default: '15' },
+    database: { type: 'boolean', default: false },
   },
 });
 const reports = Number(values.reports);
@@ -59,22 +65,61 @@ const SUMMARIES: readonly ReportFilter[] = [
   { since: '2026-01-20T10:20:30Z', type: 'port-restricted-cone' },
 ];
 
-const directory = mkdtempSync(join(tmpdir(), 'natprobe-bench-reports-'));
+const startedAt = performance.now();
+const filled = values.database ? await openInPostgres() : await openInDirectory();
 try {
-  const startedAt = performance.now();
-  await (await openSqlite(directory)).destroy();
-  fill(directory);
-  const megabytes = statSync(join(directory, DATABASE_FILE)).size / 1e6;
   const seconds = (performance.now() - startedAt) / 1000;
   console.log(
-    `${reports} reports of ${DAYS} days, ${megabytes.toFixed(0)} MB, made in ${seconds.toFixed(0)} s\n`,
+    `${reports} reports of ${DAYS} days, ${filled.megabytes.toFixed(0)} MB, made in ${seconds.toFixed(0)} s ` +
+      `(${(reports / seconds).toFixed(0)} a second)\n`,
   );
-  const isFast = await measureQueries(directory);
+  const isFast = await measureQueries(filled);
   console.log('');
-  await measureAdding(directory);
+  await measureAdding(filled);
   process.exitCode = isFast ? 0 : 1;
 } finally {
-  rmSync(directory, { recursive: true });
+  await filled.close();
+}
+
+/** A database with all the reports in it. */
+interface Filled {
+  readonly megabytes: number;
+  openStore(): Promise<SqlReportStore>;
+  /** A query that reads the whole table; resolves with the milliseconds that it took. */
+  scan(text: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+async function openInPostgres(): Promise<Filled> {
+  const postgres = await fillPostgres({ reports, startMs: START_MS, endMs: END_MS, kinds: listKinds() });
+  return {
+    ...postgres,
+    async openStore() {
+      const { database, partitions } = await openPostgres({ url: postgres.url }, { log: SILENT_LOG });
+      return storeOver(database, { partitions });
+    },
+  };
+}
+
+async function openInDirectory(): Promise<Filled> {
+  const directory = mkdtempSync(join(tmpdir(), 'natprobe-bench-reports-'));
+  await (await openSqlite(directory)).destroy();
+  fill(directory);
+  const native = new DatabaseSync(join(directory, DATABASE_FILE), { readOnly: true });
+  return {
+    megabytes: statSync(join(directory, DATABASE_FILE)).size / 1e6,
+    openStore: async () => storeOver(await openSqlite(directory)),
+    scan(text) {
+      const scanStartedAt = performance.now();
+      native.prepare(text.replace('from reports', 'from reports not indexed')).all();
+      return Promise.resolve(performance.now() - scanStartedAt);
+    },
+    close() {
+      native.close();
+      rmSync(directory, { recursive: true });
+      return Promise.resolve();
+    },
+  };
 }
 
 /** Straight into the tables, in the order of time. Some kinds are a hundred times as frequent as others. */
@@ -112,21 +157,27 @@ function insertKinds(native: DatabaseSync): number[] {
   const insert = native.prepare(
     'insert into kinds (type, mapping, filtering, family, source) values (?, ?, ?, ?, ?) returning id',
   );
+  return listKinds().map((kind) => insert.get(...kind)!['id'] as number);
+}
+
+function listKinds(): [type: string, mapping: string, filtering: string, family: string, source: string][] {
   return MAPPINGS.flatMap((mapping) =>
     FILTERINGS.flatMap((filtering) =>
       ['probe', 'browser'].flatMap((source) =>
-        ['ipv4', 'ipv6'].map((family) => {
-          const row = insert.get(natTypeOf(mapping, filtering), mapping, filtering, family, source);
-          return row!['id'] as number;
-        }),
+        ['ipv4', 'ipv6'].map((family): [string, string, string, string, string] => [
+          natTypeOf(mapping, filtering),
+          mapping,
+          filtering,
+          family,
+          source,
+        ]),
       ),
     ),
   );
 }
 
-async function measureQueries(where: string): Promise<boolean> {
-  const store = await openStore(where);
-  const native = new DatabaseSync(join(where, DATABASE_FILE), { readOnly: true });
+async function measureQueries(where: Filled): Promise<boolean> {
+  const store = await where.openStore();
   console.log(
     `${'query'.padEnd(80)}${'median ms'.padStart(10)}${'CPU ms'.padStart(8)}${'scan ms'.padStart(10)}${'ratio'.padStart(8)}`,
   );
@@ -134,9 +185,7 @@ async function measureQueries(where: string): Promise<boolean> {
   const compare = async (name: string, query: () => Promise<unknown>, scan: string): Promise<void> => {
     const { medianMs, cpuMs } = await measure(query);
     slowest = Math.max(slowest, medianMs);
-    const scanStartedAt = performance.now();
-    native.prepare(scan).all();
-    const scanMs = performance.now() - scanStartedAt;
+    const scanMs = await where.scan(scan);
     console.log(
       name.padEnd(80) +
         medianMs.toFixed(2).padStart(10) +
@@ -162,7 +211,6 @@ async function measureQueries(where: string): Promise<boolean> {
     const scan = `select ${groups}, received_at / ${DAY_MS}, count(*) ${scanOf(filter)} group by ${groups}, received_at / ${DAY_MS}`;
     await compare(`summarise ${JSON.stringify(filter)}`, () => store.summarise(filter), scan);
   }
-  native.close();
   await store.close();
   console.log(`slowest median ${slowest.toFixed(1)} ms, limit ${LIMIT_MS} ms`);
   return slowest <= LIMIT_MS;
@@ -176,15 +224,15 @@ function scanOf({ since, until, ...kind }: ReportFilter): string {
     ...(until === undefined ? [] : [`received_at < ${Date.parse(until)}`]),
   ];
   const where = conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
-  return `from reports not indexed join kinds on kinds.id = reports.kind ${where}`;
+  return `from reports join kinds on kinds.id = reports.kind ${where}`;
 }
 
 /** Reports added, answered as kept one after the other, and many at the same time. */
-async function measureAdding(where: string): Promise<void> {
+async function measureAdding(where: Filled): Promise<void> {
   console.log(
     `${'added at a time'.padEnd(20)}${'a second'.padStart(10)}${'ratio'.padStart(8)}${'longest stall ms'.padStart(20)}`,
   );
-  const store = await openStore(where);
+  const store = await where.openStore();
   let alone = 0;
   for (const lanes of [1, 8, 64]) {
     const each = lanes === 1 ? 300 : 2000;
@@ -209,9 +257,12 @@ async function measureAdding(where: string): Promise<void> {
   await store.close();
 }
 
-async function openStore(where: string): Promise<SqlReportStore> {
+function storeOver(
+  database: Kysely<ReportDatabase>,
+  more: Partial<SqlReportStoreOptions> = {},
+): SqlReportStore {
   const conceal = (report: NewReport): NewReport => report;
-  return new SqlReportStore(await openSqlite(where), { now: Date.now, randomBytes, conceal });
+  return new SqlReportStore(database, { now: Date.now, randomBytes, conceal, ...more });
 }
 
 /** `cpuMs` is the mean. */
