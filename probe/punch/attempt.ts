@@ -6,7 +6,7 @@ import type { StrategyName } from '../../shared/punch/strategy.ts';
 import type { Exchange, SentCheck } from './exchange.ts';
 import type { FailureCode, PuncherAction } from './io.ts';
 import { CHECK_PACE_MS, type Path, PathTable, scheduleNext } from './paths.ts';
-import { planVolley, type RandomBytes, type Shot } from './volley.ts';
+import { planVolley, type RandomBytes, type Shot, type SpreadSocket } from './volley.ts';
 
 export interface AttemptOptions {
   readonly plan: PunchPlan;
@@ -94,8 +94,10 @@ export class Attempt {
     this.#opened.add(socket);
     // One that was late for the start still has its turn.
     for (const [step, sockets] of this.#spread)
-      if (this.#shots !== undefined && sockets.includes(socket))
-        this.#shots.push(...planVolley(step, this.#options.mains, [socket], this.#options.random));
+      if (this.#shots !== undefined && sockets.includes(socket)) {
+        const late = [{ socket, number: sockets.indexOf(socket) }];
+        this.#shots.push(...planVolley(step, this.#options.mains, late, this.#options.random));
+      }
     return true;
   }
 
@@ -111,7 +113,7 @@ export class Attempt {
     // Once for each path: a peer may be heard all the time where nothing gets back to it.
     if (path.heardAt === undefined) {
       path.isOneOfMany = ++this.#heardPaths > MOST_CHECKED;
-      if (this.#isGuessed(socket, from)) this.#heldUntil = now + HOLD_FIRE_MS;
+      if (!path.isOneOfMany && this.#isGuessed(socket, from)) this.#heldUntil = now + HOLD_FIRE_MS;
       if (!path.isOneOfMany) path.untilAt = Math.max(path.untilAt, now + ANSWERED_WITHIN_MS);
     }
     path.heardAt = now;
@@ -192,10 +194,16 @@ export class Attempt {
   #planShots(): Shot[] {
     const { plan, mains, random } = this.#options;
     const shots = plan.steps.flatMap((step) => {
-      const spread = this.#spread.get(step)?.filter((socket) => this.#opened.has(socket)) ?? [];
-      return planVolley(step, mains, spread, random);
+      return planVolley(step, mains, this.#openedFor(step), random);
     });
     return shots.sort((one, other) => one.atMs - other.atMs);
+  }
+
+  #openedFor(step: PunchStep): SpreadSocket[] {
+    const sockets = this.#spread.get(step) ?? [];
+    return sockets
+      .map((socket, number) => ({ socket, number }))
+      .filter(({ socket }) => this.#opened.has(socket));
   }
 
   #beginSteps(now: number): void {
@@ -236,7 +244,8 @@ export class Attempt {
     const { startAt, exchange } = this.#options;
     for (let atMs = this.#nextShotMs(); atMs !== undefined && startAt + atMs <= now;) {
       const { socket, to, strategy, ttl } = this.#shots![this.#nextShot++]!;
-      this.#guessed.set(formatEndpoint(to), strategy);
+      // What the plan's own sockets send to is told: who is heard from there was not hit by a guess.
+      if (!this.#opened.has(socket)) this.#guessed.set(formatEndpoint(to), strategy);
       exchange.check({ socket, to, strategy }, { isGuess: true, ttl }, now);
       atMs = this.#nextShotMs();
     }

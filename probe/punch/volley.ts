@@ -18,11 +18,17 @@ export type RandomBytes = (length: number) => Uint8Array;
 /** A round of few guesses is over sooner; then the answers to it have to have a chance first. */
 const SHORTEST_ROUND_MS = 100;
 
-/** What a step shoots, in order; nothing for one that only checks. `spread` are the sockets that it has opened. */
+/** A socket that a step has opened; `number` is its place among those that it asked for. */
+export interface SpreadSocket {
+  readonly socket: string;
+  readonly number: number;
+}
+
+/** What a step shoots, in order; nothing for one that only checks. */
 export function planVolley(
   { strategy, atMs, action }: PunchStep,
   mains: Readonly<Partial<Record<Family, string>>>,
-  spread: readonly string[],
+  spread: readonly SpreadSocket[],
   random: RandomBytes,
 ): Shot[] {
   switch (action.kind) {
@@ -34,7 +40,7 @@ export function planVolley(
       const { address, ports, rounds } = action;
       const socket = mains[familyOf(address)];
       if (socket === undefined) return [];
-      const roundMs = Math.max(SHORTEST_ROUND_MS, ports.length * GUESS_PACE_MS);
+      const roundMs = roundOf(ports.length);
       return Array.from({ length: rounds }, (_, round) =>
         ports.map((port, index) => ({
           atMs: atMs + round * roundMs + index * GUESS_PACE_MS,
@@ -56,16 +62,23 @@ export function planVolley(
       }));
     }
     case 'spread': {
-      const { to, ttl } = action;
-      return spread.map((socket, index) => ({
-        atMs: atMs + index * GUESS_PACE_MS,
-        socket,
-        to,
-        strategy,
-        ...(ttl !== undefined && { ttl }),
-      }));
+      const { to, ttl, sockets, rounds = 1, isPaired = false } = action;
+      const roundMs = roundOf(sockets);
+      return Array.from({ length: rounds }, (_, round) =>
+        spread.map(({ socket, number }) => ({
+          atMs: atMs + round * roundMs + number * GUESS_PACE_MS,
+          socket,
+          to: isPaired ? { ...to, port: to.port + number } : to,
+          strategy,
+          ...(ttl !== undefined && { ttl }),
+        })),
+      ).flat();
     }
   }
+}
+
+function roundOf(packets: number): number {
+  return Math.max(SHORTEST_ROUND_MS, packets * GUESS_PACE_MS);
 }
 
 /** So many different ports of the ranges, at random: the first steps of a Fisher–Yates shuffle. */

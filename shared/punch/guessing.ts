@@ -2,7 +2,17 @@
 import type { Reason } from '../nat/verdict.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
-import { chanceOfHit, chanceOfMeeting, LOW_PORT_ODDS, type PortOdds, UNKNOWN_ODDS } from './port-odds.ts';
+import { type Meeting, type MeetingPlan, NO_MEETING, planMeeting, ROUNDS_OF_BOTH } from './meeting.ts';
+import {
+  chanceOfHit,
+  ENOUGH,
+  fewest,
+  FRESH_SOCKETS,
+  keepsFreshPorts,
+  LOW_PORT_ODDS,
+  type PortOdds,
+  UNKNOWN_ODDS,
+} from './port-odds.ts';
 import type { CertainSide } from './possibilities.ts';
 import {
   chanceOfOpening,
@@ -26,15 +36,15 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   const odds: Odds = { a: oddsOf(a.behaviour), b: oddsOf(b.behaviour) };
   const sides = moving.map(({ side }) => odds[side]);
   const prediction = largest(sides.map((side) => planGuesses(side).prediction));
-  const meeting = moving.length === 2 ? planMeeting(odds) : 0;
+  const meeting = moving.length === 2 ? planMeeting(odds) : NO_MEETING;
   const drawnSides = sides.filter((side) => !keepsFreshPorts(side));
   const birthday = largest(drawnSides.map((side) => planGuesses(side).birthday));
   const reasons = reasonsOfGuessing(a, b, moving, odds);
   const predicted: Strategy = {
     name: 'port-prediction',
     probability: chanceOver(a, b, chanceBy(reckon(odds, { ...prediction, sockets: 1 }, meeting))),
-    packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meeting) + PLAIN_COST.packets,
-    timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meeting) * GUESS_PACE_MS + PLAIN_COST.timeMs,
+    packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meeting.packets) + PLAIN_COST.packets,
+    timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meeting.packets) * GUESS_PACE_MS + PLAIN_COST.timeMs,
     guessing: prediction,
     reasons: [
       { code: 'port-prediction', text: describePrediction(moving, odds, prediction, meeting) },
@@ -43,7 +53,7 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   };
   const drawn: Strategy = {
     name: 'birthday',
-    probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, 0))),
+    probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, NO_MEETING))),
     packets: birthday.sockets + birthday.probes + PLAIN_COST.packets,
     timeMs: Math.max(birthday.sockets, birthday.probes) * GUESS_PACE_MS + PLAIN_COST.timeMs,
     guessing: birthday,
@@ -58,33 +68,31 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   return drawnSides.length === 0 ? [predicted] : [predicted, drawn];
 }
 
-/** Whether new sockets on known local ports are better than guesses of the main one's next port. */
-export function keepsFreshPorts({ fresh }: PortOdds): boolean {
-  return fresh >= LEAST_FRESH;
-}
-
 /** Whose ports are drawn and tried, where each side's could be: those of `a`, if that is not the worse choice. */
 export function isBetterDrawn(a: PunchBehaviour, b: PunchBehaviour): boolean {
   const [one, other] = [oddsOf(a), oddsOf(b)];
   return hitBy(one, planGuesses(one).birthday) >= hitBy(other, planGuesses(other).birthday);
 }
 
-/** How many packets each sends at a time where both have to guess. */
-export function packetsToMeet(a: PunchBehaviour, b: PunchBehaviour): number {
-  return planMeeting({ a: oddsOf(a), b: oddsOf(b) });
+/** How two sides meet that have to guess both; `areNew`: each has a new port for each port that it sends to. */
+export function meetingOf(a: PunchBehaviour, b: PunchBehaviour, areNew: boolean): Meeting {
+  const { eachOther, told, atOnePort } = planMeeting({ a: oddsOf(a), b: oddsOf(b) });
+  return (areNew ? (told ?? atOnePort) : undefined) ?? eachOther;
 }
 
 function describePrediction(
   moving: readonly PunchSide[],
   odds: Odds,
   { probes }: Guessing,
-  meeting: number,
+  meeting: MeetingPlan,
 ): string {
   const fresh = moving.filter(({ side }) => keepsFreshPorts(odds[side]));
   if (fresh.length > 0)
     return `${labelsOf(fresh)} opens ${FRESH_SOCKETS} more sockets on local ports that are told, which its NAT keeps for what they send first`;
   if (moving.length === 2)
-    return `each predicts the other's next port, with up to ${meeting} packets at a time`;
+    return meeting.atOnePort === undefined
+      ? `each predicts the other's next port, with up to ${meeting.eachOther.packets} packets at a time`
+      : `${meeting.atOnePort.opener.toUpperCase()} opens up to ${meeting.atOnePort.packets} sockets towards one port of the other, which sends to as many until it has that port`;
   const guesses = probes === 1 ? 'one port is tried' : `the ${probes} likeliest are tried`;
   return `the next port of ${labelsOf(moving)} is predicted: ${guesses}`;
 }
@@ -115,12 +123,12 @@ interface Reckoning {
   readonly rounds: number;
 }
 
-function reckon(odds: Odds, guessing: Guessing, meeting: number): Reckoning {
+function reckon(odds: Odds, guessing: Guessing, meeting: MeetingPlan): Reckoning {
   return {
     hit: { a: hitBy(odds.a, guessing), b: hitBy(odds.b, guessing) },
     isEither: guessing.sockets > 1,
-    bothKept: chanceOfBoth(odds, meeting),
-    bothNew: chanceOfMeeting(odds.a, odds.b, meeting),
+    bothKept: meeting.bothKept,
+    bothNew: meeting.bothNew,
     rounds: [odds.a, odds.b].some(isDrawn) ? 1 : ROUNDS_OF_BOTH,
   };
 }
@@ -144,11 +152,6 @@ function chanceBy({
   };
 }
 
-/** That each hits the other's port, where these are the same for all that is sent. */
-function chanceOfBoth({ a, b }: Odds, packets: number): number {
-  return chanceOfHit(a, 1, packets) * chanceOfHit(b, 1, packets);
-}
-
 function isDrawn({ parts }: PortOdds): boolean {
   return parts.reduce((sum, { weight, drawn }) => sum + (drawn ? weight : 0), 0) > 0.5;
 }
@@ -156,9 +159,6 @@ function isDrawn({ parts }: PortOdds): boolean {
 function hitBy(odds: PortOdds, { sockets, probes }: Guessing): number {
   return keepsFreshPorts(odds) ? odds.fresh : chanceOfHit(odds, sockets, probes);
 }
-
-/** Where both guess: they try again from fresh sockets once. */
-const ROUNDS_OF_BOTH = 2;
 
 function mayMove({ possibilities }: PunchSide): boolean {
   return possibilities.some(({ side }) => isMoving(side));
@@ -168,8 +168,6 @@ function oddsOf({ ports, lowPorts }: PunchBehaviour): PortOdds {
   return lowPorts === true ? LOW_PORT_ODDS : (ports ?? UNKNOWN_ODDS);
 }
 
-/** Where so much chance is reached, or so much of what can be reached, more packets hardly add to it. */
-const ENOUGH = 0.99;
 /** More guesses than this are no prediction: 20 are enough beside ten other flows (MEASURING.md §7). */
 const MOST_PREDICTED = 128;
 
@@ -187,10 +185,6 @@ function planGuesses(odds: PortOdds): GuessPlans {
   return plans;
 }
 
-/** Of these the local port has to be kept in so many cases; enough sockets for some to be taken, or lost on the way. */
-const LEAST_FRESH = 0.5;
-const FRESH_SOCKETS = 8;
-
 /** One socket, and as few guesses as bring nearly all that many would; or new ones whose ports are known. */
 function planPrediction(odds: PortOdds): Guessing {
   if (keepsFreshPorts(odds)) return { sockets: FRESH_SOCKETS, probes: FRESH_SOCKETS };
@@ -199,18 +193,6 @@ function planPrediction(odds: PortOdds): Guessing {
     sockets: 1,
     probes: fewest(MOST_PREDICTED, (probes) => chanceOfHit(odds, 1, probes) >= wanted),
   };
-}
-
-/** The fewest that bring nearly all that the budget would. */
-function planMeeting(odds: Odds): number {
-  const most = Math.floor((DEFAULT_BUDGET.packets - PLAIN_COST.packets) / (2 * ROUNDS_OF_BOTH));
-  const wanted = [chanceOfMeeting(odds.a, odds.b, most), chanceOfBoth(odds, most)];
-  return fewest(
-    most,
-    (packets) =>
-      chanceOfMeeting(odds.a, odds.b, packets) >= ENOUGH * wanted[0]! &&
-      chanceOfBoth(odds, packets) >= ENOUGH * wanted[1]!,
-  );
 }
 
 /** The numbers of sockets that were tried in the kernel (MEASURING.md §3 and §7). */
@@ -227,17 +209,6 @@ function planBirthday(odds: PortOdds): Guessing {
   return enough.length === 0
     ? plans.at(-1)!
     : enough.reduce((best, plan) => (cost(plan) < cost(best) ? plan : best));
-}
-
-/** The least number from 1 for which something holds that holds for all greater ones; `most` if there is none. */
-function fewest(most: number, isEnough: (number: number) => boolean): number {
-  let [low, high] = [1, most];
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (isEnough(middle)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 function largest(plans: readonly Guessing[]): Guessing {

@@ -22,7 +22,7 @@ const PortsSchema = Type.Object({ first: Port, last: Port });
 /** More endpoints are in no plan. */
 const MOST_ENDPOINTS = 16;
 const MOST_STEPS = 32;
-const MOST_SOCKETS = 256;
+const MOST_SOCKETS = 512;
 /** Whoever refuses connections isn't asked more often. */
 const LEAST_RETRY_MS = 20;
 
@@ -55,6 +55,8 @@ const StepActionSchema = Type.Union([
     sockets: Count(MOST_SOCKETS),
     localPorts: Type.Optional(PortsSchema),
     ttl: Type.Optional(Ttl),
+    rounds: Type.Optional(Count(8)),
+    isPaired: Type.Optional(Type.Boolean()),
   }),
   Type.Object({
     kind: Type.Literal('connect'),

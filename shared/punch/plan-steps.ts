@@ -1,27 +1,25 @@
 /** The steps of both sides over one address family, from what is predicted of them. */
 import type { Endpoint } from '../endpoint.ts';
-import { FIRST_PORT, LAST_PORT, type PortRange, type Situation } from '../nat/port-law.ts';
-import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
-import { isBetterDrawn, keepsFreshPorts, packetsToMeet } from './guessing.ts';
+import { isBetterDrawn, meetingOf } from './guessing.ts';
+import { type Meeting, MEETING_SKIPS, ROUNDS_OF_BOTH } from './meeting.ts';
 import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
-import type { PunchCandidate, PunchStep } from './plan.ts';
-import { guessPorts, LOW_PORTS, MEETING_SKIPS, portsAhead, portsToDraw } from './port-odds.ts';
+import type { PunchStep } from './plan.ts';
+import { LOW_PORTS } from './port-odds.ts';
 import type { CertainSide } from './possibilities.ts';
 import { likeliestSide, type Prediction } from './predict.ts';
+import {
+  aheadOf,
+  freshPortsOf,
+  listPorts,
+  type LocalPorts,
+  portsOf,
+  publicOf,
+  rangesOfGuesses,
+  type SideToPlan,
+} from './side-to-plan.ts';
 import { shareAddress } from './strategies.ts';
 import { GUESS_PACE_MS, LOW_TTL_MS, type Strategy, type StrategyName } from './strategy.ts';
-
-/** One side over one family. */
-export interface SideToPlan {
-  readonly behaviour: PunchBehaviour;
-  readonly candidates: readonly PunchCandidate[];
-  /** Undefined where it isn't known. */
-  readonly natLayers: number | undefined;
-  /** From when its public candidate was seen to the start. */
-  readonly seenAgoMs: number;
-  readonly ports?: Pick<PortsAxis, 'model'>;
-}
 
 export interface StepsOfBoth {
   readonly a: readonly PunchStep[];
@@ -60,9 +58,6 @@ const AFTER_GUESSES_MS = 600;
 const HAIRPIN_AFTER_MS = 100;
 /** How often a predicted port is tried. */
 const GUESS_ROUNDS = 4;
-/** Of many ports on both sides; a second time for what was lost. */
-const MEETING_ROUNDS = 2;
-
 /** How often low-TTL packets go on for twice as long as before: still shorter than what comes after them. */
 const LONGEST_LOW_TTL = 2;
 
@@ -186,21 +181,58 @@ class Planner {
 
   /** Where each has a new port for each that it sends to: the first packet has to be the one that counts. */
   #meet(own: Certain, peer: Certain, to: readonly Endpoint[]): PunchStep[] {
-    const isListed = this.#strategy('port-prediction') !== undefined;
-    const count = isListed ? packetsToMeet(own.side.behaviour, peer.side.behaviour) : 1;
-    const areCounted = [own, peer].every(({ side }) => aheadOf(side, 1, 1) !== undefined);
     // A side that keeps its port towards one address leaves nothing out by sending to each.
     const areNew = [own, peer].every(({ certain }) => certain.mapping === 'address-and-port-dependent');
-    const step = areNew && own.name === 'a' ? 2 : 1;
-    const ahead = areCounted
-      ? aheadOf(peer.side, (2 * MEETING_SKIPS) / step, step)
-      : aheadOf(peer.side, count, 1);
-    const ports = ahead ?? portsOf(peer.side, count);
-    if (ports === undefined || ports.length === 0)
-      return [this.#step('plain', 0, PLAIN_MS, { kind: 'check', to })];
-    const action = { kind: 'guess', address: to[0]!.address, ports, rounds: MEETING_ROUNDS } as const;
-    const untilMs = MEETING_ROUNDS * count * GUESS_PACE_MS + AFTER_GUESSES_MS;
+    const isListed = this.#strategy('port-prediction') !== undefined;
+    const [a, b] = (own.name === 'a' ? [own, peer] : [peer, own]).map(({ side }) => side.behaviour);
+    const meeting = isListed ? meetingOf(a!, b!, areNew) : ({ kind: 'each-other', packets: 1 } as const);
+    const action = this.#meetingAction(own, peer, to[0]!, meeting, areNew);
+    if (action === undefined) return [this.#step('plain', 0, PLAIN_MS, { kind: 'check', to })];
+    const untilMs = ROUNDS_OF_BOTH * meeting.packets * GUESS_PACE_MS + AFTER_GUESSES_MS;
     return [this.#step('port-prediction', 0, Math.max(PLAIN_MS, untilMs), action)];
+  }
+
+  #meetingAction(
+    own: Certain,
+    peer: Certain,
+    { address }: Endpoint,
+    meeting: Meeting,
+    areNew: boolean,
+  ): PunchStep['action'] | undefined {
+    const { packets } = meeting;
+    const spread = { kind: 'spread', sockets: packets, rounds: ROUNDS_OF_BOTH } as const;
+    const guess = { kind: 'guess', address, rounds: ROUNDS_OF_BOTH } as const;
+    const localPorts = freshPortsOf(own.side, packets);
+    const told = freshPortsOf(peer.side, packets);
+    switch (meeting.kind) {
+      case 'told':
+        return (
+          localPorts && told && { ...spread, to: { address, port: told.first }, localPorts, isPaired: true }
+        );
+      case 'one-port': {
+        if (own.name !== meeting.opener) {
+          const ports = listPorts(told) ?? aheadOf(peer.side, packets, 1) ?? portsOf(peer.side, packets);
+          return ports && { ...guess, ports };
+        }
+        // What it was seen on is taken; and what was tried before may be.
+        const seen = peer.side.behaviour.mapped?.port;
+        const port = portsOf(peer.side, this.#attempt + 1)?.filter((each) => each !== seen)[
+          this.#attempt - 1
+        ];
+        return port === undefined
+          ? undefined
+          : { ...spread, to: { address, port }, ...(localPorts !== undefined && { localPorts }) };
+      }
+      case 'each-other': {
+        const areCounted = [own, peer].every(({ side }) => aheadOf(side, 1, 1) !== undefined);
+        const step = areNew && own.name === 'a' ? 2 : 1;
+        const ahead = areCounted
+          ? aheadOf(peer.side, (2 * MEETING_SKIPS) / step, step)
+          : aheadOf(peer.side, packets, 1);
+        const ports = ahead ?? portsOf(peer.side, packets);
+        return ports === undefined || ports.length === 0 ? undefined : { ...guess, ports };
+      }
+    }
   }
 
   /**
@@ -214,7 +246,9 @@ class Planner {
     const isMutual = this.#openedBefore(own) !== undefined;
     if (hasOwnTtl(own)) {
       const isAlone = isMutual && !hasOwnTtl(peer);
-      return { kind: 'low', ttl: (own.side.natLayers ?? 1) + 1 + before, isAlone };
+      // By guessing it is likelier that no port was hit; one TTL too high, and a hit spoils itself.
+      const more = isMoving(own.certain) ? Math.floor(before / 2) : before;
+      return { kind: 'low', ttl: (own.side.natLayers ?? 1) + 1 + more, isAlone };
     }
     const isTurn = own.name === (this.#attempt % 2 === 1 ? 'a' : 'b');
     if (!isMutual || hasOwnTtl(peer) || !isTurn) return { kind: 'late' };
@@ -254,7 +288,9 @@ class Planner {
       ({ guessing }) =>
         Math.max(guessing!.sockets + guessing!.probes, GUESS_ROUNDS) * GUESS_PACE_MS +
         this.#drawAtMs() +
-        AFTER_GUESSES_MS,
+        AFTER_GUESSES_MS +
+        this.#lowTtlMs() -
+        LOW_TTL_MS,
     );
     return Math.max(PLAIN_MS, ...guessesMs);
   }
@@ -287,13 +323,6 @@ function hasOwnTtl({ side, certain }: Certain): boolean {
 /** Those that send to what the server saw. */
 const SENDING: readonly StrategyName[] = ['direct', 'reversal', 'plain', 'low-ttl'];
 
-/** What a port mapper opened lets anybody in, so it comes first. */
-export function publicOf({ candidates }: SideToPlan): Endpoint[] {
-  return (['mapped', 'ipv6', 'public'] as const).flatMap((wanted) =>
-    candidates.filter(({ kind }) => kind === wanted).map(({ endpoint }) => endpoint),
-  );
-}
-
 /** Whether `peer` has a port that `own` must guess, and may. */
 function isGuessedBy(own: CertainSide, peer: CertainSide): boolean {
   return isMoving(peer) && !punchesPlainly(own, peer) && opens(peer, own, 'aGuessed');
@@ -320,52 +349,4 @@ function haveBothToGuess(own: CertainSide, peer: CertainSide): boolean {
     !opens(own, peer, 'aGuessed') &&
     !opens(own, peer, 'bGuessed')
   );
-}
-
-/** The likeliest ports of the side's main socket towards a new peer; undefined if nothing is known of them. */
-export function portsOf(side: SideToPlan, count: number): number[] | undefined {
-  const situation = situationOf(side);
-  return side.ports === undefined || situation === undefined
-    ? undefined
-    : guessPorts(side.ports, situation, count);
-}
-
-/** Those that its main socket's next mappings have, if they are counted. */
-function aheadOf(side: SideToPlan, count: number, stride: number): number[] | undefined {
-  const situation = situationOf(side);
-  return side.ports === undefined || situation === undefined
-    ? undefined
-    : portsAhead(side.ports, situation, count, stride);
-}
-
-type LocalPorts = NonNullable<Extract<PunchStep['action'], { kind: 'spread' }>['localPorts']>;
-
-/** Local ports for so many new sockets, next to the main one's, of a side whose NAT keeps them at first. */
-function freshPortsOf({ behaviour: { ports, mapped } }: SideToPlan, count: number): LocalPorts | undefined {
-  if (ports === undefined || mapped === undefined || !keepsFreshPorts(ports)) return undefined;
-  const first = mapped.port + count <= LAST_PORT ? mapped.port + 1 : mapped.port - count;
-  return { first, last: first + count - 1 };
-}
-
-function listPorts(ports: LocalPorts | undefined): number[] | undefined {
-  return ports && Array.from({ length: ports.last - ports.first + 1 }, (_, index) => ports.first + index);
-}
-
-function situationOf({ behaviour: { mapped, local }, seenAgoMs }: SideToPlan): Situation | undefined {
-  return (
-    mapped && {
-      localPort: local?.port ?? mapped.port,
-      ownPort: mapped.port,
-      afterMs: seenAgoMs,
-      latest: { port: mapped.port, agoMs: seenAgoMs },
-    }
-  );
-}
-
-function rangesOfGuesses(side: SideToPlan, probes: number, attempt: number): PortRange[] {
-  if (side.behaviour.lowPorts === true) return [{ ...LOW_PORTS, step: 1 }];
-  const situation = situationOf(side);
-  return side.ports === undefined || situation === undefined
-    ? [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }]
-    : portsToDraw(side.ports, situation, probes, attempt);
 }

@@ -7,8 +7,9 @@ import type { PortRange } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import { behaviourOf, type PunchBehaviour } from './behaviour.ts';
 import { isMoving, type Side, simulatePunch } from './plain.ts';
-import { planSteps, type SideToPlan } from './plan-steps.ts';
+import { planSteps } from './plan-steps.ts';
 import { likeliestSide, predict, predictOver, type Prediction } from './predict.ts';
+import type { SideToPlan } from './side-to-plan.ts';
 import { DEFAULT_BUDGET, type StrategyName } from './strategy.ts';
 
 /**
@@ -84,13 +85,18 @@ export type StepAction =
       readonly ranges: readonly PortRange[];
       readonly probes: number;
     }
-  /** Once from each of so many sockets, bound to local ports of a range if there is one. */
+  /**
+   * Once, or `rounds` times, from each of so many sockets, bound to local ports of a range if there is one.
+   * With `isPaired` each sends to one port above that of the socket before.
+   */
   | {
       readonly kind: 'spread';
       readonly to: Endpoint;
       readonly sockets: number;
       readonly localPorts?: { readonly first: number; readonly last: number };
       readonly ttl?: number;
+      readonly rounds?: number;
+      readonly isPaired?: boolean;
     }
   /**
    * Over TCP: a connection from the main port to each of these, and where one fails another each

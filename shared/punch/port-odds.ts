@@ -35,7 +35,7 @@ export interface PortOdds {
   readonly parts: readonly OddsPart[];
 }
 
-interface OddsPart {
+export interface OddsPart {
   readonly weight: number;
   /** Whether each mapping is drawn anew, so that more sockets are more chances. */
   readonly drawn: boolean;
@@ -50,6 +50,12 @@ export type KnownPorts = Pick<PortsAxis, 'value' | 'delta' | 'block' | 'seenRang
 
 /** More guesses than this are made towards nobody. */
 export const MAX_GUESSES = 2048;
+
+/** Where so much chance is reached, or so much of what can be reached, more packets hardly add to it. */
+export const ENOUGH = 0.99;
+/** Of these the local port has to be kept in so many cases; enough sockets for some to be taken, or lost on the way. */
+const LEAST_FRESH = 0.5;
+export const FRESH_SOCKETS = 8;
 
 /** From the plan to the new mapping: the start time agreed on, and what a check at the server takes before it. */
 const PLAN_LAG_MS = 200;
@@ -139,13 +145,6 @@ export function portsToDraw(
 const FIRST_DRAW = { asLikely: 0.8, asGood: 0.95 };
 const LATER_DRAW = { asLikely: 0.2, asGood: 0.3 };
 
-/**
- * Where both sides count their ports: how many others' mappings may have come in between on both
- * together, so that the two still meet. The one sends to each port ahead, the other to every second, so
- * that after each further pair of packets they would meet with one mapping more in between.
- */
-export const MEETING_SKIPS = 16;
-
 /** The first `count` ports ahead of a counted one, each `stride` mappings on; undefined if it isn't counted. */
 export function portsAhead(
   { model }: Pick<PortsAxis, 'model'>,
@@ -178,49 +177,17 @@ export function chanceOfHit({ parts }: PortOdds, sockets: number, probes: number
   }, 0);
 }
 
-/**
- * That a pair of packets meets where both sides have a new mapping for each port that they send to,
- * and `packets` are sent each way: each has to leave from just the port that the other sends to.
- */
-export function chanceOfMeeting(a: PortOdds, b: PortOdds, packets: number): number {
-  let chance = 0;
-  for (const one of a.parts) {
-    for (const other of b.parts) {
-      const [p, q] = [one.within[0]!, other.within[0]!];
-      const meeting =
-        one.drawn && other.drawn
-          ? 1 - (1 - p * q) ** (packets * packets)
-          : one.drawn
-            ? chanceAgainst(other, p, packets)
-            : other.drawn
-              ? chanceAgainst(one, q, packets)
-              : one.counted && other.counted
-                ? chanceOfSkipsWithin(one.within, other.within, Math.min(packets, MEETING_SKIPS))
-                : p * q;
-      chance += one.weight * other.weight * meeting;
-    }
-  }
-  return chance;
-}
-
-/** A counted port is in what is sent to however many came in between; then one of many has to leave from where it is awaited. */
-function chanceAgainst({ counted, within }: OddsPart, drawn: number, packets: number): number {
-  return (counted ? 1 : within[0]!) * (1 - (1 - drawn) ** packets);
-}
-
-/** That fewer than `most` mappings of others came in between, on both sides together. */
-function chanceOfSkipsWithin(one: Float64Array, other: Float64Array, most: number): number {
-  let chance = 0;
-  for (let skips = 0; skips < most; skips++)
-    chance += (massWithin(one, skips + 1) - massWithin(one, skips)) * massWithin(other, most - skips);
-  return chance;
-}
-
 function isCounted({ kind }: PortLaw): boolean {
   return kind === 'after-last' || kind === 'after-own';
 }
 
-function massWithin(within: Float64Array, guesses: number): number {
+/** Whether new sockets on known local ports are better than guesses of the main one's next port. */
+export function keepsFreshPorts({ fresh }: PortOdds): boolean {
+  return fresh >= LEAST_FRESH;
+}
+
+/** That a mapping has one of the first so many ports to be guessed. */
+export function massWithin(within: Float64Array, guesses: number): number {
   return guesses < 1 ? 0 : within[Math.min(guesses, within.length) - 1]!;
 }
 
@@ -236,4 +203,15 @@ function chanceOfMissing(mass: number, probes: number, sockets: number): number 
 
 function uniform(ports: number): Float64Array {
   return Float64Array.from({ length: Math.min(ports, MAX_GUESSES) }, (_, index) => (index + 1) / ports);
+}
+
+/** The least number from 1 for which something holds that holds for all greater ones; `most` if there is none. */
+export function fewest(most: number, isEnough: (number: number) => boolean): number {
+  let [low, high] = [1, most];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isEnough(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

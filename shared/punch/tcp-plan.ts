@@ -16,7 +16,7 @@ import {
   type PunchStep,
   sideOver,
 } from './plan.ts';
-import { portsOf, publicOf, type SideToPlan } from './plan-steps.ts';
+import { portsOf, publicOf, type SideToPlan } from './side-to-plan.ts';
 import { predictTcp, predictTcpOver, firstToConnect, isRefusing, TCP_TIME_MS } from './tcp-predict.ts';
 import type { Prediction } from './predict.ts';
 import { shareAddress } from './strategies.ts';

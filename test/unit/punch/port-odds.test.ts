@@ -1,8 +1,8 @@
 /** What guessing ports costs, against the figures of theory and of what was measured with netfilter. */
 import { describe, expect, it } from 'vitest';
+import { chanceOfMeeting } from '../../../shared/punch/meeting.ts';
 import {
   chanceOfHit,
-  chanceOfMeeting,
   LOW_PORT_ODDS,
   portOddsOf,
   portsToDraw,
