@@ -2,7 +2,7 @@
 import type { Reason } from '../nat/verdict.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 import { isMoving, opens, punchesPlainly, type Side } from './plain.ts';
-import { type Meeting, type MeetingPlan, NO_MEETING, planMeeting, ROUNDS_OF_BOTH } from './meeting.ts';
+import { meetAnew, type Meeting, type MeetingPlan, planMeeting, ROUNDS_OF_BOTH } from './meeting.ts';
 import {
   chanceOfHit,
   ENOUGH,
@@ -36,15 +36,16 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   const odds: Odds = { a: oddsOf(a.behaviour), b: oddsOf(b.behaviour) };
   const sides = moving.map(({ side }) => odds[side]);
   const prediction = largest(sides.map((side) => planGuesses(side).prediction));
-  const meeting = moving.length === 2 ? planMeeting(odds) : NO_MEETING;
+  const meeting = moving.length === 2 ? planMeeting(odds) : undefined;
+  const meetingPackets = meeting?.packets ?? 0;
   const drawnSides = sides.filter((side) => !keepsFreshPorts(side));
   const birthday = largest(drawnSides.map((side) => planGuesses(side).birthday));
   const reasons = reasonsOfGuessing(a, b, moving, odds);
   const predicted: Strategy = {
     name: 'port-prediction',
     probability: chanceOver(a, b, chanceBy(reckon(odds, { ...prediction, sockets: 1 }, meeting))),
-    packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meeting.packets) + PLAIN_COST.packets,
-    timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meeting.packets) * GUESS_PACE_MS + PLAIN_COST.timeMs,
+    packets: Math.max(1 + prediction.probes, 2 * ROUNDS_OF_BOTH * meetingPackets) + PLAIN_COST.packets,
+    timeMs: Math.max(prediction.probes, ROUNDS_OF_BOTH * meetingPackets) * GUESS_PACE_MS + PLAIN_COST.timeMs,
     guessing: prediction,
     reasons: [
       { code: 'port-prediction', text: describePrediction(moving, odds, prediction, meeting) },
@@ -53,7 +54,7 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   };
   const drawn: Strategy = {
     name: 'birthday',
-    probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, NO_MEETING))),
+    probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, undefined))),
     packets: birthday.sockets + birthday.probes + PLAIN_COST.packets,
     timeMs: Math.max(birthday.sockets, birthday.probes) * GUESS_PACE_MS + PLAIN_COST.timeMs,
     guessing: birthday,
@@ -74,25 +75,28 @@ export function isBetterDrawn(a: PunchBehaviour, b: PunchBehaviour): boolean {
   return hitBy(one, planGuesses(one).birthday) >= hitBy(other, planGuesses(other).birthday);
 }
 
-/** How two sides meet that have to guess both; `areNew`: each has a new port for each port that it sends to. */
-export function meetingOf(a: PunchBehaviour, b: PunchBehaviour, areNew: boolean): Meeting {
-  const { eachOther, told, atOnePort } = planMeeting({ a: oddsOf(a), b: oddsOf(b) });
-  return (areNew ? (told ?? atOnePort) : undefined) ?? eachOther;
+/** How two sides meet that have to guess both, if they are of that kind. */
+export function meetingOf(
+  behaviours: Readonly<Record<Side, PunchBehaviour>>,
+  { a, b }: Readonly<Record<Side, CertainSide>>,
+): Meeting {
+  const plan = planMeeting({ a: oddsOf(behaviours.a), b: oddsOf(behaviours.b) });
+  return keepsPort(a) || keepsPort(b) ? plan.kept : meetAnew(plan, a, b);
 }
 
 function describePrediction(
   moving: readonly PunchSide[],
   odds: Odds,
   { probes }: Guessing,
-  meeting: MeetingPlan,
+  meeting: MeetingPlan | undefined,
 ): string {
   const fresh = moving.filter(({ side }) => keepsFreshPorts(odds[side]));
   if (fresh.length > 0)
     return `${labelsOf(fresh)} opens ${FRESH_SOCKETS} more sockets on local ports that are told, which its NAT keeps for what they send first`;
-  if (moving.length === 2)
-    return meeting.atOnePort === undefined
-      ? `each predicts the other's next port, with up to ${meeting.eachOther.packets} packets at a time`
-      : `${meeting.atOnePort.opener.toUpperCase()} opens up to ${meeting.atOnePort.packets} sockets towards one port of the other, which sends to as many until it has that port`;
+  if (meeting?.atOnePort !== undefined)
+    return `one opens up to ${meeting.packets} sockets towards one port of the other, which sends to theirs until it has that port`;
+  if (meeting !== undefined)
+    return `each predicts the other's next port, with up to ${meeting.packets} packets at a time`;
   const guesses = probes === 1 ? 'one port is tried' : `the ${probes} likeliest are tried`;
   return `the next port of ${labelsOf(moving)} is predicted: ${guesses}`;
 }
@@ -116,40 +120,38 @@ interface Reckoning {
   readonly hit: Readonly<Record<Side, number>>;
   /** Of two that could be hit only one is: it has no time to guess meanwhile. */
   readonly isEither: boolean;
-  /** That both are, where each is the same for all that is sent, and where it is new for each port sent to. */
-  readonly bothKept: number;
-  readonly bothNew: number;
+  /** Where each has to guess the other's. */
+  readonly meeting: MeetingPlan | undefined;
   /** Where one draws, its ports of the first round are still taken in a second, and small blocks full. */
   readonly rounds: number;
 }
 
-function reckon(odds: Odds, guessing: Guessing, meeting: MeetingPlan): Reckoning {
+function reckon(odds: Odds, guessing: Guessing, meeting: MeetingPlan | undefined): Reckoning {
   return {
     hit: { a: hitBy(odds.a, guessing), b: hitBy(odds.b, guessing) },
     isEither: guessing.sockets > 1,
-    bothKept: meeting.bothKept,
-    bothNew: meeting.bothNew,
+    meeting,
     rounds: [odds.a, odds.b].some(isDrawn) ? 1 : ROUNDS_OF_BOTH,
   };
 }
 
 /** That a hole opens between two certain sides, by guessing where plain sending isn't enough. */
-function chanceBy({
-  hit,
-  isEither,
-  bothKept,
-  bothNew,
-  rounds,
-}: Reckoning): (a: CertainSide, b: CertainSide) => number {
+function chanceBy({ hit, isEither, meeting, rounds }: Reckoning): (a: CertainSide, b: CertainSide) => number {
   return (a, b) => {
     const opening = chanceOfOpening(a, b);
     if (punchesPlainly(a, b)) return opening;
     const alone = { a: opens(a, b, 'aGuessed') ? hit.a : 0, b: opens(a, b, 'bGuessed') ? hit.b : 0 };
     const both = isEither ? Math.max(alone.a, alone.b) : 1 - (1 - alone.a) * (1 - alone.b);
     if (both > 0) return opening * both;
-    const keepsPort = a.mapping === 'address-dependent' || b.mapping === 'address-dependent';
-    return opening * (1 - (1 - (keepsPort ? bothKept : bothNew)) ** rounds);
+    if (meeting === undefined) return 0;
+    const { chance } = keepsPort(a) || keepsPort(b) ? meeting.kept : meetAnew(meeting, a, b);
+    return opening * (1 - (1 - chance) ** rounds);
   };
+}
+
+/** Towards one address. */
+function keepsPort({ mapping }: CertainSide): boolean {
+  return mapping === 'address-dependent';
 }
 
 function isDrawn({ parts }: PortOdds): boolean {

@@ -6,42 +6,46 @@ import {
   fewest,
   FRESH_SOCKETS,
   keepsFreshPorts,
+  LEAST_COUNTED,
   massWithin,
   type OddsPart,
   type PortOdds,
 } from './port-odds.ts';
+import type { CertainSide } from './possibilities.ts';
 import { DEFAULT_BUDGET, PLAIN_COST } from './strategy.ts';
 
 type OddsOfBoth = Readonly<Record<Side, PortOdds>>;
 
-/** How two sides meet. `packets` are sent by each, in each round. */
+/** How two sides meet, in packets of a round. */
 export type Meeting =
   /** Each to the ports that the other may have next. */
   | { readonly kind: 'each-other'; readonly packets: number }
-  /** `opener` from many sockets to one port of the other, which tries the ports of those. */
-  | { readonly kind: 'one-port'; readonly packets: number; readonly opener: Side }
   /** Each from new sockets, on local ports that its NAT keeps, to those of the other. */
-  | { readonly kind: 'told'; readonly packets: number };
+  | { readonly kind: 'told'; readonly packets: number }
+  | OnePort;
 
-export interface MeetingPlan {
-  readonly eachOther: Meeting & { readonly kind: 'each-other' };
-  /** Where it is the better way, if each has a new port for each port that it sends to. */
-  readonly atOnePort: (Meeting & { readonly kind: 'one-port' }) | undefined;
-  readonly told: (Meeting & { readonly kind: 'told' }) | undefined;
+/** `opener` from many sockets to one port of the other, which tries the ports of those. */
+export interface OnePort {
+  readonly kind: 'one-port';
+  readonly opener: Side;
+  /** Of the opener. */
   readonly packets: number;
-  /** That they meet. */
-  readonly bothKept: number;
-  readonly bothNew: number;
+  readonly tries: number;
 }
 
-export const NO_MEETING: MeetingPlan = {
-  eachOther: { kind: 'each-other', packets: 0 },
-  atOnePort: undefined,
-  told: undefined,
-  packets: 0,
-  bothKept: 0,
-  bothNew: 0,
-};
+/** `chance`: that they meet. */
+type Likely<Way extends Meeting> = Way & { readonly chance: number };
+
+export interface MeetingPlan {
+  /** Where each has a new port for each port that it sends to; `told` if its ports can be. */
+  readonly anew: Likely<Exclude<Meeting, OnePort>>;
+  /** As `anew`, by who opens. */
+  readonly atOnePort: Readonly<Record<Side, Likely<OnePort>>> | undefined;
+  /** Where one of them keeps its port towards one address. */
+  readonly kept: Likely<Meeting & { readonly kind: 'each-other' }>;
+  /** The most of any way. */
+  readonly packets: number;
+}
 
 /** A second time for what was lost. */
 export const ROUNDS_OF_BOTH = 2;
@@ -53,44 +57,63 @@ export const ROUNDS_OF_BOTH = 2;
  */
 export const MEETING_SKIPS = 16;
 
-/** The fewest packets that bring nearly all that the budget would. */
+/** With the fewest packets that bring nearly all that the budget would. */
 export function planMeeting(odds: OddsOfBoth): MeetingPlan {
+  const { a, b } = odds;
   const most = Math.floor((DEFAULT_BUDGET.packets - PLAIN_COST.packets) / (2 * ROUNDS_OF_BOTH));
-  const wanted = [chanceOfMeeting(odds.a, odds.b, most), chanceOfBoth(odds, most)];
+  const wanted = [chanceOfMeeting(a, b, most), chanceOfBoth(odds, most)];
   const packets = fewest(
     most,
     (count) =>
-      chanceOfMeeting(odds.a, odds.b, count) >= ENOUGH * wanted[0]! &&
-      chanceOfBoth(odds, count) >= ENOUGH * wanted[1]!,
+      chanceOfMeeting(a, b, count) >= ENOUGH * wanted[0]! && chanceOfBoth(odds, count) >= ENOUGH * wanted[1]!,
   );
-  const bothNew = chanceOfMeeting(odds.a, odds.b, packets);
-  const plan: MeetingPlan = {
-    eachOther: { kind: 'each-other', packets },
-    atOnePort: undefined,
-    told: undefined,
-    packets,
-    bothKept: chanceOfBoth(odds, packets),
-    bothNew,
+  const areTold = keepsFreshPorts(a) && keepsFreshPorts(b);
+  const anew: MeetingPlan['anew'] = areTold
+    ? { kind: 'told', packets: FRESH_SOCKETS, chance: a.fresh * b.fresh }
+    : { kind: 'each-other', packets, chance: chanceOfMeeting(a, b, packets) };
+  const atOnePort = { a: planOnePort('a', a, b, most), b: planOnePort('b', b, a, most) };
+  const isBetter = Math.max(atOnePort.a.chance, atOnePort.b.chance) > anew.chance + WORTH_SOCKETS;
+  return {
+    anew,
+    atOnePort: isBetter ? atOnePort : undefined,
+    kept: { kind: 'each-other', packets, chance: chanceOfBoth(odds, packets) },
+    packets: isBetter ? Math.max(packets, atOnePort.a.packets, atOnePort.b.packets) : packets,
   };
-  const told = [odds.a, odds.b].every(keepsFreshPorts) ? odds.a.fresh * odds.b.fresh : 0;
-  if (told > bothNew) return { ...plan, told: { kind: 'told', packets: FRESH_SOCKETS }, bothNew: told };
-  const chanceOf = {
-    a: chanceAtOnePort(odds.a, odds.b, most),
-    b: chanceAtOnePort(odds.b, odds.a, most),
-  };
-  const opener = chanceOf.a >= chanceOf.b ? 'a' : 'b';
-  if (chanceOf[opener] <= bothNew) return plan;
-  const [opening, trying] = opener === 'a' ? [odds.a, odds.b] : [odds.b, odds.a];
-  const sockets = fewest(
-    most,
-    (count) => chanceAtOnePort(opening, trying, count) >= ENOUGH * chanceOf[opener],
+}
+
+/**
+ * The way of two that have a new port for each port that they send to. The one that opens has to let in
+ * nothing but answers: each packet let in would be answered from a port more.
+ */
+export function meetAnew({ anew, atOnePort }: MeetingPlan, a: CertainSide, b: CertainSide): Likely<Meeting> {
+  if (atOnePort === undefined) return anew;
+  const [ofA, ofB] = [a, b].map(({ filtering }) => filtering === 'address-and-port-dependent');
+  const better = atOnePort.a.chance >= atOnePort.b.chance ? atOnePort.a : atOnePort.b;
+  const way = ofA === ofB ? better : ofA ? atOnePort.a : atOnePort.b;
+  return way.chance > anew.chance ? way : anew;
+}
+
+/** Less than this more chance isn't worth as many sockets. */
+const WORTH_SOCKETS = 0.01;
+
+function planOnePort(opener: Side, opening: PortOdds, trying: PortOdds, most: number): Likely<OnePort> {
+  const least = isCounting(trying) ? 2 * MEETING_SKIPS : 1;
+  const wanted = ENOUGH * chanceAtOnePort(opening, trying, most);
+  const packets = Math.max(
+    least,
+    fewest(most, (count) => chanceAtOnePort(opening, trying, count) >= wanted),
   );
   return {
-    ...plan,
-    atOnePort: { kind: 'one-port', packets: sockets, opener },
-    packets: Math.max(packets, sockets),
-    bothNew: chanceAtOnePort(opening, trying, sockets),
+    kind: 'one-port',
+    opener,
+    packets,
+    tries: isCounting(trying) ? least : packets,
+    chance: chanceAtOnePort(opening, trying, packets),
   };
+}
+
+function isCounting({ parts }: PortOdds): boolean {
+  return parts.reduce((sum, { weight, counted }) => sum + (counted ? weight : 0), 0) > LEAST_COUNTED;
 }
 
 /** That each hits the other's port, where these are the same for all that is sent. */
@@ -140,19 +163,20 @@ function chanceOfSkipsWithin(one: Float64Array, other: Float64Array, most: numbe
  * That they meet at one port of the trying side: the other opens `count` sockets and sends from each to
  * that port alone, and the trying side sends from its main socket to as many ports. NATs that draw from
  * few don't draw one twice, so that with nearly all of them taken one mapping has that port, and what it
- * sends to is one of those sockets'. Tries of every port at every other meet far less often.
+ * sends to is one of those sockets'; one that counts comes to it. Tries of every port at every other
+ * meet far less often.
  */
 export function chanceAtOnePort(opening: PortOdds, trying: PortOdds, count: number): number {
-  const taken = trying.parts.reduce(
-    (sum, { weight, drawn, within }) => sum + (drawn ? weight * Math.min(1, count * within[0]!) : 0),
-    0,
+  if (isCounting(opening)) return sumOver(trying, ({ drawn, within }) => (drawn ? count * within[0]! : 0));
+  const taken = sumOver(trying, ({ drawn, counted, within }) =>
+    counted ? massWithin(within, MEETING_SKIPS) : drawn ? count * within[0]! : 0,
   );
-  const found = keepsFreshPorts(opening)
-    ? opening.fresh
-    : opening.parts.reduce(
-        (sum, { weight, drawn, counted, within }) =>
-          sum + weight * (counted ? 1 : drawn ? massWithin(within, count) : within[0]!),
-        0,
-      );
-  return taken * found;
+  return (
+    taken *
+    (keepsFreshPorts(opening) ? opening.fresh : sumOver(opening, ({ within }) => massWithin(within, count)))
+  );
+}
+
+function sumOver({ parts }: PortOdds, chanceOf: (part: OddsPart) => number): number {
+  return parts.reduce((sum, part) => sum + part.weight * Math.min(1, chanceOf(part)), 0);
 }

@@ -184,8 +184,10 @@ class Planner {
     // A side that keeps its port towards one address leaves nothing out by sending to each.
     const areNew = [own, peer].every(({ certain }) => certain.mapping === 'address-and-port-dependent');
     const isListed = this.#strategy('port-prediction') !== undefined;
-    const [a, b] = (own.name === 'a' ? [own, peer] : [peer, own]).map(({ side }) => side.behaviour);
-    const meeting = isListed ? meetingOf(a!, b!, areNew) : ({ kind: 'each-other', packets: 1 } as const);
+    const [a, b] = own.name === 'a' ? [own, peer] : [peer, own];
+    const meeting = isListed
+      ? meetingOf({ a: a.side.behaviour, b: b.side.behaviour }, { a: a.certain, b: b.certain })
+      : ({ kind: 'each-other', packets: 1 } as const);
     const action = this.#meetingAction(own, peer, to[0]!, meeting, areNew);
     if (action === undefined) return [this.#step('plain', 0, PLAIN_MS, { kind: 'check', to })];
     const untilMs = ROUNDS_OF_BOTH * meeting.packets * GUESS_PACE_MS + AFTER_GUESSES_MS;
@@ -211,14 +213,11 @@ class Planner {
         );
       case 'one-port': {
         if (own.name !== meeting.opener) {
-          const ports = listPorts(told) ?? aheadOf(peer.side, packets, 1) ?? portsOf(peer.side, packets);
-          return ports && { ...guess, ports };
+          const { tries } = meeting;
+          const ports = listPorts(told) ?? aheadOf(peer.side, tries, 1) ?? portsOf(peer.side, tries);
+          return ports && { ...guess, ports: ports.slice(0, tries) };
         }
-        // What it was seen on is taken; and what was tried before may be.
-        const seen = peer.side.behaviour.mapped?.port;
-        const port = portsOf(peer.side, this.#attempt + 1)?.filter((each) => each !== seen)[
-          this.#attempt - 1
-        ];
+        const port = this.#portToMeetAt(peer.side);
         return port === undefined
           ? undefined
           : { ...spread, to: { address, port }, ...(localPorts !== undefined && { localPorts }) };
@@ -233,6 +232,14 @@ class Planner {
         return ports === undefined || ports.length === 0 ? undefined : { ...guess, ports };
       }
     }
+  }
+
+  /** One that it comes to by counting; or any other than it was seen on, which is taken. What was tried before may be. */
+  #portToMeetAt(side: SideToPlan): number | undefined {
+    const ahead = aheadOf(side, MEETING_SKIPS + 1, 1);
+    if (ahead !== undefined) return ahead.at(-1);
+    const seen = side.behaviour.mapped?.port;
+    return portsOf(side, this.#attempt + 1)?.filter((port) => port !== seen)[this.#attempt - 1];
   }
 
   /**

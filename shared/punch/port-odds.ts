@@ -164,7 +164,7 @@ export function portsAhead(
 }
 
 /** That ports are counted has to be so likely, or the likeliest ports are tried instead. */
-const LEAST_COUNTED = 0.5;
+export const LEAST_COUNTED = 0.5;
 
 /**
  * That one of `sockets` mappings is among `probes` guessed ports. For ports that are drawn without

@@ -65,6 +65,10 @@ async function main(): Promise<number> {
       .map((item, index): Line => ({ item, index, loss }))
       .filter(({ item }) => item.name.includes(values.only)),
   );
+  if (lines.length === 0) {
+    console.error(`no pair of the ${grid} grid has "${values.only}" in its name`);
+    return 2;
+  }
   console.log(
     `${runs} punches a line, ${PUNCHES_A_WORLD} for each report, seeds from ${seed} on, RTT ${RTT_MS} ms, start skew up to 10 ms, ` +
       `${flowsPerSecond} mappings a second by a neighbour; lost on the way out of each side`,

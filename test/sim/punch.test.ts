@@ -245,6 +245,31 @@ describe('two punchers', () => {
     }
   });
 
+  const KEEPING = symmetric({ kind: 'preserve', onCollision: 'random' });
+  const OPEN_COUNTING: Layer = {
+    kind: 'nat',
+    behaviour: {
+      mapping: 'address-and-port-dependent',
+      filtering: 'address-dependent',
+      ports: { kind: 'sequential', first: 20_000, delta: 1 },
+    },
+  };
+
+  it.each([
+    ['both draw from a block', BLOCK, BLOCK],
+    ['one draws from a block and one counts', COUNTING, BLOCK],
+    ['one draws from a block, and one counts and lets in more', BLOCK, OPEN_COUNTING],
+    ['one draws from a block and one keeps local ports at first', BLOCK, KEEPING],
+    ['one counts and one keeps local ports at first', KEEPING, COUNTING],
+    ['both keep local ports at first', KEEPING, KEEPING],
+  ])('meet at one port where %s', (_name, a, b) => {
+    const runs = SEEDS.map((seed) => punchMeasured(a, b, { seed, ...lossOf(seed % 2 === 0 ? 0.05 : 0) }));
+    const { open, by } = countOpen(runs);
+    expect(by).toEqual(['port-prediction']);
+    // 94 % and more are predicted.
+    expect(open).toBeGreaterThanOrEqual(8);
+  });
+
   it('find each other behind one NAT: on the LAN, or by a hairpin', () => {
     const nat = (hairpin: 'none' | 'external-source'): Layer => ({
       kind: 'nat',
