@@ -19,7 +19,7 @@ import {
   type SideToPlan,
 } from './side-to-plan.ts';
 import { shareAddress } from './strategies.ts';
-import { GUESS_PACE_MS, LOW_TTL_MS, type Strategy, type StrategyName } from './strategy.ts';
+import { GUESS_PACE_MS, LOW_TTL_MS, MOST_ATTEMPTS, type Strategy, type StrategyName } from './strategy.ts';
 
 export interface StepsOfBoth {
   readonly a: readonly PunchStep[];
@@ -217,7 +217,7 @@ class Planner {
           const ports = listPorts(told) ?? aheadOf(peer.side, tries, 1) ?? portsOf(peer.side, tries);
           return ports && { ...guess, ports: ports.slice(0, tries) };
         }
-        const port = this.#portToMeetAt(peer.side);
+        const port = this.#portToMeetAt(peer.side, packets);
         return port === undefined
           ? undefined
           : { ...spread, to: { address, port }, ...(localPorts !== undefined && { localPorts }) };
@@ -234,12 +234,16 @@ class Planner {
     }
   }
 
-  /** One that it comes to by counting; or any other than it was seen on, which is taken. What was tried before may be. */
-  #portToMeetAt(side: SideToPlan): number | undefined {
+  /**
+   * One that it comes to by counting; or any but the first and the one that it was seen on: those that
+   * its own measuring took are at the edges of what is known.
+   */
+  #portToMeetAt(side: SideToPlan, packets: number): number | undefined {
     const ahead = aheadOf(side, MEETING_SKIPS + 1, 1);
     if (ahead !== undefined) return ahead.at(-1);
     const seen = side.behaviour.mapped?.port;
-    return portsOf(side, this.#attempt + 1)?.filter((port) => port !== seen)[this.#attempt - 1];
+    const ports = portsOf(side, packets)?.filter((port) => port !== seen) ?? [];
+    return ports[Math.floor((ports.length * this.#attempt) / (MOST_ATTEMPTS + 1))];
   }
 
   /**

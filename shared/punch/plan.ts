@@ -10,7 +10,7 @@ import { isMoving, type Side, simulatePunch } from './plain.ts';
 import { planSteps } from './plan-steps.ts';
 import { likeliestSide, predict, predictOver, type Prediction } from './predict.ts';
 import type { SideToPlan } from './side-to-plan.ts';
-import { DEFAULT_BUDGET, type StrategyName } from './strategy.ts';
+import { DEFAULT_BUDGET, MOST_ATTEMPTS, type StrategyName } from './strategy.ts';
 
 /**
  * `public`: the witnessed endpoint of the main socket. `mapped`: opened by a port mapper. `private`: for
@@ -201,7 +201,6 @@ export const MOST_SENT: PunchLimits = { packetsPerSecond: 1200, packets: DEFAULT
 /** Where the lifetime is unknown: half of the shortest that RFC 4787 REQ-5's exception has seen widely, 30 s. */
 const KEEPALIVE_MS = 15_000;
 const SHORTEST_KEEPALIVE_MS = 1000;
-export const MOST_ATTEMPTS = 3;
 
 function hasCandidate({ candidates }: PlannedSide, family: Family): boolean {
   return candidates.some(({ endpoint }) => familyOf(endpoint.address) === family);

@@ -28,6 +28,9 @@ export interface Budget {
   readonly timeMs: number;
 }
 
+/** At a hole, by default. */
+export const MOST_ATTEMPTS = 3;
+
 export interface Strategy extends Budget {
   readonly name: StrategyName;
   /** That it opens a hole within its packets and time, 0 to 1. */

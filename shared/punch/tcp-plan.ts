@@ -8,7 +8,6 @@ import { isMoving, type Side } from './plain.ts';
 import {
   commonFamilies,
   leadMs,
-  MOST_ATTEMPTS,
   type PlannedSide,
   type PunchPlan,
   type PunchPlans,
@@ -20,7 +19,7 @@ import { portsOf, publicOf, type SideToPlan } from './side-to-plan.ts';
 import { predictTcp, predictTcpOver, firstToConnect, isRefusing, TCP_TIME_MS } from './tcp-predict.ts';
 import type { Prediction } from './predict.ts';
 import { shareAddress } from './strategies.ts';
-import type { StrategyName } from './strategy.ts';
+import { MOST_ATTEMPTS, type StrategyName } from './strategy.ts';
 import { type CertainTcpSide, likeliestTcpSide, meetsOverTcp, type TcpSide, tcpSideOf } from './tcp-side.ts';
 
 /** Plans a punch that `a` asks for over TCP; the candidates are those of TCP ports. `attempt` counts from 1. */
