@@ -215,8 +215,12 @@ export class Peer {
 
   /** A fresh main socket, on a port that it has not had before. */
   openMain(): UdpSocket {
-    this.#mainName = `main ${++this.#mains}`;
-    return this.#open(this.#mainName, FIRST_PORT + this.#mains)!;
+    for (;;) {
+      this.#mainName = `main ${++this.#mains}`;
+      const socket = this.#open(this.#mainName, FIRST_PORT + this.#mains);
+      // The last attempt's sockets may still have some of these ports.
+      if (socket !== undefined) return socket;
+    }
   }
 
   begin(plan: PunchPlan): void {
