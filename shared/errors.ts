@@ -70,7 +70,7 @@ export const ERROR_CATALOGUE = {
     remedy: 'choose another --local-port, or stop what holds it',
   },
   ERR_SOCKET: { exitCode: 1, problem: 'a socket failed', remedy: 'see the system error' },
-  ERR_ABORTED: { exitCode: 1, problem: 'stopped before a verdict', remedy: 'run it again' },
+  ERR_ABORTED: { exitCode: 1, problem: 'stopped before it was done', remedy: 'run it again' },
   ERR_ADDRESS_NOT_LOCAL: {
     exitCode: 2,
     problem: 'this machine does not have that address',

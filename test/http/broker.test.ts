@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeServerMessage } from '../../shared/broker/decode.ts';
 import { type ClientMessage, MAX_FRAME_BYTES, type ServerMessage } from '../../shared/broker/messages.ts';
+import { DEFAULT_BROKER_LIMITS } from '../../server/broker/limits.ts';
 import { BrokerService, type BrokerServiceOptions } from '../../server/http/broker-service.ts';
 import { checkBrokerWitness } from '../../server/witness/check-witnesses.ts';
 import { WitnessKeys } from '../../server/witness/witness-keys.ts';
@@ -113,6 +114,13 @@ async function openBare(path = '/broker', headers = ''): Promise<{ socket: Socke
   );
   const head = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
   return { socket, head: head.toString() };
+}
+
+/** Of less than 64 KiB, masked with zeros (RFC 6455 §5.2). */
+function textFrame(text: string): Buffer {
+  const body = Buffer.from(text);
+  const length = Buffer.from([body.length >> 8, body.length & 255]);
+  return Buffer.concat([Buffer.from([0x81, 0x80 | 126]), length, Buffer.alloc(4), body]);
 }
 
 function ended(socket: Socket): Promise<void> {
@@ -231,6 +239,85 @@ describe('frames', () => {
     while (last.kind === 'peers') last = await eve.next();
     expect(last).toMatchObject({ kind: 'error', code: 'ERR_BROKER_RATE' });
     expect(await eve.closed).toBe(1008);
+  });
+});
+
+describe('while others flood the broker a pair is introduced within a second', () => {
+  /** Whatever they do goes on until the pair has met. */
+  async function introduceMeanwhile(flood: () => Promise<void>): Promise<void> {
+    const [ann, bob] = [new Client(), new Client()];
+    await Promise.all([ann.register('ann', AT_ANN), bob.register('bob', AT_BOB)]);
+    await flood();
+    const askedAt = performance.now();
+    await ann.say({ kind: 'introduce', id: 1, peer: 'bob' });
+    expect(await ann.next()).toMatchObject({ kind: 'plan', id: 1 });
+    expect(await bob.next()).toMatchObject({ kind: 'plan' });
+    expect(performance.now() - askedAt).toBeLessThan(1000);
+  }
+
+  it('with connections that stay half open, or never say a word', async () => {
+    await introduceMeanwhile(async () => {
+      await Promise.all(Array.from({ length: 50 }, () => openBare()));
+      // The head of an upgrade that never ends.
+      for (let index = 0; index < 50; index++) {
+        const socket = connect(port, '127.0.0.1');
+        clients.push(socket);
+        socket.on('error', () => undefined).write('GET /broker HTTP/1.1\r\nUpgrade: websocket\r\n');
+      }
+    });
+  });
+
+  it('with more connections than one place may have', async () => {
+    await stop();
+    await start({ limits: { ...DEFAULT_BROKER_LIMITS, connectionsPerClient: 20 } });
+    await introduceMeanwhile(async () => {
+      const crowd = Array.from({ length: 40 }, () => new Client());
+      const codes = await Promise.all(
+        crowd.map((client) => Promise.race([client.closed, client.say().then(() => undefined)])),
+      );
+      expect(codes.length).toBe(40);
+      await expect.poll(() => broker.counts().connections).toBeLessThanOrEqual(20);
+    });
+  });
+
+  it('with hellos for the same name', async () => {
+    await introduceMeanwhile(async () => {
+      const crowd = Array.from({ length: 30 }, () => new Client());
+      const answers = await Promise.all(
+        crowd.map(async (client) => {
+          await client.say(helloOf('ann'));
+          return client.next();
+        }),
+      );
+      for (const answer of answers) expect(answer).toMatchObject({ kind: 'error', code: 'ERR_NAME_TAKEN' });
+    });
+  });
+
+  it('with introductions of one who asks too often', async () => {
+    await stop();
+    // All are at one address here, where they share what that may ask for.
+    await start({ limits: { ...DEFAULT_BROKER_LIMITS, introductionsPerClient: 1000 } });
+    await introduceMeanwhile(async () => {
+      const [eve, carol] = [new Client(), new Client()];
+      await eve.register('eve', { address: '192.0.2.66', port: 666 });
+      await carol.register('carol', { address: '192.0.2.67', port: 667 });
+      await eve.say(
+        ...Array.from({ length: 20 }, (_, id) => ({ kind: 'introduce', id, peer: 'carol' }) as const),
+      );
+      const answers: ServerMessage[] = [];
+      while (answers.length < 20) answers.push(await eve.next());
+      expect(answers.at(-1)).toMatchObject({ kind: 'error', code: 'ERR_INTRODUCTIONS' });
+    });
+  });
+
+  it('with one who reads nothing of what it asks for', async () => {
+    await introduceMeanwhile(async () => {
+      const { socket } = await openBare();
+      socket.pause();
+      socket.write(textFrame(JSON.stringify(helloOf('sloth'))));
+      for (let id = 0; id < 20; id++) socket.write(textFrame(JSON.stringify({ kind: 'peers', id })));
+      await expect.poll(() => broker.counts().peers).toBe(3);
+    });
   });
 });
 
