@@ -36,7 +36,8 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   const odds: Odds = { a: oddsOf(a.behaviour), b: oddsOf(b.behaviour) };
   const sides = moving.map(({ side }) => odds[side]);
   const prediction = largest(sides.map((side) => planGuesses(side).prediction));
-  const meeting = moving.length === 2 ? planMeeting(odds) : undefined;
+  const meeting =
+    moving.length === 2 ? planMeeting({ a: oddsOfMain(a.behaviour), b: oddsOfMain(b.behaviour) }) : undefined;
   const meetingPackets = meeting?.packets ?? 0;
   const drawnSides = sides.filter((side) => !keepsFreshPorts(side));
   const birthday = largest(drawnSides.map((side) => planGuesses(side).birthday));
@@ -80,7 +81,7 @@ export function meetingOf(
   behaviours: Readonly<Record<Side, PunchBehaviour>>,
   { a, b }: Readonly<Record<Side, CertainSide>>,
 ): Meeting {
-  const plan = planMeeting({ a: oddsOf(behaviours.a), b: oddsOf(behaviours.b) });
+  const plan = planMeeting({ a: oddsOfMain(behaviours.a), b: oddsOfMain(behaviours.b) });
   return keepsPort(a) || keepsPort(b) ? plan.kept : meetAnew(plan, a, b);
 }
 
@@ -166,8 +167,13 @@ function mayMove({ possibilities }: PunchSide): boolean {
   return possibilities.some(({ side }) => isMoving(side));
 }
 
-function oddsOf({ ports, lowPorts }: PunchBehaviour): PortOdds {
-  return lowPorts === true ? LOW_PORT_ODDS : (ports ?? UNKNOWN_ODDS);
+function oddsOf(behaviour: PunchBehaviour): PortOdds {
+  return behaviour.lowPorts === true ? LOW_PORT_ODDS : oddsOfMain(behaviour);
+}
+
+/** Of sockets on ports as the system chooses them, low ones never among them: two that guess each other's have no others. */
+function oddsOfMain({ ports }: PunchBehaviour): PortOdds {
+  return ports ?? UNKNOWN_ODDS;
 }
 
 /** More guesses than this are no prediction: 20 are enough beside ten other flows (MEASURING.md §7). */

@@ -132,6 +132,11 @@ describe('what is measured of ports', () => {
     const strategy = predict(low, STRICT).strategies.find(({ name }) => name === 'birthday')!;
     expect(strategy.packets).toBeLessThan(250);
   });
+
+  it('counts on low ports where one side alone is guessed, not where each has to guess the other', () => {
+    const low = { ...symmetricWith(RANDOM), lowPorts: true };
+    expect(predict(low, low)).toMatchObject({ outcome: 'relay', strategy: 'relay' });
+  });
 });
 
 describe('a router that tracks unsolicited packets', () => {
