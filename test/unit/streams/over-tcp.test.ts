@@ -3,12 +3,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { NatprobeError, type ErrorCode } from '../../../shared/errors.ts';
 import { bridgeThrough } from '../../../probe/streams/bridge.ts';
 import { execThrough } from '../../../probe/streams/exec.ts';
 import { openSecureStream, type SecureStream } from '../../../probe/streams/secure-stream.ts';
 import { Random } from '../../sim/random.ts';
 import { openTcpHolePair, type TcpHolePair } from '../../support/tcp-holes.ts';
+import { codeOf, readAll, writeAll } from './stream-io.ts';
 
 const MEGABYTE = 1024 * 1024;
 const pairs: TcpHolePair[] = [];
@@ -25,27 +25,6 @@ afterEach(async () => {
 
 function openBoth({ a, b }: TcpHolePair, program = 'pipe'): Promise<[SecureStream, SecureStream]> {
   return Promise.all([openSecureStream(a, { program }), openSecureStream(b, { program })]);
-}
-
-async function readAll(stream: SecureStream): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of stream) pieces.push(piece);
-  return Buffer.concat(pieces);
-}
-
-async function writeAll(stream: SecureStream, bytes: Uint8Array): Promise<void> {
-  await stream.write(bytes);
-  await stream.end();
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | undefined> {
-  try {
-    await promise;
-    return undefined;
-  } catch (error) {
-    if (error instanceof NatprobeError) return error.code;
-    throw error;
-  }
 }
 
 describe('a stream over TCP', () => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { NatprobeError, type ErrorCode } from '../../../shared/errors.ts';
+import { NatprobeError } from '../../../shared/errors.ts';
 import { streamEnds } from '../../../probe/streams/keys.ts';
 import {
   openSecureStream,
@@ -12,6 +12,7 @@ import {
 } from '../../../probe/streams/secure-stream.ts';
 import { Random } from '../../sim/random.ts';
 import { openEnd, openHolePair, type HolePair, type PairOptions } from '../../support/stream-holes.ts';
+import { codeOf, readAll, writeAll } from './stream-io.ts';
 
 const MEGABYTE = 1024 * 1024;
 
@@ -38,27 +39,6 @@ function openBoth(
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-async function readAll(stream: SecureStream): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of stream) pieces.push(piece);
-  return Buffer.concat(pieces);
-}
-
-async function writeAll(stream: SecureStream, bytes: Uint8Array): Promise<void> {
-  await stream.write(bytes);
-  await stream.end();
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | undefined> {
-  try {
-    await promise;
-    return undefined;
-  } catch (error) {
-    if (error instanceof NatprobeError) return error.code;
-    throw error;
-  }
-}
 
 /** The side that gets its plan first is there first. */
 async function moveBoth({ a, b }: HolePair): Promise<void> {
