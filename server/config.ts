@@ -13,12 +13,13 @@ import { type HttpConfig, readHttp, readService, type Service } from './http/end
 import { type AccessFlags, type AccessSettings, readAccessSettings } from './http/settings.ts';
 import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
 import { type PeeringFlags, type PeeringSettings, readPeeringSettings } from './peering/settings.ts';
+import { type NatsFlags, type NatsSettings, readNatsSettings } from './nats/settings.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress } from './local-addresses.ts';
 import type { LaneCount } from './udp/open-udp.ts';
 import { readTlsSettings, type TlsFiles, type TlsFlags } from './tls/settings.ts';
 
 /** The command line's options, as typed. */
-export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags, LimitFlags {
+export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags, LimitFlags, NatsFlags {
   readonly ip?: readonly string[];
   readonly altIp?: readonly string[];
   readonly port?: string;
@@ -56,6 +57,8 @@ export interface ServerConfig {
   readonly witnessKeyFile?: string;
   /** What peers need to join, and where they may be relayed; nothing and nowhere if absent. */
   readonly peering?: PeeringSettings;
+  /** Over which it works with other servers; alone if absent. */
+  readonly nats?: NatsSettings;
   /** In memory if absent. */
   readonly reports?: ReportSettings;
   /** Where clients reach HTTP, if not at the address that they ask. */
@@ -81,7 +84,7 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
 }
 
 /**
- * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL,
+ * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_NATS, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL,
  * or as readReportSettings, readAccessSettings and readPeeringSettings.
  */
 export function configureServer(flags: ServerFlags, local: readonly LocalAddress[]): ServerConfig {
@@ -95,6 +98,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
   const advertise = readAdvertise(flags.advertise ?? [], addresses);
   const families = familiesOn(addresses, advertise, [port, alternatePort]);
   const http = readHttp(flags.http);
+  const nats = readNatsSettings(flags);
   const tls = readTlsSettings(flags, [port, alternatePort]);
   const service = readService({
     publicUrl: flags.publicUrl,
@@ -115,6 +119,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
         families: familiesOn(addresses, advertise, [tls.port, tls.alternatePort]),
       },
     }),
+    ...(nats && { nats }),
     access: readAccessSettings(flags),
     answerLimits: readAnswerLimits(flags),
     peering: readPeeringSettings(flags),

@@ -86,6 +86,7 @@ function createProgram(parsed: (command: CommandLine) => void): Command {
     addHttpOptions,
     addTlsOptions,
     addPeeringOptions,
+    addNatsOptions,
     addReportOptions,
     addLogOptions,
   ]) {
@@ -205,6 +206,21 @@ function addPeeringOptions(program: Command): void {
     .option(
       '--peers-per-client <number>',
       `of those, from one IPv4 address or IPv6 /56 (default: ${DEFAULT_BROKER_LIMITS.connectionsPerClient})`,
+    );
+}
+
+function addNatsOptions(program: Command): void {
+  program
+    .optionsGroup('Many servers:')
+    .addOption(
+      repeatable(
+        '--nats <url>',
+        'a NATS server, over which natprobed works with others: nats://HOST:4222 (repeatable)',
+      ),
+    )
+    .option(
+      '--nats-credentials <file>',
+      "who this is to NATS: its tools' .creds file, USER:PASSWORD, or a token",
     );
 }
 

@@ -81,6 +81,9 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const witnessKeys = openWitnessKeys(config.witnessKeyFile, log);
     open.push(witnessKeys);
     const witness = new WitnessMaker(witnessKeys.keys, Date.now);
+    // Loaded where it is asked for: it takes a while.
+    const nats = config.nats && (await import('./nats/open.ts')).openNats(config.nats, log);
+    if (nats !== undefined) open.push(nats);
     const browsers = new BrowserClassifier(browserFamily);
     open.push(browsers);
     const watch = new MachineWatch(config.families, options.machine ?? machine, log);

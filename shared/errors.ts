@@ -147,6 +147,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       'write postgres://USER@HOST:5432/NAME, its password in PGPASSWORD or --database-password-file; USER needs a database of its own, to make tables in',
   },
+  ERR_NATS: {
+    exitCode: 2,
+    problem: 'not the URL of a NATS server',
+    remedy: 'write it as in nats://192.0.2.7:4222, or tls:// for TLS',
+  },
   ERR_DURATION: {
     exitCode: 2,
     problem: 'not a length of time',
