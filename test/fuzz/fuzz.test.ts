@@ -9,6 +9,7 @@ import { openTargets } from './targets.ts';
 const INPUTS: Readonly<Record<string, number>> = {
   codec: 5000,
   answers: 500,
+  limits: 300,
   framing: 1500,
   broker: 120,
   ice: 100,
