@@ -31,6 +31,7 @@ export { measureLifetime, type LifetimeOptions, type LifetimeReport } from './li
 export {
   predict,
   preflight,
+  type ForesightOptions,
   type PredictedOutcome,
   type PredictedSide,
   type Prediction,
@@ -96,8 +97,11 @@ export interface ClassifyOptions {
   readonly gentle?: boolean;
   /** Also measure what else the NAT does (`axes` in the report): a second or two more. Most of it takes natprobed as the server. */
   readonly full?: boolean;
-  /** Of what `full` measures only what the prediction of a punch takes, as far as it matters behind this NAT. */
-  readonly forPunch?: boolean;
+  /**
+   * Of what `full` measures only what the prediction of a punch takes, as far as it matters behind this NAT;
+   * with `tcp` that of one over TCP as well, which takes up to 2.5 s more.
+   */
+  readonly forPunch?: boolean | 'tcp';
   /** As `full`, and whether inside hosts reach each other by their public endpoints: some firewalls take that for an attack. */
   readonly hairpin?: boolean;
   /** As `full`, and what becomes of two inside hosts on one port: a further address of this machine behind the same NAT. */
@@ -179,9 +183,10 @@ export async function classify(options: ClassifyOptions): Promise<Report> {
       }),
   });
   const isFull = options.full === true || options.hairpin === true || also !== undefined;
-  const isSurveyed = isFull || options.forPunch === true;
+  const forPunch = !isFull && (options.forPunch === true ? 'udp' : (options.forPunch ?? false));
+  const isSurveyed = isFull || forPunch !== false;
   const outcomes = isSurveyed
-    ? await surveyBoth(classified, { ...options, paceMs, also, isForPunch: !isFull })
+    ? await surveyBoth(classified, { ...options, paceMs, also, forPunch })
     : classified;
   const report = buildReport({ asked, unresolved: servers.unresolved, startedAt, outcomes });
   if (report === undefined) {
@@ -254,7 +259,7 @@ async function udpMeans({ socket }: RoomOptions): Promise<RoomMeans<Socket>> {
     ...(socket !== undefined && {
       adopt: (_family, _port, towards, handlers) => adoptUdpSocket(socket, towards, handlers),
     }),
-    measure: (options) => classify({ ...options, forPunch: true }),
+    measure: classify,
   };
 }
 
@@ -284,14 +289,14 @@ type Outcomes = Readonly<Record<Family, FamilyOutcome>>;
 
 async function surveyBoth(
   outcomes: Outcomes,
-  { paceMs, hairpin, also, isForPunch, signal }: Pick<ClassifyOptions, 'hairpin' | 'signal'> & SurveyRun,
+  { paceMs, hairpin, also, forPunch, signal }: Pick<ClassifyOptions, 'hairpin' | 'signal'> & SurveyRun,
 ): Promise<Outcomes> {
   // Loaded late: who only asks for the verdict doesn't wait for it.
   const { surveyOutcome } = await import('./drive/survey.ts');
   const survey = (family: Family): Promise<FamilyOutcome> =>
     surveyOutcome(family, outcomes[family], {
       paceMs,
-      isForPunch,
+      forPunch,
       ...(hairpin !== undefined && { hairpin }),
       ...(also !== undefined && familyOf(also) === family && { also }),
       ...(signal && { signal }),
@@ -303,7 +308,7 @@ async function surveyBoth(
 interface SurveyRun {
   readonly paceMs: number;
   readonly also: string | undefined;
-  readonly isForPunch: boolean;
+  readonly forPunch: false | 'udp' | 'tcp';
 }
 
 function whyUnreachable(outcomes: Outcomes): string {

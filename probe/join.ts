@@ -125,7 +125,7 @@ export interface Membership<Raw = Socket> {
   /** Those in the room who can be introduced, this one among them. */
   peers(signal?: AbortSignal): Promise<readonly BrokerPeer[]>;
   /** What a punch to that peer (a name or a number) would promise, without asking it. */
-  foresee(peer: string | number, signal?: AbortSignal): Promise<Foresight>;
+  foresee(peer: string | number, options?: PunchCallOptions): Promise<Foresight>;
   /**
    * Opens a hole to that peer (a name or a number). Rejects with a PunchFailedError if none can be opened,
    * with the broker's refusal as a NatprobeError, or with ERR_ABORTED.

@@ -21,7 +21,7 @@ export type ReportedOutcome = Omit<Outcome, 'kind' | 'introduction'>;
 /** What is asked of the broker, and ends in an answer or a refusal; an introduction in a `punch`. */
 export type MemberRequest =
   | { readonly about: 'peers' }
-  | { readonly about: 'foresee'; readonly peer: string | number }
+  | { readonly about: 'foresee'; readonly peer: string | number; readonly transport: Transport }
   | {
       readonly about: 'introduction';
       readonly peer: string | number;

@@ -104,7 +104,7 @@ function messageOf({ request: id, ask }: Pending): ClientMessage {
     case 'peers':
       return { kind: 'peers', id };
     case 'foresee':
-      return { kind: 'foresee', id, peer: ask.peer };
+      return { kind: 'foresee', id, peer: ask.peer, transport: ask.transport };
     case 'introduction': {
       const { peer, attempt, transport } = ask;
       return { kind: 'introduce', id, peer, attempt, transport };

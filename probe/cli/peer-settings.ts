@@ -1,5 +1,5 @@
 /** The settings of the commands that meet peers: the room, its secrets, and who gets in. */
-import type { Consent } from '../../shared/broker/messages.ts';
+import type { Consent, Transport } from '../../shared/broker/messages.ts';
 import { DEFAULT_ROOM } from '../../shared/broker/names.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { ProgramFlags } from './hole-program.ts';
@@ -12,6 +12,11 @@ export interface RoomFlags extends Flags {
   readonly roomKey?: string;
   readonly roomKeyFile?: string;
   readonly roomTokenFile?: string;
+}
+
+/** Those of `natprobe preflight`. */
+export interface PreflightFlags extends RoomFlags {
+  readonly tcp?: boolean;
 }
 
 /** Those of `join` and `punch`. */
@@ -28,9 +33,8 @@ export interface JoinFlags extends HoleFlags {
 }
 
 /** Those of `natprobe punch`. */
-export interface PunchFlags extends HoleFlags {
+export interface PunchFlags extends HoleFlags, PreflightFlags {
   readonly as?: string;
-  readonly tcp?: boolean;
 }
 
 /** Which room, and what lets one into it. */
@@ -70,6 +74,11 @@ export function settlePsk({ psk, pskFile }: HoleFlags, env: NodeJS.ProcessEnv): 
     { fileFlag: '--psk-file', file: pskFile, flag: '--psk', given: psk, variable: 'NATPROBE_PSK' },
     env,
   );
+}
+
+/** What is punched over. */
+export function transportOf({ tcp = false }: PreflightFlags): Transport {
+  return tcp ? 'tcp' : 'udp';
 }
 
 /** Whether others are let in. Throws ERR_FLAGS. */

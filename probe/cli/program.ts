@@ -6,7 +6,7 @@ import { EXIT } from './exit-codes.ts';
 import { helpDetails } from './help-details.ts';
 import { addOutputOptions, addProbeOptions, checkApi, secondsOf } from './options.ts';
 import { addPeerCommands, addRoomOptions } from './peer-commands.ts';
-import type { RoomFlags } from './peer-settings.ts';
+import type { PreflightFlags } from './peer-settings.ts';
 import { reportError } from './report-error.ts';
 import type { Flags, LifetimeFlags, OutputFlags, WatchFlags } from './settings.ts';
 
@@ -93,10 +93,11 @@ export function createProgram(): Command {
       'a type (port-restricted-cone, EIM/APDF), a file with a report, -, or who is registered',
     )
     .option('--peer-report <id>', 'in its place, a report that the server keeps; or its address')
-    .option('--full', 'also measure ports and unsolicited packets, for a better strategy')
+    .option('--tcp', 'for a TCP connection in place of a path for UDP')
+    .option('--full', 'measure all that can be measured here, not only what a punch takes')
     .action(async (peer: string | undefined, _own: unknown, command: Command) => {
       const { preflightCommand } = await import('./commands/preflight.ts');
-      process.exitCode = await preflightCommand(peer, command.optsWithGlobals<RoomFlags>());
+      process.exitCode = await preflightCommand(peer, command.optsWithGlobals<PreflightFlags>());
     });
   return program;
 }

@@ -31,21 +31,26 @@ export interface RoomMeans<Raw> {
 export interface MeasureOptions {
   readonly servers: readonly string[];
   readonly families?: readonly Family[];
+  readonly forPunch: ForPunch;
   readonly signal: AbortSignal;
 }
+
+/** What a punch takes to know, as classify() has it: `tcp` for those over TCP too. */
+type ForPunch = true | 'tcp';
 
 /** Of generated ones, where somebody in the room has the first. */
 const MOST_NAMES = 3;
 const FAMILIES: readonly Family[] = ['ipv6', 'ipv4'];
 
-/** Resolves once others can be introduced; rejects as the library's join() does. */
+/** Resolves once others can be introduced, over UDP or TCP as they like; rejects as the library's join() does. */
 export async function joinRoom<Raw>(
   options: JoinOptions<Raw>,
   means: RoomMeans<Raw>,
+  forPunch: ForPunch = 'tcp',
 ): Promise<Membership<Raw>> {
   if (options.consent === 'ask' && options.onAsk === undefined)
     throw new NatprobeError('ERR_FLAGS', 'consent', '`ask` wants an `onAsk`');
-  const prepared = await prepare(options, means);
+  const prepared = await prepare(options, means, forPunch);
   const release = async (): Promise<void> => prepared.mapping?.release();
   try {
     return leavingWith(release, await openNamedSession(options, prepared));
@@ -105,6 +110,7 @@ export async function punchFromRoom<Raw>(
       onAsk: ({ name, number }) => peer === number || peer === name,
     },
     means,
+    transport === 'tcp' ? 'tcp' : true,
   );
   const leave = (): Promise<void> => membership.leave();
   try {
@@ -165,7 +171,11 @@ interface Prepared<Raw> {
 }
 
 /** Whatever can be known before there is a connection. */
-async function prepare<Raw>(options: JoinOptions<Raw>, means: RoomMeans<Raw>): Promise<Prepared<Raw>> {
+async function prepare<Raw>(
+  options: JoinOptions<Raw>,
+  means: RoomMeans<Raw>,
+  forPunch: ForPunch,
+): Promise<Prepared<Raw>> {
   const { psk, localPort, socket, signal } = options;
   const { open, adopt } = means;
   if (socket !== undefined && adopt === undefined)
@@ -173,7 +183,7 @@ async function prepare<Raw>(options: JoinOptions<Raw>, means: RoomMeans<Raw>): P
   if (options.mapPort === true && socket === undefined && localPort === undefined)
     throw new NatprobeError('ERR_FLAGS', 'mapPort', 'it wants a localPort or a socket');
   const families = familiesOf(options);
-  const { server, report } = await findOut(options, families, means);
+  const { server, report } = await findOut(options, { families, forPunch }, means);
   const servers = ofFamilies(server.addresses, report, families);
   const behaviours = await behavioursHere(options, report, servers);
   const mapping = options.mapPort === true ? await mapChosenPort(options, signal) : undefined;
@@ -243,7 +253,7 @@ function mappedEndpoint({ mapped: { verification } }: HeldMapping): Endpoint | u
 /** Both at once; what fails first ends the other. */
 async function findOut<Raw>(
   options: RoomOptions,
-  families: readonly Family[],
+  wanted: Pick<MeasureOptions, 'families' | 'forPunch'>,
   { measure }: RoomMeans<Raw>,
 ): Promise<{ readonly server: FoundServer; readonly report: Report }> {
   const over = new AbortController();
@@ -251,7 +261,7 @@ async function findOut<Raw>(
   try {
     const [server, report] = await Promise.all([
       findServer(...whereToLook(options), signal),
-      options.report ?? measure({ servers: serversOf(options), families, signal }),
+      options.report ?? measure({ servers: serversOf(options), ...wanted, signal }),
     ]);
     return { server, report };
   } finally {

@@ -123,8 +123,11 @@ class RoomSession<Raw> implements Membership<Raw> {
     return answer.peers;
   }
 
-  async foresee(peer: string | number, signal?: AbortSignal): Promise<Foresight> {
-    const answer = await this.#ask({ about: 'foresee', peer }, signal);
+  async foresee(
+    peer: string | number,
+    { transport = 'udp', signal }: PunchCallOptions = {},
+  ): Promise<Foresight> {
+    const answer = await this.#ask({ about: 'foresee', peer, transport }, signal);
     if (answer.kind !== 'prediction') throw new Error(`${answer.kind} in answer to foresee`);
     const { peer: asked, prediction, budget, reasons } = answer;
     return { peer: asked, prediction, budget, reasons };

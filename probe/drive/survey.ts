@@ -33,13 +33,15 @@ export interface SurveyOptions {
   readonly hairpin?: boolean;
   /** A further address of this machine behind the same NAT, to meet the first one's ports with. */
   readonly also?: string;
-  /** Only what the prediction of a punch takes, as far as it matters behind this NAT. */
-  readonly isForPunch?: boolean;
+  /** Only what the prediction of a punch takes, over UDP or also over TCP, as far as it matters behind this NAT. */
+  readonly forPunch?: false | 'udp' | 'tcp';
   readonly signal?: AbortSignal;
 }
 
 /** For each inquiry over UDP. Without loss they take a tenth of it. */
 const INQUIRY_TIMEOUT_MS = 8000;
+/** Whoever wants to punch waits for it: enough for one lost SYN, and a dial that comes to nothing. */
+const TCP_FOR_PUNCH_TIMEOUT_MS = 2500;
 
 /**
  * The outcome with the survey added, if a server answered. What only a natprobed can be asked (it
@@ -98,9 +100,9 @@ function chooseServers(observations: Observations): Omit<Subject, 'family'> | un
 async function surveyFamily(
   subject: Subject,
   { evidence: classification, verdict }: Classified,
-  { paceMs, hairpin = false, also, isForPunch = false, signal }: SurveyOptions,
+  { paceMs, hairpin = false, also, forPunch = false, signal }: SurveyOptions,
 ): Promise<AxisEvidence> {
-  const wanted = isForPunch ? wantedForPunch(verdict) : EVERYTHING;
+  const wanted = forPunch === false ? EVERYTHING : wantedForPunch(verdict, forPunch === 'tcp');
   const { family, servers, isNatprobed, other, nat64 } = subject;
   const [server] = servers;
   const context = { server, ...(other !== undefined && { other }) };
@@ -111,7 +113,8 @@ async function surveyFamily(
     return (await runProbe(createInquiry(options, plan), stop)).evidence;
   };
   const inquireTcp = async (): Promise<readonly Evidence[]> => {
-    const options = { ...way, ...context, timeoutMs: TCP_INQUIRY_TIMEOUT_MS, paceMs, random: randomBytes };
+    const timeoutMs = wanted.rest ? TCP_INQUIRY_TIMEOUT_MS : TCP_FOR_PUNCH_TIMEOUT_MS;
+    const options = { ...way, ...context, timeoutMs, paceMs, random: randomBytes };
     return (await runTcpInquiry(createTcpInquiry(options), stop)).evidence;
   };
   const endpoints = endpointsOf(classification);
@@ -124,7 +127,7 @@ async function surveyFamily(
       ports,
       unsolicited: isNatprobed && wanted.unsolicited && inquire(planUnsolicited(context)),
       fragments: isNatprobed && wanted.rest && inquire(planFragments(context)),
-      tcp: isNatprobed && wanted.rest && inquireTcp(),
+      tcp: isNatprobed && wanted.tcp && inquireTcp(),
       hairpin: hairpin && inquire(planHairpin(context)),
       collisions:
         also !== undefined && from !== undefined && inquire(planCollisions({ ...context, from, also })),
@@ -146,16 +149,18 @@ async function surveyFamily(
 interface Wanted {
   readonly ports: boolean;
   readonly unsolicited: boolean;
+  readonly tcp: boolean;
   readonly rest: boolean;
 }
 
-const EVERYTHING: Wanted = { ports: true, unsolicited: true, rest: true };
+const EVERYTHING: Wanted = { ports: true, unsolicited: true, tcp: true, rest: true };
 
 /** Where one port serves all, the next one doesn't matter; who lets all in remembers nobody. */
-function wantedForPunch({ mapping, filtering }: Verdict): Wanted {
+function wantedForPunch({ mapping, filtering }: Verdict, tcp: boolean): Wanted {
   return {
     ports: mapping !== 'none' && mapping !== 'endpoint-independent',
     unsolicited: filtering !== 'endpoint-independent',
+    tcp,
     rest: false,
   };
 }

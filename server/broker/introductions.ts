@@ -4,6 +4,7 @@
  */
 import {
   type Candidates,
+  type Foresee,
   type Introduce,
   TEXT_LENGTH,
   type Transport,
@@ -82,16 +83,16 @@ export class Introductions {
     this.lastNumber = number;
   }
 
-  /** Nobody is asked for it. Throws ERR_NO_PEER, ERR_PEER_AWAY or ERR_INTRODUCTIONS. */
+  /** Nobody is asked for it. Throws ERR_NO_PEER, ERR_PEER_AWAY, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
   foresee(
     asker: PeerSession,
-    peer: string | number,
+    { peer, transport = 'udp' }: Foresee,
     now: number,
   ): Foresight & { readonly peer: PeerSession } {
     const asked = findOther(asker, peer);
     if (!isReachable(asked, now)) throw new NatprobeError('ERR_PEER_AWAY', 'peer');
     takeOne(asker, now);
-    return { peer: asked, ...this.options.punches.foresee(asker, asked, now) };
+    return { peer: asked, ...this.options.punches.foresee(asker, asked, transport, now) };
   }
 
   /** Throws ERR_NO_INTRODUCTION, ERR_NOT_REGISTERED, ERR_PEER_AWAY or ERR_INTRODUCTIONS. */

@@ -154,19 +154,23 @@ export class Punches {
     this.outlet.emit({ kind: 'planned', ...record });
   }
 
-  /** What a punch over UDP of these two would promise now, with what is known of their endpoints. */
-  foresee(a: PeerSession, b: PeerSession, now: number): Foresight {
+  /**
+   * What a punch of these two would promise now, with what is known of their endpoints: those over UDP, as
+   * ports for TCP are opened for an introduction alone. Throws ERR_TRANSPORT.
+   */
+  foresee(a: PeerSession, b: PeerSession, transport: Transport, now: number): Foresight {
+    const planner = this.plannerOf(transport, 'foresee');
     const [one, other] = [a, b].map((session) => ({
       session,
       candidates: session.candidates,
       id: undefined,
     }));
-    const { prediction } = planPunch(
+    const { prediction } = planner(
       sideToPlan(one!, other!, 'udp', now),
       sideToPlan(other!, one!, 'udp', now),
       1,
     );
-    const pair = { transport: 'udp', a: prediction.a.name, b: prediction.b.name } as const;
+    const pair = { transport, a: prediction.a.name, b: prediction.b.name } as const;
     const { budget, reasons } = preflightOf(prediction);
     return { prediction: this.correct(pair, plannedPrediction(prediction)), budget, reasons };
   }
@@ -213,9 +217,9 @@ export class Punches {
   }
 
   /** Throws ERR_TRANSPORT. */
-  plannerOf(transport: Transport): PlanPunch {
+  plannerOf(transport: Transport, place = 'introduce'): PlanPunch {
     const planner = this.planners[transport];
-    if (planner === undefined) throw new NatprobeError('ERR_TRANSPORT', 'introduce', transport);
+    if (planner === undefined) throw new NatprobeError('ERR_TRANSPORT', place, transport);
     return planner;
   }
 

@@ -286,7 +286,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         break;
       case 'foresee': {
         this.takeIntroduction(connection, 'foresee', now);
-        const { peer, ...foresight } = this.introductions.foresee(session, message.peer, now);
+        const { peer, ...foresight } = this.introductions.foresee(session, message, now);
         this.send(connection, { kind: 'prediction', id: message.id, peer: peer.peer, ...foresight });
         break;
       }

@@ -114,6 +114,8 @@ const ForeseeSchema = Type.Object({
   kind: Type.Literal('foresee'),
   id: RequestId,
   peer: Type.Union([Words, PeerNumber]),
+  /** UDP if absent. */
+  transport: Type.Optional(Type.Enum([...TRANSPORTS])),
 });
 const AskedPeersSchema = Type.Object({ kind: Type.Literal('peers'), id: RequestId });
 const ConsentSchema = Type.Object({ kind: Type.Literal('consent'), introduction: IntroductionNumber });
@@ -143,6 +145,7 @@ export type ClientMessage = Static<typeof ClientMessageSchema>;
 export type Hello = Static<typeof HelloSchema>;
 export type Candidates = Static<typeof CandidatesSchema>;
 export type Introduce = Static<typeof IntroduceSchema>;
+export type Foresee = Static<typeof ForeseeSchema>;
 export type Refuse = Static<typeof RefuseSchema>;
 export type Outcome = Static<typeof OutcomeSchema>;
 

@@ -1,8 +1,10 @@
 /** Whether an application should punch at all: a prediction boiled down to what to do. */
 import type { Reason } from '../nat/verdict.ts';
 import type { PunchBehaviour } from './behaviour.ts';
+import type { Transport } from './plan.ts';
 import { predict, type Prediction } from './predict.ts';
 import type { Budget, StrategyName } from './strategy.ts';
+import { predictTcp } from './tcp-predict.ts';
 
 export const PREFLIGHT_SCHEMA = 'natprobe/preflight@1';
 
@@ -26,8 +28,13 @@ export interface Preflight {
 }
 
 /** Decides for a punch that `a` asks for. */
-export function preflight(a: PunchBehaviour, b: PunchBehaviour): Preflight {
-  return preflightOf(predict(a, b));
+export function preflight(a: PunchBehaviour, b: PunchBehaviour, transport: Transport = 'udp'): Preflight {
+  return preflightOf(predictOverTransport(a, b, transport));
+}
+
+/** Predicts a punch that `a` asks for. */
+export function predictOverTransport(a: PunchBehaviour, b: PunchBehaviour, transport: Transport): Prediction {
+  return transport === 'tcp' ? predictTcp(a, b) : predict(a, b);
 }
 
 /** What a prediction comes to. */

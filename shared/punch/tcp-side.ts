@@ -28,10 +28,13 @@ export interface TcpSide {
 /** Of NATs that weren't asked: an assumption, nobody counted them. */
 export const REFUSES_WEIGHT = 0.3;
 
-/** A side over TCP; where that wasn't measured its NAT is taken to treat TCP as it does UDP. */
+/** That a NAT treats TCP as it does UDP: an assumption, nobody counted those that do. */
+const ALIKE_WEIGHT = 0.75;
+
+/** A side over TCP; what of that wasn't measured is taken to be as its NAT treats UDP. */
 export function tcpSideOf(side: Side, behaviour: PunchBehaviour): TcpSide {
-  const { tcp, ports, ...rest } = behaviour;
-  const known = tcp ?? assumedTcp(behaviour);
+  const { ports, ...rest } = behaviour;
+  const known = knownOverTcp(behaviour);
   const { mapping, filtering, confidence, unsolicitedSyn } = known;
   const isMoving = mapping !== 'none' && mapping !== 'endpoint-independent';
   const overTcp: PunchBehaviour = {
@@ -63,7 +66,7 @@ export function tcpAssumptionsAbout(
   given: PunchBehaviour,
 ): Reason[] {
   const name = side.toUpperCase();
-  if (given.tcp === undefined) {
+  if (!isMeasured(given.tcp ?? NOTHING_KNOWN)) {
     const as = given.type === 'udp-blocked' ? 'unknown, as it has no UDP to tell by' : 'as with UDP';
     return [
       { code: 'assumed-tcp', text: `how the NAT of ${name} treats TCP was not measured: taken to be ${as}` },
@@ -78,26 +81,45 @@ export function tcpAssumptionsAbout(
   ];
 }
 
-function assumedTcp({ type, mapping, filtering, confidence }: PunchBehaviour): TcpBehaviour {
-  return type === 'udp-blocked'
-    ? { mapping: 'unknown', filtering: 'unknown', confidence: 0, unsolicitedSyn: 'unknown' }
-    : { mapping, filtering, confidence, unsolicitedSyn: 'unknown' };
+/** In full. */
+function isMeasured({ mapping, filtering }: TcpBehaviour): boolean {
+  return mapping !== 'unknown' && filtering !== 'unknown';
 }
 
+function knownOverTcp(behaviour: PunchBehaviour): TcpBehaviour {
+  const { type, tcp = NOTHING_KNOWN } = behaviour;
+  if (isMeasured(tcp) || type === 'udp-blocked') return tcp;
+  return {
+    mapping: tcp.mapping === 'unknown' ? behaviour.mapping : tcp.mapping,
+    filtering: tcp.filtering === 'unknown' ? behaviour.filtering : tcp.filtering,
+    confidence: behaviour.confidence * ALIKE_WEIGHT,
+    unsolicitedSyn: tcp.unsolicitedSyn,
+  };
+}
+
+const NOTHING_KNOWN: TcpBehaviour = {
+  mapping: 'unknown',
+  filtering: 'unknown',
+  confidence: 0,
+  unsolicitedSyn: 'unknown',
+};
+
+/** Their weights sum to 1: who has a port to be called at has TCP. */
 function possibilities({ mapping, filtering, confidence, unsolicitedSyn }: TcpBehaviour): TcpPossibility[] {
   const type = natTypeOf(mapping, filtering);
   const refusing = { accepted: 0, dropped: 0, reset: 1, icmp: 1, unknown: REFUSES_WEIGHT }[unsolicitedSyn];
-  return possibilitiesOf({ type, mapping, filtering, confidence, unsolicited: 'dropped' }).flatMap(
-    ({ weight, side }) => {
-      // Who lets everybody in refuses nobody.
-      const share = side.filtering === 'endpoint-independent' ? 0 : refusing;
-      return [
-        { weight: weight * share, side: { mapping: side.mapping, filtering: side.filtering, refuses: true } },
-        {
-          weight: weight * (1 - share),
-          side: { mapping: side.mapping, filtering: side.filtering, refuses: false },
-        },
-      ].filter((possibility) => possibility.weight > 0);
-    },
-  );
+  const all = possibilitiesOf({ type, mapping, filtering, confidence, unsolicited: 'dropped' });
+  const sum = all.reduce((total, { weight }) => total + weight, 0);
+  return all.flatMap(({ weight, side }) => {
+    // Who lets everybody in refuses nobody.
+    const share = side.filtering === 'endpoint-independent' ? 0 : refusing;
+    const part = weight / sum;
+    return [
+      { weight: part * share, side: { mapping: side.mapping, filtering: side.filtering, refuses: true } },
+      {
+        weight: part * (1 - share),
+        side: { mapping: side.mapping, filtering: side.filtering, refuses: false },
+      },
+    ].filter((possibility) => possibility.weight > 0);
+  });
 }

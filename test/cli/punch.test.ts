@@ -252,6 +252,23 @@ describe('natprobe preflight PEER', () => {
     expect(stdout).toMatch(/\nB \(peer\) {4}alice \(peer \d+\), open\n/);
   });
 
+  it('decides about a connection over TCP, by what is measured of that on both sides', async () => {
+    await join('alice', '--refuse');
+    for (const peer of ['alice', 'EIM/APDF']) {
+      const args = ['preflight', peer, '--tcp', '-s', server.name, '--json'];
+      const { stdout, stderr, code } = await natprobe(args);
+      expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+      const { decision, reasons } = parse(stdout, PreflightSchema);
+      expect(decision).toBe('go');
+      const assumed = reasons.filter(({ code: reason }) => reason.startsWith('assumed'));
+      expect(assumed.map(({ text }) => text)).toEqual(
+        peer === 'alice'
+          ? []
+          : [expect.stringContaining('the NAT of B treats TCP was not measured') as string],
+      );
+    }
+  });
+
   it('says what it has looked for in vain', async () => {
     const { stderr, code } = await natprobe(['preflight', 'openish', '-s', server.name]);
     expect(stderr).toBe(

@@ -121,7 +121,7 @@ function play(
         asked[one.who]!.push(member.ask({ about: 'peers' }));
         break;
       case 'foresee':
-        asked[one.who]!.push(member.ask({ about: 'foresee', peer: 'bob' }));
+        asked[one.who]!.push(member.ask({ about: 'foresee', peer: 'bob', transport: 'udp' }));
         break;
       case 'introduce':
         asked[one.who]!.push(member.introduce(NAMES[one.peer]!, one.attempt));

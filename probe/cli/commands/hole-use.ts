@@ -31,7 +31,7 @@ export async function withUse<Result>(
   ]);
   const io = { input: process.stdin, output: process.stdout, talk: process.stderr };
   return act({
-    means: { open: openUdxSocket, measure },
+    means: { open: openUdxSocket, measure: classify },
     async run(hole, signal) {
       await runStreamProgram(hole, program, io, signal);
       return EXIT.opened;
@@ -40,10 +40,8 @@ export async function withUse<Result>(
 }
 
 function onDatagrams(run: HoleUse<Socket>['run']): HoleUse<Socket> {
-  return { means: { open: openUdpSocket, measure }, run };
+  return { means: { open: openUdpSocket, measure: classify }, run };
 }
-
-const measure: RoomMeans<unknown>['measure'] = (options) => classify({ ...options, forPunch: true });
 
 async function runNothing(hole: Hole<unknown>, signal: AbortSignal): Promise<number> {
   await linger(hole, signal);

@@ -58,7 +58,8 @@ async function joinAndServe<Raw>(run: JoinRun, use: HoleUse<Raw>, signal: AbortS
   const service = new HoleService(use, { ...run, tell });
   const isAsking = consent === 'ask';
   try {
-    const report = await classifyHere(settings, status, signal);
+    // A peer may ask for either.
+    const report = await classifyHere(settings, status, 'tcp', signal);
     status.say('joining the room');
     const options: JoinOptions<Raw> = {
       ...run.options,

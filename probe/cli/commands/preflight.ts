@@ -1,16 +1,17 @@
 import { parseHostPort } from '../../../shared/endpoint.ts';
 import { NatprobeError } from '../../../shared/errors.ts';
 import { behaviourOfReport, type PunchBehaviour } from '../../../shared/punch/behaviour.ts';
-import { predict } from '../../../shared/punch/predict.ts';
+import type { Transport } from '../../../shared/punch/plan.ts';
 import {
   decidePreflight,
+  predictOverTransport,
   type Preflight,
-  preflight,
+  preflightOf,
   PREFLIGHT_SCHEMA,
 } from '../../../shared/punch/preflight.ts';
 import type { Report } from '../../../shared/report/report.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readPeerName, type RoomFlags } from '../peer-settings.ts';
+import { type PreflightFlags, readPeerName, type RoomFlags, transportOf } from '../peer-settings.ts';
 import { findSide, noSuchSide } from '../read-side.ts';
 import { describeSide, renderPreflight } from '../render/prediction.ts';
 import { showStatus } from '../render/progress.ts';
@@ -26,17 +27,17 @@ import { prepareSettings } from './prepare.ts';
  * `natprobe preflight PEER`: classifies this machine, decides about a punch to the peer, prints that,
  * and returns the exit code. Rejects with a NatprobeError.
  */
-export async function preflightCommand(peer: string | undefined, flags: RoomFlags): Promise<number> {
+export async function preflightCommand(peer: string | undefined, flags: PreflightFlags): Promise<number> {
   if ((peer === undefined) === (flags.peerReport === undefined))
     throw new NatprobeError('ERR_FLAGS', 'PEER', 'give either PEER or --peer-report');
   if (peer === undefined) {
     const settings = prepareSettings(flags);
-    return decideAbout(await fetchSide(flags.peerReport!, settings), settings);
+    return decideAbout(await fetchSide(flags.peerReport!, settings), settings, transportOf(flags));
   }
   // Whoever says where to look for a peer means one, whatever else may have that name.
   if (saysRoom(flags)) return decideAboutPeer(peer, flags);
   const side = await findSide(peer);
-  if (side !== undefined) return decideAbout(side, prepareSettings(flags));
+  if (side !== undefined) return decideAbout(side, prepareSettings(flags), transportOf(flags));
   if (!MAY_BE_A_PEER.test(peer)) throw noSuchSide(peer, 'PEER');
   return decideAboutPeer(peer, flags);
 }
@@ -48,21 +49,21 @@ function saysRoom({ room, roomKey, roomKeyFile, roomTokenFile }: RoomFlags): boo
   return [room, roomKey, roomKeyFile, roomTokenFile].some((flag) => flag !== undefined);
 }
 
-function decideAbout(there: PunchBehaviour, settings: Settings): Promise<number> {
+function decideAbout(there: PunchBehaviour, settings: Settings, transport: Transport): Promise<number> {
   return interruptibly(async (signal) => {
-    const report = await classifyWithStatus(settings, signal);
-    const here = behaviourOfReport(report);
-    const { a, b } = predict(here, there);
-    return conclude(preflight(here, there), report, [describeSide(a), describeSide(b)], settings);
+    const report = await classifyWithStatus(settings, transport, signal);
+    const prediction = predictOverTransport(behaviourOfReport(report), there, transport);
+    const sides = [describeSide(prediction.a), describeSide(prediction.b)] as const;
+    return conclude(preflightOf(prediction), report, sides, settings);
   });
 }
 
 /** The broker knows how the peer's NAT behaves, and whether both are behind one; nobody else is told. */
-function decideAboutPeer(peer: string, flags: RoomFlags): Promise<number> {
+function decideAboutPeer(peer: string, flags: PreflightFlags): Promise<number> {
   const run = prepareRoom(flags);
   return interruptibly(async (signal) => {
     try {
-      return await foreseePeer(peer, run, signal);
+      return await foreseePeer(peer, run, transportOf(flags), signal);
     } catch (error) {
       if (!(error instanceof NatprobeError) || error.code !== 'ERR_NO_PEER' || saysRoom(flags)) throw error;
       const shown = JSON.stringify(peer.slice(0, SHOWN));
@@ -77,13 +78,15 @@ const SHOWN = 80;
 async function foreseePeer(
   peer: string,
   { settings, options }: RoomRun,
+  transport: Transport,
   signal: AbortSignal,
 ): Promise<number> {
   const { visitRoom } = await import('../../drive/join-room.ts');
-  const report = await classifyWithStatus(settings, signal);
+  const report = await classifyWithStatus(settings, transport, signal);
   const visit = await visitRoom({ ...options, report, signal });
   try {
-    const { peer: found, prediction, budget, reasons } = await visit.foresee(readPeerName(peer), signal);
+    const asked = visit.foresee(readPeerName(peer), { transport, signal });
+    const { peer: found, prediction, budget, reasons } = await asked;
     const { strategy, probability } = prediction;
     const decision = decidePreflight(prediction);
     const here = { ...report.verdict, family: report.family };
@@ -125,10 +128,14 @@ async function fetchSide(id: string, { servers, api }: Settings): Promise<PunchB
   return behaviourOfReport(report, { pseudonymous: true });
 }
 
-async function classifyWithStatus(settings: Settings, signal: AbortSignal): Promise<Report> {
+async function classifyWithStatus(
+  settings: Settings,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<Report> {
   const status = showStatus(process.stderr, 'waiting for the server');
   try {
-    return await classifyHere(settings, status, signal);
+    return await classifyHere(settings, status, transport, signal);
   } finally {
     status.end();
   }

@@ -6,7 +6,7 @@ import type { Hole, PunchReport } from '../../hole.ts';
 import { type MembershipEvent, PunchFailedError, type PunchOptions } from '../../join.ts';
 import { EXIT } from '../exit-codes.ts';
 import { settleProgram } from '../hole-program.ts';
-import { type PunchFlags, readPeerName, settlePsk } from '../peer-settings.ts';
+import { type PunchFlags, readPeerName, settlePsk, transportOf } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
 import { describePunching, nameOutcome, plainName, renderPunch } from '../render/punch.ts';
 import { decideStyle } from '../../../shared/style.ts';
@@ -21,7 +21,7 @@ import { prepareRoom } from './prepare-room.ts';
  * returns the exit code. Rejects with a NatprobeError.
  */
 export async function punchCommand(peer: string, flags: PunchFlags): Promise<number> {
-  const transport = flags.tcp === true ? 'tcp' : 'udp';
+  const transport = transportOf(flags);
   const program = settleProgram(flags);
   const psk = settlePsk(flags, process.env);
   const { settings, options } = prepareRoom(flags);
@@ -50,7 +50,7 @@ export async function punchCommand(peer: string, flags: PunchFlags): Promise<num
 /** The hole, or how the punch failed; tells meanwhile how far it is. Once it is open, `signal` is not for it any more. */
 async function openHole<Raw>(
   peer: string,
-  options: Omit<PunchOptions<Raw>, 'socket'>,
+  options: Omit<PunchOptions<Raw>, 'socket'> & Required<Pick<PunchOptions, 'transport'>>,
   { means }: HoleUse<Raw>,
   settings: Settings,
   signal: AbortSignal,
@@ -61,7 +61,7 @@ async function openHole<Raw>(
     if (text !== undefined) status.say(text);
   };
   try {
-    const report = await classifyHere(settings, status, signal);
+    const report = await classifyHere(settings, status, options.transport, signal);
     status.say('joining the room');
     return await callableOff(signal, (callSignal) =>
       punchFromRoom(readPeerName(peer), { ...options, report, signal: callSignal, onEvent }, means),

@@ -4,6 +4,7 @@ import type { BrokerBehaviour } from '../../../shared/broker/behaviour.ts';
 import type { Candidates, Introduce } from '../../../shared/broker/messages.ts';
 import type { Endpoint } from '../../../shared/endpoint.ts';
 import { planPunch } from '../../../shared/punch/plan.ts';
+import { planTcpPunch } from '../../../shared/punch/tcp-plan.ts';
 import type { RendezvousAction } from '../../../server/broker/rendezvous.ts';
 import { BrokerPlay, inShort, type JoinedPeer, messagesTo, PORT_RESTRICTED } from '../../support/broker.ts';
 
@@ -267,6 +268,29 @@ describe('what an introduction would promise', () => {
       },
     });
     expect(JSON.stringify(said)).not.toContain(AT_BOB.address);
+  });
+
+  it('is that of TCP where that is asked for, by what both state of it and the addresses they have over UDP', () => {
+    play = new BrokerPlay({ planners: { udp: planPunch, tcp: planTcpPunch } });
+    const tcp = { ...PORT_RESTRICTED, confidence: 1, unsolicitedSyn: 'dropped' } as const;
+    const known = { behaviours: [{ ...RANDOM, tcp }] };
+    ann = play.register('ann', AT_ANN, known);
+    play.register('bob', AT_BOB, known);
+    play.register('carol', { ...AT_ANN, port: 1 }, { behaviours: [{ ...RANDOM, tcp, hairpin: 'none' }] });
+    const overTcp = (peer: string): unknown => {
+      const [said] = play.say(ann.connection, { kind: 'foresee', id: 7, peer, transport: 'tcp' });
+      return said?.kind === 'send' && said.message.kind === 'prediction' && said.message.prediction;
+    };
+    expect(overTcp('bob')).toMatchObject({ outcome: 'likely', strategy: 'plain', plain: true });
+    // Who is behind the same NAT is seen without ports for TCP.
+    expect(overTcp('carol')).toMatchObject({ strategy: 'lan' });
+    expect(foresee('bob')).not.toMatchObject([{ message: { prediction: { strategy: 'plain' } } }]);
+    play = new BrokerPlay({ planners: { udp: planPunch } });
+    ann = play.register('ann', AT_ANN);
+    play.register('bob', AT_BOB);
+    expect(
+      inShort(play.say(ann.connection, { kind: 'foresee', id: 7, peer: 'bob', transport: 'tcp' })),
+    ).toEqual(['1 ERR_TRANSPORT']);
   });
 
   it('reckons with one NAT that both are behind', () => {

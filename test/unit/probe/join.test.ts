@@ -284,6 +284,24 @@ describe('a program that has left', () => {
 });
 
 describe('over TCP two members', () => {
+  it('foresee by what each has measured of it on its way in', async () => {
+    const families = ['ipv4'] as const;
+    const [ann] = await Promise.all(
+      ['ann', 'bob'].map(async (name) => {
+        const member = await join({ server, families, name });
+        members.push(member);
+        return member;
+      }),
+    );
+    const { prediction, reasons } = await ann!.foresee('bob', { transport: 'tcp' });
+    expect(prediction).toMatchObject({ outcome: 'direct', probability: 0.999 });
+    expect(reasons.filter(({ code }) => code.startsWith('assumed'))).toEqual([]);
+    // Who was told by a report of UDP alone has to assume it.
+    await enter('carol');
+    const { reasons: others } = await ann!.foresee('carol', { transport: 'tcp' });
+    expect(others.map(({ code }) => code)).toContain('assumed-tcp');
+  });
+
   it('are connected by a stream that carries both ways, and told when it ends', async () => {
     const holes: Hole<TcpSocket>[] = [];
     const onEvent = (event: MembershipEvent): void => {

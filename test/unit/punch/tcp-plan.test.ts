@@ -7,6 +7,7 @@ import { PunchPlanSchema } from '../../../shared/punch/plan-schema.ts';
 import { portOddsOf } from '../../../shared/punch/port-odds.ts';
 import { planTcpPunch } from '../../../shared/punch/tcp-plan.ts';
 import { predictTcp } from '../../../shared/punch/tcp-predict.ts';
+import { tcpSideOf } from '../../../shared/punch/tcp-side.ts';
 import { portsOf } from './reports.ts';
 
 const SEEN = { a: { address: '203.0.113.1', port: 40_001 }, b: { address: '203.0.113.2', port: 40_002 } };
@@ -162,5 +163,48 @@ describe('a prediction over TCP', () => {
     const { reasons, probability } = predictTcp(parseBehaviour('EIM/APDF'), overTcp('EIM/APDF', 'unknown'));
     expect(reasons.map(({ code }) => code)).toEqual(['assumed-tcp', 'assumed-syn']);
     expect(probability).toBeGreaterThan(0.8);
+  });
+
+  it('never says that it takes a relay by what is assumed alone', () => {
+    for (const one of TYPES)
+      for (const other of TYPES) {
+        const { probability, outcome } = predictTcp(parseBehaviour(one), parseBehaviour(other));
+        expect([one, other, outcome]).not.toEqual([one, other, 'relay']);
+        const measured = predictTcp(overTcp(one), overTcp(other)).probability;
+        // What is measured is surer, whichever way.
+        expect([one, other, measured === 0 ? probability > 0 : probability < measured]).toEqual([
+          one,
+          other,
+          true,
+        ]);
+      }
+  });
+
+  it('takes from UDP what of TCP the server could not tell, and leaves what it could', () => {
+    const half = (mapping: 'endpoint-independent' | 'unknown'): PunchBehaviour => ({
+      ...parseBehaviour('APDM/ADF'),
+      tcp: { mapping, filtering: 'unknown', confidence: 1, unsolicitedSyn: 'reset' },
+    });
+    const sides = (['endpoint-independent', 'unknown'] as const).map((mapping) =>
+      tcpSideOf('a', half(mapping)),
+    );
+    expect(
+      sides.map(({ behaviour: { mapping, filtering }, unsolicitedSyn }) => [
+        mapping,
+        filtering,
+        unsolicitedSyn,
+      ]),
+    ).toEqual([
+      ['endpoint-independent', 'address-dependent', 'reset'],
+      ['address-and-port-dependent', 'address-dependent', 'reset'],
+    ]);
+    expect(sides.map(({ behaviour: { confidence } }) => confidence)).toEqual([0.75, 0.75]);
+  });
+
+  it('reckons with a port that can be called, also where nothing else is known', () => {
+    const unknown: PunchBehaviour = { ...parseBehaviour('udp-blocked') };
+    const { possibilities } = tcpSideOf('a', unknown);
+    expect(possibilities.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 12);
+    expect(predictTcp(unknown, overTcp('EIM/EIF')).probability).toBeCloseTo(0.999, 3);
   });
 });
