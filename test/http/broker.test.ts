@@ -319,7 +319,35 @@ describe('while others flood the broker a pair is introduced within a second', (
       await expect.poll(() => broker.counts().peers).toBe(3);
     });
   });
+
+  it('with one that it cuts off, as too much waits that is not read', async () => {
+    await stop();
+    await start({ limits: { framesPerSecond: ASKED, bytesPerSecond: ASKED * 100 } });
+    const { socket } = await openBare();
+    let heard = 0;
+    socket.on('data', (bytes: Buffer) => (heard += bytes.length)).pause();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    await introduceMeanwhile(async () => {
+      socket.write(textFrame(JSON.stringify(helloOf('sloth'))));
+      await expect.poll(() => broker.counts().connections).toBe(3);
+      const asked = Array.from({ length: ASKED }, (_, id) =>
+        textFrame(JSON.stringify({ kind: 'peers', id })),
+      );
+      socket.write(Buffer.concat(asked));
+      await expect.poll(() => broker.counts(), { timeout: 10_000 }).toMatchObject({ connections: 2 });
+    });
+    // What lay in the system's buffers may still be read.
+    socket.resume();
+    await closed;
+    expect(heard).toBeLessThan(ASKED * LEAST_ANSWER_BYTES);
+    expect(broker.counts()).toMatchObject({ peers: 3, events: { lost: 1 } });
+  });
 });
+
+/** Answers that the buffers of the system can't hold between the two of them. */
+const ASKED = 200_000;
+/** Of a list of two. */
+const LEAST_ANSWER_BYTES = 150;
 
 describe('connections', () => {
   it('that say nothing are closed', async () => {
