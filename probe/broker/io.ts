@@ -46,7 +46,7 @@ export type MemberInput =
   | { readonly kind: 'refuse'; readonly introduction: number; readonly text?: string }
   /** How a punch went; only the first word on it is passed on. */
   | { readonly kind: 'outcome'; readonly introduction: number; readonly outcome: ReportedOutcome }
-  /** That punch was ended on this side, before it was known how it goes. */
+  /** That punch was ended on this side, before it was known how it goes or after an attempt that failed. */
   | { readonly kind: 'withdraw'; readonly introduction: number }
   | { readonly kind: 'leave' };
 

@@ -243,7 +243,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   /** Nobody waits for a plan whose request is no more: its peer is told. */
   #handlePlan(plan: Plan): void {
     const { introduction, id: request } = plan;
-    this.#outcomes.expect(introduction);
+    this.#outcomes.expect(plan);
     const gathering = this.#registration.gatheringFor(introduction);
     const isWanted = request === undefined || this.#requests.take(request);
     if (gathering !== undefined && isWanted) {

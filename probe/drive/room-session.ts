@@ -194,7 +194,10 @@ class RoomSession<Raw> implements Membership<Raw> {
     const request = ++this.#lastRequest;
     this.#waiting.set(request, { ask, ...waiting });
     if (this.#isOver) queueMicrotask(() => this.#refuse(request, leftError()));
-    else queueMicrotask(() => this.#runner.deliver({ kind: 'request', request, ask }));
+    else
+      queueMicrotask(() => {
+        if (this.#waiting.has(request)) this.#runner.deliver({ kind: 'request', request, ask });
+      });
     return request;
   }
 

@@ -121,8 +121,18 @@ export class Introductions {
     const pending = this.pending.get(number);
     if (pending?.asker !== session) return false;
     this.forget(pending);
-    this.withdrawFrom(pending, new NatprobeError('ERR_PEER_REFUSED', 'peer', 'it has given up'));
+    this.withdrawFrom(pending, givenUp());
     return true;
+  }
+
+  /** A side has ended the punch of these two: the next attempt of it, if one was asked for, comes to nothing as well. */
+  giveUpBetween(session: PeerSession, other: PeerSession, transport: Transport): void {
+    const own = this.pendingBetween(session, other, transport);
+    if (own !== undefined) this.giveUp(session, own.number);
+    const others = this.pendingBetween(other, session, transport);
+    if (others === undefined) return;
+    this.forget(others);
+    this.refuse(other, givenUp(), others.id);
   }
 
   /**
@@ -297,6 +307,10 @@ function findOther(asker: PeerSession, peer: string | number): PeerSession {
 
 function isReachable(session: PeerSession, now: number): boolean {
   return session.connection !== undefined && session.isRegistered(now);
+}
+
+function givenUp(): NatprobeError {
+  return new NatprobeError('ERR_PEER_REFUSED', 'peer', 'it has given up');
 }
 
 /** Throws ERR_INTRODUCTIONS. */

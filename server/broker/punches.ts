@@ -97,6 +97,10 @@ interface Planned {
   readonly record: PunchRecord;
   readonly sides: Readonly<Record<'a' | 'b', PeerSession>>;
   readonly outcomes: { a?: ReportedOutcome; b?: ReportedOutcome };
+  /** Whether a failure is followed by another attempt. */
+  readonly hasMore: boolean;
+  /** What became of it has been told. It is kept where both may be waiting for another attempt. */
+  isConcluded: boolean;
 }
 
 export class Punches {
@@ -130,7 +134,13 @@ export class Punches {
     const pair = { transport, a: predicted.a.name, b: predicted.b.name };
     const record = { introduction, attempt, ...pair, prediction: plannedPrediction(predicted) };
     const prediction = this.correct(pair, record.prediction);
-    const planned: Planned = { record, sides: { a: a.session, b: b.session }, outcomes: {} };
+    const planned: Planned = {
+      record,
+      sides: { a: a.session, b: b.session },
+      outcomes: {},
+      hasMore: attempt < plans.a.attempts,
+      isConcluded: false,
+    };
     this.planned.set(introduction, planned);
     this.plannedOf.add(a.session, planned);
     this.plannedOf.add(b.session, planned);
@@ -196,20 +206,28 @@ export class Punches {
   }
 
   /**
-   * One side ends a punch, of which there is nothing to be learned then. The other is told: it would go on in
-   * vain. False if that side has no such punch, or has said how it went.
+   * One side ends a punch, of which there is nothing to be learned then, or wants no further attempt after one
+   * that failed. The other is told: it would go on in vain. Returns whom it was with; undefined if that side
+   * has no such punch, or has said how it ended.
    */
-  withdraw(session: PeerSession, introduction: number): boolean {
+  withdraw(
+    session: PeerSession,
+    introduction: number,
+  ): { readonly other: PeerSession; readonly transport: Transport } | undefined {
     const planned = this.planned.get(introduction);
     const side = planned?.sides.a === session ? 'a' : planned?.sides.b === session ? 'b' : undefined;
-    if (planned === undefined || side === undefined || planned.outcomes[side] !== undefined) return false;
-    this.forget(planned);
-    this.outlet.send(planned.sides[side === 'a' ? 'b' : 'a'], { kind: 'withdrawn', introduction });
-    return true;
+    if (planned === undefined || side === undefined) return undefined;
+    const said = planned.outcomes[side]?.outcome;
+    if (said === 'open' || (said === 'failed' && !planned.hasMore)) return undefined;
+    if (said === undefined) this.forget(planned);
+    else this.end(planned);
+    const other = planned.sides[side === 'a' ? 'b' : 'a'];
+    this.outlet.send(other, { kind: 'withdrawn', introduction });
+    return { other, transport: planned.record.transport };
   }
 
   handleTimeout(now: number): void {
-    for (const number of this.outcomeDue.takeDue(now)) this.conclude(this.planned.get(number)!);
+    for (const number of this.outcomeDue.takeDue(now)) this.end(this.planned.get(number)!);
   }
 
   nextDue(): number | undefined {
@@ -226,16 +244,28 @@ export class Punches {
   /** A new plan of the same two takes the place of the one before. */
   private makeRoom(asker: PeerSession, asked: PeerSession): void {
     for (const earlier of this.plannedOf.of(asker))
-      if (earlier.sides.a === asked || earlier.sides.b === asked) this.conclude(earlier);
-    for (const session of [asker, asked])
-      if (this.plannedOf.count(session) >= this.limits.plansPerPeer) throw tooMany('under way');
+      if (earlier.sides.a === asked || earlier.sides.b === asked) this.end(earlier);
+    const isFull = (session: PeerSession): boolean =>
+      this.plannedOf.count(session) >= this.limits.plansPerPeer;
+    for (const session of [asker, asked]) {
+      if (!isFull(session)) continue;
+      for (const earlier of this.plannedOf.of(session)) if (earlier.isConcluded) this.forget(earlier);
+      if (isFull(session)) throw tooMany('under way');
+    }
+  }
+
+  private end(planned: Planned): void {
+    if (!planned.isConcluded) this.conclude(planned);
+    this.forget(planned);
   }
 
   private conclude(planned: Planned): void {
-    const { record, sides, outcomes } = planned;
-    this.forget(planned);
+    const { record, sides, outcomes, hasMore } = planned;
     const networks = [sides.a.client, sides.b.client] as const;
     this.outlet.emit({ kind: 'punched', ...record, outcomes, networks });
+    planned.isConcluded = true;
+    const haveBothFailed = outcomes.a?.outcome === 'failed' && outcomes.b?.outcome === 'failed';
+    if (!hasMore || !haveBothFailed) this.forget(planned);
   }
 
   private forget(planned: Planned): void {

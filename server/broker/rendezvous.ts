@@ -312,9 +312,10 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
 
   /** Of the asker it is a withdrawal, and once there is a plan of either side. Throws ERR_NO_INTRODUCTION. */
   private refuseIntroduction(session: PeerSession, { introduction, text }: Refuse): void {
-    const isOver =
-      this.introductions.giveUp(session, introduction) || this.punches.withdraw(session, introduction);
-    if (!isOver) this.introductions.decline(session, introduction, text);
+    if (this.introductions.giveUp(session, introduction)) return;
+    const punch = this.punches.withdraw(session, introduction);
+    if (punch === undefined) this.introductions.decline(session, introduction, text);
+    else this.introductions.giveUpBetween(session, punch.other, punch.transport);
   }
 
   /** Throws ERR_CANDIDATE; then those before stay. */

@@ -208,6 +208,43 @@ describe('an introduction', () => {
     expect(world.play.events().some(({ kind }) => kind === 'punched')).toBe(false);
   });
 
+  it.each(['before the next one is asked for', 'while the next one is prepared'])(
+    'is over for both where one side ends the punch between two attempts, %s',
+    (when) => {
+      for (const ending of ['ann', 'bob']) {
+        const world = new MemberWorld();
+        const both = { ann: world.enter('ann'), bob: world.enter('bob') };
+        const { ann, bob } = both;
+        ann.introduce('bob');
+        world.run(200);
+        const { introduction } = ann.punches[0]!.plan;
+        const outcome = { outcome: 'failed', packets: 3, timeMs: 4 } as const;
+        for (const member of [ann, bob]) member.hear({ kind: 'outcome', introduction, outcome });
+        world.run(100);
+        expect(world.play.events().filter(({ kind }) => kind === 'punched')).toHaveLength(1);
+        if (when.startsWith('while')) {
+          bob.isSeen = false;
+          ann.introduce('bob', 2);
+          world.run(25);
+        }
+        const [self, other] = ending === 'ann' ? [ann, bob] : [bob, ann];
+        self.hear({ kind: 'withdraw', introduction });
+        world.run(200);
+        expect(other.events).toContainEqual({ kind: 'given-up', introduction });
+        expect(self.said('given-up')).toBe(false);
+        bob.isSeen = true;
+        world.run(20_000);
+        expect([ann.punches.length, bob.punches.length]).toEqual([1, 1]);
+        expect([...ann.gatherings, ...bob.gatherings]).toHaveLength(2);
+        // And only once.
+        for (const member of [ann, bob]) member.hear({ kind: 'withdraw', introduction });
+        world.run(200);
+        expect(self.said('given-up')).toBe(false);
+        expect(world.play.events().some(({ kind }) => kind === 'punched')).toBe(false);
+      }
+    },
+  );
+
   it('is reported once', () => {
     const world = new MemberWorld();
     const [ann] = [world.enter('ann'), world.enter('bob')];

@@ -127,6 +127,31 @@ describe('two members of a room', () => {
     expect(await failed.promise).toMatchObject({ report: { code: 'given-up', attempts: 1 } });
   });
 
+  it('do not wait for an attempt that one does not want to make any more', async () => {
+    const failed = Promise.withResolvers<MembershipEvent>();
+    const enough = new AbortController();
+    let calledOffAt = 0;
+    const [ann] = await Promise.all([
+      enter('ann', {
+        psk: 'one',
+        onEvent: ({ kind }) => {
+          if (kind !== 'retrying') return;
+          calledOffAt = performance.now();
+          enough.abort();
+        },
+      }),
+      enter('bob', {
+        psk: 'other',
+        onEvent: (event) => {
+          if (event.kind === 'failed') failed.resolve(event);
+        },
+      }),
+    ]);
+    await expect(ann.punch('bob', { signal: enough.signal })).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(await failed.promise).toMatchObject({ report: { code: 'given-up', attempts: 1 } });
+    expect(performance.now() - calledOffAt).toBeLessThan(3000);
+  });
+
   it('ask first where one wants to be asked', async () => {
     const asked: BrokerPeer[] = [];
     const consent = 'ask';
