@@ -40,7 +40,8 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
     moving.length === 2 ? planMeeting({ a: oddsOfMain(a.behaviour), b: oddsOfMain(b.behaviour) }) : undefined;
   const meetingPackets = meeting?.packets ?? 0;
   const drawnSides = sides.filter((side) => !keepsFreshPorts(side));
-  const birthday = largest(drawnSides.map((side) => planGuesses(side).birthday));
+  const alone = largest(drawnSides.map((side) => planGuesses(side).birthday));
+  const birthday = moving.length === 2 ? withLateSockets(alone) : alone;
   const reasons = reasonsOfGuessing(a, b, moving, odds);
   const predicted: Strategy = {
     name: 'port-prediction',
@@ -55,7 +56,11 @@ export function tryGuessing(a: PunchSide, b: PunchSide): Strategy[] {
   };
   const drawn: Strategy = {
     name: 'birthday',
-    probability: chanceOver(a, b, chanceBy(reckon(odds, birthday, undefined))),
+    probability: chanceOver(
+      a,
+      b,
+      chanceBy(reckon(odds, moving.length === 2 ? withoutLateSockets(birthday) : birthday, undefined)),
+    ),
     packets: birthday.sockets + birthday.probes + PLAIN_COST.packets,
     timeMs: Math.max(birthday.sockets, birthday.probes) * GUESS_PACE_MS + PLAIN_COST.timeMs,
     guessing: birthday,
@@ -217,6 +222,20 @@ function planBirthday(odds: PortOdds): Guessing {
   return enough.length === 0
     ? plans.at(-1)!
     : enough.reduce((best, plan) => (cost(plan) < cost(best) ? plan : best));
+}
+
+/**
+ * A side that has a new port for each that it tries lets in only what answers: a try is for nothing where the
+ * socket that it would hit has yet to send. While the sockets are opened that is half of them on average.
+ */
+function withoutLateSockets({ sockets, probes }: Guessing): Guessing {
+  return { sockets, probes: probes - Math.floor(sockets / 2) };
+}
+
+/** With as many tries more, as far as the budget goes. */
+function withLateSockets({ sockets, probes }: Guessing): Guessing {
+  const most = DEFAULT_BUDGET.packets - PLAIN_COST.packets - sockets;
+  return { sockets, probes: Math.min(most, probes + Math.floor(sockets / 2)) };
 }
 
 function largest(plans: readonly Guessing[]): Guessing {

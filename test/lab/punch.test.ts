@@ -75,6 +75,42 @@ describeIf(labMissing())('a punch behind the kernel’s NATs', () => {
     120_000,
   );
 
+  it('hits at the first attempt, as predicted, a port of a NAT by address that no server has seen', async () => {
+    const atFirst: boolean[] = [];
+    await punchOnePair(labNat('adm-adf'), labNat('symmetric-sequential'), {
+      runs: RUNS,
+      onPunch: ({ reports, carries }) => {
+        expect(reports.a.predicted).toMatchObject({ strategy: 'birthday', outcome: 'likely' });
+        expect(reports.a.predicted.probability).toBeGreaterThan(0.97);
+        atFirst.push(carries && reports.a.attempts === 1);
+      },
+    });
+    // Of ten that are as likely as that, two fail once in a thousand times.
+    expect(atFirst.filter(Boolean).length).toBeGreaterThanOrEqual(RUNS - 2);
+  }, 120_000);
+
+  it.each(['a', 'b'])(
+    `opens two routers without input drop ${RUNS} times of ${RUNS}, though that of %s is behind another and nobody knows`,
+    async (deep) => {
+      const router = labNat('linux-router');
+      const behind = {
+        ...router,
+        name: 'linux-router-behind-another',
+        layers: [...router.layers, ...router.layers],
+      };
+      const attempts: (number | undefined)[] = [];
+      const [a, b] = deep === 'a' ? [behind, router] : [router, behind];
+      await punchOnePair(a, b, {
+        runs: RUNS,
+        onPunch: ({ reports, carries }) => attempts.push(carries ? reports.a.attempts : undefined),
+      });
+      expect(attempts).toHaveLength(RUNS);
+      // Each side's turn to begin with a TTL that leaves one NAT.
+      expect(attempts.filter((count) => count === 1 || count === 2)).toHaveLength(RUNS);
+    },
+    120_000,
+  );
+
   it('takes few packets from low ports, of which a Linux router draws from as few', async () => {
     const packets: number[] = [];
     await punchOnePair(labNat('symmetric-random'), labNat('port-restricted-cone'), {

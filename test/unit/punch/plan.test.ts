@@ -37,6 +37,12 @@ const RANDOM = portsOf(
   },
 );
 
+const BLOCK = portsOf(
+  'block',
+  { kind: 'uniform', first: 2048, last: 6143, sameParity: false },
+  { block: { first: 2048, size: 4096 } },
+);
+
 function moving(name: 'a' | 'b', ports: PortsAxis): PlannedSide {
   const behaviour: PunchBehaviour = { ...parseBehaviour('APDM/APDF'), ports: portOddsOf(ports) };
   return side(name, 'symmetric', { behaviour, ports });
@@ -134,6 +140,20 @@ describe('a plan', () => {
     expect(outline(b.steps)).toEqual(['0 birthday: check', '0 birthday: spray']);
     const spray = b.steps[1]!.action;
     expect(spray.kind === 'spray' && spray.probes).toBeGreaterThan(1000);
+  });
+
+  it('has more ports tried where each try leaves from a new one: it misses sockets that have yet to send', () => {
+    const behaviour = { ...parseBehaviour('ADM/ADF'), ports: portOddsOf(BLOCK) };
+    const drawn = side('a', 'ADM/ADF', { behaviour, ports: BLOCK });
+    const triesOf = (other: PlannedSide): { sockets: number; probes: number } => {
+      const { a, b } = planPunch(drawn, other);
+      const [spread, spray] = [a, b].map(({ steps }) => steps.at(-1)!.action);
+      if (spread?.kind !== 'spread' || spray?.kind !== 'spray') throw new Error('no birthday');
+      return { sockets: spread.sockets, probes: spray.probes };
+    };
+    const steady = triesOf(side('b', 'EIM/APDF'));
+    const moves = triesOf(moving('b', COUNTING));
+    expect(moves).toEqual({ sockets: steady.sockets, probes: steady.probes + steady.sockets / 2 });
   });
 
   it('keeps full packets of drawn ports off a router that remembers them', () => {
