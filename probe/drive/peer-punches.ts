@@ -205,6 +205,8 @@ export class PeerPunches<Raw> {
       },
       onRetrying: (attempt, { text }) =>
         this.#options.tell({ kind: 'retrying', peer: punch.plan.peer, attempt, reason: text }),
+      onGuessing: ({ strategy, sent, of }) =>
+        this.#options.tell({ kind: 'guessing', peer: punch.plan.peer, strategy, sent, of }),
       onOpen: (hole) => this.#handleOpen(punch, { kind: 'hole', hole }),
       onTcpOpen: (hole) => this.#handleOpen(punch, { kind: 'tcp-hole', hole }),
       onFailed: (report) => this.#handleFailed(punch, report),

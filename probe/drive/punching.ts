@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Plan } from '../../shared/broker/messages.ts';
 import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
 import { type Hole, type HoleEvents, PUNCH_SCHEMA, type PunchReport } from '../hole.ts';
-import type { FailedPunch, OpenHole, PuncherEvent, PunchFailure, StopCode } from '../punch/io.ts';
+import type { FailedPunch, Guessing, OpenHole, PuncherEvent, PunchFailure, StopCode } from '../punch/io.ts';
 import { holeKey, isOfSession, type PunchSession, punchSession } from '../punch/session.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
@@ -18,6 +18,7 @@ export interface PunchingOptions<Raw> {
   readonly onRenew: (attempt: number) => void;
   /** An attempt came to nothing, and there is another. */
   readonly onRetrying?: (attempt: number, reason: PunchFailure) => void;
+  readonly onGuessing?: (guessing: Guessing) => void;
   /** Once. From then on the hole tells what becomes of it. */
   readonly onOpen: (hole: Hole<Raw>) => void;
   /** Instead of `onOpen`: no hole, or stopped before there was one. */
@@ -96,6 +97,9 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
         return;
       case 'lost':
         this.#hole!.lose(event.silentMs);
+        return;
+      case 'guessing':
+        this.#options.onGuessing?.(event);
         return;
       case 'retrying':
         this.#tellOutcome(reportOfRetry(this.#given.plan, event));

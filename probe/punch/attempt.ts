@@ -4,7 +4,7 @@ import type { Check } from '../../shared/ice/check.ts';
 import type { PunchPlan, PunchStep } from '../../shared/punch/plan.ts';
 import type { StrategyName } from '../../shared/punch/strategy.ts';
 import type { Exchange, SentCheck } from './exchange.ts';
-import type { FailureCode, PuncherAction } from './io.ts';
+import type { FailureCode, Guessing, PuncherAction } from './io.ts';
 import { CHECK_PACE_MS, type Path, PathTable, scheduleNext } from './paths.ts';
 import { planVolley, type RandomBytes, type Shot, type SpreadSocket } from './volley.ts';
 
@@ -27,6 +27,8 @@ const MOST_CHECKED = 8;
 const NOMINATED_WITHIN_MS = 1000;
 /** Where something was heard by a guess further guesses wait for so long: it is likely that one was right. */
 const HOLD_FIRE_MS = 300;
+/** For whoever watches: no more often. */
+const TELL_GUESSES_MS = 100;
 
 export class Attempt {
   readonly #options: AttemptOptions;
@@ -40,6 +42,8 @@ export class Attempt {
   /** Undefined until the start. */
   #shots: Shot[] | undefined;
   #nextShot = 0;
+  #guessesTold = 0;
+  #guessesToldAt: number;
   #heardPaths = 0;
   #heldUntil = -Infinity;
   /** Which strategy has sent to an endpoint, where it wasn't told of it. */
@@ -52,7 +56,8 @@ export class Attempt {
 
   constructor(options: AttemptOptions) {
     this.#options = options;
-    const { plan } = options;
+    const { plan, startAt } = options;
+    this.#guessesToldAt = startAt;
     this.#steps = plan.steps
       .filter(({ action }) => action.kind === 'check')
       .sort((one, other) => other.atMs - one.atMs);
@@ -86,6 +91,15 @@ export class Attempt {
     if (this.#paths.first(({ echoedAt }) => echoedAt !== undefined) !== undefined) return 'not-agreed';
     if (this.#paths.first(({ heardAt }) => heardAt !== undefined) !== undefined) return 'one-way';
     return this.#options.exchange.limits.isSpent ? 'too-many-packets' : 'nothing-heard';
+  }
+
+  /** How far the guesses are; undefined where that has hardly changed since it was taken. */
+  takeGuesses(now: number): Guessing | undefined {
+    const sent = this.#nextShot;
+    if (sent === this.#guessesTold || now < this.#guessesToldAt + TELL_GUESSES_MS) return undefined;
+    this.#guessesTold = sent;
+    this.#guessesToldAt = now;
+    return { strategy: this.#shots![sent - 1]!.strategy, sent, of: this.#shots!.length };
   }
 
   /** False if it is none of this attempt's. */

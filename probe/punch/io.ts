@@ -39,11 +39,20 @@ export type PuncherEvent =
   | ({ kind: 'open' } & OpenHole)
   /** Nothing came back for so long that the hole counts as gone; it is punched again. */
   | { kind: 'lost'; silentMs: number }
+  /** How far a series of guesses is, while it lasts. */
+  | ({ kind: 'guessing' } & Guessing)
   /** An attempt came to nothing, and there is another: `attempt`. */
   | ({ kind: 'retrying' } & FailedPunch)
   | ({ kind: 'failed' } & FailedPunch)
   /** Stopped while the hole was open, here or by the peer. Sockets close once the peer knows. */
   | { kind: 'closed' };
+
+/** Of the packets of an attempt that go to ports which may be the peer's, or from sockets that it may hit. */
+export interface Guessing {
+  readonly strategy: StrategyName;
+  readonly sent: number;
+  readonly of: number;
+}
 
 /** All that this side sent and the time that it took so far, in every attempt. */
 export interface FailedPunch {

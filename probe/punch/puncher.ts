@@ -168,6 +168,8 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   #settle(now: number): void {
     if (this.#state === 'punching') {
       const { agreed, deadlineAt, failure } = this.#attempt!;
+      const guesses = this.#attempt!.takeGuesses(now);
+      if (guesses !== undefined) this.#events.push({ kind: 'guessing', ...guesses });
       if (agreed !== undefined) this.#open(agreed, now);
       else if (now >= deadlineAt) this.#giveUp(failure, now);
     }

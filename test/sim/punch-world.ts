@@ -18,12 +18,16 @@ export interface PunchSetup {
   readonly b: readonly Layer[];
   /** What is in front of both beyond that. */
   readonly common?: readonly Layer[];
+  /** The same over IPv6, where both have that as well; without it they have IPv4 alone. */
+  readonly ipv6?: Readonly<Record<Side, readonly Layer[]>>;
 }
 
 export interface PunchWorld {
   readonly network: Network;
   readonly rttMs: number;
   readonly hosts: Readonly<Record<Side, Host>>;
+  /** What each side has of IPv6, if they have it: hosts of their own. */
+  readonly hosts6?: Readonly<Record<Side, Host>>;
   /** Where each host is. */
   readonly realms: Readonly<Record<Side, Realm>>;
   /** What either can be measured with. */
@@ -32,14 +36,11 @@ export interface PunchWorld {
   readonly rendezvous: Host;
 }
 
-export function buildPunchWorld({ seed, rttMs, loss, a, b, common = [] }: PunchSetup): PunchWorld {
+export function buildPunchWorld({ seed, rttMs, loss, a, b, common = [], ipv6 }: PunchSetup): PunchWorld {
   const network = new Network(seed);
   const builder = new Builder(network, rttMs, loss);
-  const shared = builder.addLayers(
-    { realm: network.internet, isTranslated: false, hasLink: false },
-    common,
-    '203.0.113.10',
-  );
+  const internet = { realm: network.internet, isTranslated: false, hasLink: false };
+  const shared = builder.addLayers(internet, common, '203.0.113.10');
   const places = {
     a: builder.addLayers(shared, a, '203.0.113.1'),
     b: builder.addLayers(shared, b, '203.0.113.2'),
@@ -50,9 +51,15 @@ export function buildPunchWorld({ seed, rttMs, loss, a, b, common = [] }: PunchS
     a: builder.addHost(places.a, '10.0.0.2', '198.51.100.1'),
     b: builder.addHost(places.b, inOne ? '10.0.0.3' : '10.0.0.2', '198.51.100.2'),
   };
+  const host6 = (layers: readonly Layer[], net: number): Host => {
+    const place = builder.addLayers(internet, layers, `2001:db8:${net}::1`);
+    return builder.addHost(place, 'fd00::2', `2001:db8:${net}::2`);
+  };
+  const hosts6 = ipv6 && { a: host6(ipv6.a, 1), b: host6(ipv6.b, 2) };
   const server = new SimulatedServer(network, { addresses: ['192.0.2.1', '192.0.2.2'] });
   const rendezvous = new Host(network.internet, ['192.0.2.50']);
-  return { network, rttMs, hosts, realms: { a: places.a.realm, b: places.b.realm }, server, rendezvous };
+  const realms = { a: places.a.realm, b: places.b.realm };
+  return { network, rttMs, hosts, ...(hosts6 && { hosts6 }), realms, server, rendezvous };
 }
 
 interface Place {

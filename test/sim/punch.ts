@@ -1,7 +1,7 @@
 /** Two punchers behind two NATs of the simulator, with a rendezvous that sees their sockets and plans for them. */
 import { createPuncher } from '../../probe/punch/puncher.ts';
 import type { OpenHole, PuncherAction, PuncherEvent, PuncherInput } from '../../probe/punch/io.ts';
-import type { Endpoint } from '../../shared/endpoint.ts';
+import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { type PlannedSide, planPunch, type PunchPlan } from '../../shared/punch/plan.ts';
 import type { Side } from '../../shared/punch/plain.ts';
@@ -74,7 +74,7 @@ export class PunchMatch {
     )!;
     // The side that asked asks again; the other one waits for its plan.
     const peerOf = (side: Side): Peer =>
-      new Peer(world.hosts[side], side, (attempt) => {
+      new Peer(world.hosts[side], world.hosts6?.[side], side, (attempt) => {
         if (side === 'a') this.#register(attempt);
       });
     this.peers = { a: peerOf('a'), b: peerOf('b') };
@@ -139,11 +139,14 @@ export class PunchMatch {
     const random = network.random.fork();
     const { near = false, skewMs = 0 } = this.#options;
     const sideOf = (side: Side): PlannedSide => {
-      const local = this.peers[side].main.local;
+      const { main, main6 } = this.peers[side];
+      const { local } = main;
       return {
         ...this.#options[side],
         candidates: [
           { kind: 'public', endpoint: seen[side] },
+          // Nothing is translated there.
+          ...(main6 === undefined ? [] : [{ kind: 'ipv6', endpoint: main6.local } as const]),
           ...(near ? [{ kind: 'private', endpoint: local } as const] : []),
         ],
         publicKey: '',
@@ -185,6 +188,7 @@ export class Peer {
   /** What it sent, and when. */
   readonly sentAt: number[] = [];
   readonly #host: Host;
+  readonly #host6: Host | undefined;
   readonly #side: Side;
   readonly #onRenew: (attempt: number) => void;
   readonly #machine: Machine<PuncherInput, PuncherAction, PuncherEvent>;
@@ -193,8 +197,9 @@ export class Peer {
   #mainName = '';
   #mains = 0;
 
-  constructor(host: Host, side: Side, onRenew: (attempt: number) => void) {
+  constructor(host: Host, host6: Host | undefined, side: Side, onRenew: (attempt: number) => void) {
     this.#host = host;
+    this.#host6 = host6;
     this.#side = side;
     this.#onRenew = onRenew;
     const random = host.network.random.fork();
@@ -213,18 +218,30 @@ export class Peer {
     return this.#sockets.get(this.#mainName)!;
   }
 
-  /** A fresh main socket, on a port that it has not had before. */
+  /** Of IPv6, if it has that. */
+  get main6(): UdpSocket | undefined {
+    return this.#sockets.get(`${this.#mainName} ipv6`);
+  }
+
+  /** A fresh main socket a family, on a port that it has not had before; returns that of IPv4. */
   openMain(): UdpSocket {
     for (;;) {
       this.#mainName = `main ${++this.#mains}`;
-      const socket = this.#open(this.#mainName, FIRST_PORT + this.#mains);
+      const port = FIRST_PORT + this.#mains;
+      const socket = this.#open(this.#mainName, 'ipv4', port);
       // The last attempt's sockets may still have some of these ports.
-      if (socket !== undefined) return socket;
+      if (socket === undefined) continue;
+      this.#open(`${this.#mainName} ipv6`, 'ipv6', port);
+      return socket;
     }
   }
 
   begin(plan: PunchPlan): void {
-    this.#tell({ kind: 'plan', plan, key: KEY, sockets: { ipv4: this.#mainName } });
+    const sockets = {
+      ipv4: this.#mainName,
+      ...(this.main6 !== undefined && { ipv6: `${this.#mainName} ipv6` }),
+    };
+    this.#tell({ kind: 'plan', plan, key: KEY, sockets });
   }
 
   stop(): void {
@@ -276,9 +293,9 @@ export class Peer {
         this.#sockets.get(action.socket)!.send(action.to, action.bytes, action.ttl);
         return;
       case 'open-socket': {
-        const { localPorts } = action;
+        const { localPorts, family } = action;
         const port = localPorts === undefined ? 0 : network.random.integer(localPorts.first, localPorts.last);
-        const socket = this.#open(action.socket, port);
+        const socket = this.#open(action.socket, family, port);
         const kind = socket === undefined ? 'socket-failed' : 'socket-opened';
         network.schedule(network.now, () => this.#tell({ kind, socket: action.socket }));
         return;
@@ -292,9 +309,11 @@ export class Peer {
     }
   }
 
-  #open(name: string, port: number): UdpSocket | undefined {
-    const local = { address: this.#host.addressOf('ipv4')!, port };
-    const socket = this.#host.openSocket(local, {
+  #open(name: string, family: Family, port: number): UdpSocket | undefined {
+    const host = family === 'ipv4' ? this.#host : this.#host6;
+    if (host === undefined) return undefined;
+    const local = { address: host.addressOf(family)!, port };
+    const socket = host.openSocket(local, {
       onDatagram: (bytes, from) => {
         if (Buffer.from(bytes).toString().startsWith('data of')) this.onData?.(name);
         else this.#tell({ kind: 'datagram', socket: name, from, bytes });

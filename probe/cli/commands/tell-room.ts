@@ -41,6 +41,7 @@ export function createTeller<Raw>(tell: Tell, isAsking: boolean): (event: Member
       // What follows tells more.
       case 'resumed':
       case 'waiting':
+      case 'guessing':
       case 'retrying':
       case 'left':
         return;

@@ -4,6 +4,7 @@ import { NAME_LENGTH, TEXT_LENGTH } from '../../../shared/broker/names.ts';
 import { TYPE_NAMES } from '../../../shared/nat/names.ts';
 import { formatConfidence, formatMs, plainLine } from '../../../shared/words.ts';
 import type { PunchReport } from '../../hole.ts';
+import type { MembershipEvent } from '../../join.ts';
 import { layoutRow } from './layout.ts';
 import { STRATEGY_WORDS } from './strategies.ts';
 import type { Style } from '../../../shared/style.ts';
@@ -57,6 +58,15 @@ export function describePunching({ predicted, attempt }: PunchUnderWay): string 
   if (predicted.outcome === 'relay') return `punching, though it takes a relay${which}`;
   const { strategy, probability } = predicted;
   return `punching by ${STRATEGY_WORDS[strategy]} (${formatConfidence(probability)})${which}`;
+}
+
+/** `punching by the birthday method, 312 of 1024 guesses`. */
+export function describeGuessing({
+  strategy,
+  sent,
+  of,
+}: Pick<Extract<MembershipEvent, { kind: 'guessing' }>, 'strategy' | 'sent' | 'of'>): string {
+  return `punching by ${STRATEGY_WORDS[strategy]}, ${sent} of ${of} guesses`;
 }
 
 /** `bob (peer 2), port-restricted cone`. */

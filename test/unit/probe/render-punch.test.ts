@@ -1,6 +1,11 @@
 /** What is said of punches, peers and rooms: in 80 columns, and nothing in it moves a terminal's cursor. */
 import { describe, expect, it } from 'vitest';
-import { renderPeers, renderPunch, summarisePunch } from '../../../probe/cli/render/punch.ts';
+import {
+  describeGuessing,
+  renderPeers,
+  renderPunch,
+  summarisePunch,
+} from '../../../probe/cli/render/punch.ts';
 import { renderRoomEvent, type RoomEvent } from '../../../probe/cli/render/room-events.ts';
 import { PLAIN } from '../../../shared/style.ts';
 import type { PunchReport } from '../../../probe/hole.ts';
@@ -22,6 +27,12 @@ describe('a punch', () => {
     );
     expect(summarisePunch(FAILED_PUNCH, PLAIN)).toBe(
       'failed, 1040 packets, 3.02 s, 2 attempts (predicted: it takes a relay)',
+    );
+  });
+
+  it('is told of while ports are tried', () => {
+    expect(describeGuessing({ strategy: 'birthday', sent: 312, of: 1024 })).toBe(
+      'punching by the birthday method, 312 of 1024 guesses',
     );
   });
 

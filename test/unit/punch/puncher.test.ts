@@ -263,7 +263,11 @@ describe('the puncher', () => {
     expect(sent).toBe(500 - 64);
     expect(ports.size).toBe(sent);
     scene.at(3030);
-    expect(scene.events).toMatchObject([{ kind: 'failed', reason: { code: 'too-many-packets' } }]);
+    expect(scene.events.at(-1)).toMatchObject({ kind: 'failed', reason: { code: 'too-many-packets' } });
+    // Meanwhile it tells how far it is, ten times a second.
+    const told = scene.events.slice(0, -1);
+    expect(told.map(({ kind }) => kind)).toEqual(new Array(5).fill('guessing'));
+    expect(told[2]).toEqual({ kind: 'guessing', strategy: 'birthday', sent: 301, of: 2000 });
   });
 
   describe('with an open hole', () => {
