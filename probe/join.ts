@@ -5,7 +5,7 @@ import type { BrokerPeer, Consent, PlannedPrediction, Transport } from '../share
 import type { Family } from '../shared/endpoint.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import type { Reason } from '../shared/nat/verdict.ts';
-import type { Budget } from '../shared/punch/strategy.ts';
+import type { Budget, StrategyName } from '../shared/punch/strategy.ts';
 import type { Report } from '../shared/report/report.ts';
 import type { Hole, PunchReport } from './hole.ts';
 
@@ -32,9 +32,9 @@ export interface RoomOptions {
   readonly localPort?: number;
   /** A bound UDP socket of the application that the first punch is made from; only its family is used, and it stays open. */
   readonly socket?: Socket;
-  /** Also have the router map that port, until the room is left. */
+  /** Also have the router map that port, and another one for each later punch, until the room is left. */
   readonly mapPort?: boolean;
-  /** Leave that mapping in the router: for two hours, or as the router has it. */
+  /** Leave the mapping of the first in the router: for two hours, or as the router has it. */
   readonly keepMapping?: boolean;
   /** Whether ports below 1024 may be bound where that makes a punch likelier and this process can; true if not given. */
   readonly lowPorts?: boolean;
@@ -98,6 +98,14 @@ export type MembershipEvent<Raw = Socket> =
       readonly prediction: PlannedPrediction;
       readonly attempt: number;
       readonly attempts: number;
+    }
+  /** How many packets of a series have gone out that may hit a port of the peer's, or be hit; while it lasts, ten times a second. */
+  | {
+      readonly kind: 'guessing';
+      readonly peer: BrokerPeer;
+      readonly strategy: StrategyName;
+      readonly sent: number;
+      readonly of: number;
     }
   /** An attempt came to nothing, and there is another. */
   | {

@@ -2,6 +2,7 @@
 import type { Endpoint } from '../../shared/endpoint.ts';
 import type { GatheredCandidates, MemberAction } from '../broker/io.ts';
 import { type MainSockets, openMainSockets } from './main-sockets.ts';
+import type { ChosenPort } from './mapped-ports.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Addresses } from './resolve.ts';
 import { openTcpPorts, type TcpPorts } from './tcp-ports.ts';
@@ -16,6 +17,8 @@ export interface GatheringOptions<Raw> {
   readonly adopt?: OpenPunchSocket<Raw>;
   /** Where the router has mapped that port to, as the server has tried. */
   readonly mapped?: Endpoint;
+  /** Another port that the router maps, for each punch after the first; undefined if it maps none. */
+  readonly mapNext?: (signal: AbortSignal) => Promise<ChosenPort | undefined>;
 }
 
 export type GatherAction = Extract<MemberAction, { kind: 'gather' }>;
@@ -26,6 +29,8 @@ interface Gathering<Raw> {
   /** Those numbers under which it is known. */
   readonly numbers: Set<number>;
   opened: MainSockets<Raw> | undefined;
+  /** Where the router has mapped its port to. */
+  mapped: Endpoint | undefined;
 }
 
 interface TcpGathering {
@@ -37,7 +42,7 @@ export class Gatherings<Raw> {
   readonly #options: GatheringOptions<Raw>;
   readonly #overTcp = new Map<number, TcpGathering>();
   readonly #byNumber = new Map<number, Gathering<Raw>>();
-  /** With the port or the socket of choice, until a punch has used it. */
+  /** With the port or the socket of choice, or another port that is mapped, until a punch has used it. */
   #chosen: Gathering<Raw> | undefined;
   #isChoiceUsed = false;
 
@@ -53,7 +58,7 @@ export class Gatherings<Raw> {
     const sockets = await gathering.sockets;
     const candidates =
       known === undefined ? sockets.candidates : await sockets.renew(nonce, gathering.end.signal);
-    return gathering === this.#chosen ? this.#withMapped(candidates) : candidates;
+    return withMapped(candidates, gathering.mapped);
   }
 
   /** Of a gathering that is there. */
@@ -61,7 +66,10 @@ export class Gatherings<Raw> {
     const gathering = this.#byNumber.get(number);
     if (gathering?.opened === undefined)
       throw new Error(`a plan for gathering ${number}, which is not there`);
-    if (gathering === this.#chosen) this.#isChoiceUsed = true;
+    if (gathering === this.#chosen) {
+      this.#chosen = undefined;
+      this.#isChoiceUsed = true;
+    }
     return gathering.opened;
   }
 
@@ -110,36 +118,34 @@ export class Gatherings<Raw> {
     gathering?.opened?.close();
   }
 
-  /** The broker takes it only for an address that the server has just seen. */
-  #withMapped(candidates: GatheredCandidates): GatheredCandidates {
-    const { mapped } = this.#options;
-    const isSeen = candidates.public.some((witness) => witness.mapped.address === mapped?.address);
-    return mapped !== undefined && isSeen ? { ...candidates, mapped: [mapped] } : candidates;
-  }
-
   /** The port of choice is what the first punch is made from, also where its broker wants fresh candidates. */
   #chosenFor(number: number): Gathering<Raw> | undefined {
-    if (this.#chosen === undefined || this.#isChoiceUsed) return undefined;
+    if (this.#chosen === undefined) return undefined;
     this.#chosen.numbers.add(number);
     this.#byNumber.set(number, this.#chosen);
     return this.#chosen;
   }
 
   #open(number: number, nonce: string): Gathering<Raw> {
-    const { servers, open, localPort, adopt } = this.#options;
-    const isOfChoice = !this.#isChoiceUsed && (localPort !== undefined || adopt !== undefined);
+    const { localPort, adopt, mapped, mapNext } = this.#options;
+    const isFirst = !this.#isChoiceUsed && (localPort !== undefined || adopt !== undefined);
     const end = new AbortController();
-    const sockets = openMainSockets({
-      servers,
-      nonce,
-      open: isOfChoice && adopt !== undefined ? adopt : open,
-      ...(isOfChoice && localPort !== undefined && { localPort }),
-      signal: end.signal,
-    });
-    const gathering: Gathering<Raw> = { sockets, end, numbers: new Set([number]), opened: undefined };
-    if (isOfChoice) this.#chosen = gathering;
+    const open = async (): Promise<MainSockets<Raw>> => {
+      if (isFirst) return this.#openMains(nonce, end.signal, { localPort, adopt });
+      const next = this.#isChoiceUsed ? await mapNext?.(end.signal) : undefined;
+      gathering.mapped = next?.mapped;
+      return this.#openMains(nonce, end.signal, { localPort: next?.localPort });
+    };
+    const gathering: Gathering<Raw> = {
+      sockets: Promise.resolve().then(open),
+      end,
+      numbers: new Set([number]),
+      opened: undefined,
+      mapped: isFirst ? mapped : undefined,
+    };
+    if (isFirst || (this.#isChoiceUsed && mapNext !== undefined)) this.#chosen = gathering;
     this.#byNumber.set(number, gathering);
-    sockets.then(
+    gathering.sockets.then(
       (opened) => {
         gathering.opened = opened;
         if (end.signal.aborted) opened.close();
@@ -148,4 +154,28 @@ export class Gatherings<Raw> {
     );
     return gathering;
   }
+
+  #openMains(
+    nonce: string,
+    signal: AbortSignal,
+    {
+      localPort,
+      adopt,
+    }: { readonly localPort: number | undefined; readonly adopt?: OpenPunchSocket<Raw> | undefined },
+  ): Promise<MainSockets<Raw>> {
+    const { servers, open } = this.#options;
+    return openMainSockets({
+      servers,
+      nonce,
+      open: adopt ?? open,
+      ...(localPort !== undefined && { localPort }),
+      signal,
+    });
+  }
+}
+
+/** The broker takes it only for an address that the server has just seen. */
+function withMapped(candidates: GatheredCandidates, mapped: Endpoint | undefined): GatheredCandidates {
+  const isSeen = candidates.public.some((witness) => witness.mapped.address === mapped?.address);
+  return mapped !== undefined && isSeen ? { ...candidates, mapped: [mapped] } : candidates;
 }

@@ -14,7 +14,7 @@ import type { JoinOptions, Membership, PunchOptions, RoomOptions } from '../join
 import { socketFamily } from './classify-families.ts';
 import { findServer, type FoundServer } from './find-api.ts';
 import { hasLowPorts } from './low-ports.ts';
-import type { HeldMapping } from './map-port.ts';
+import type { MappedPorts } from './mapped-ports.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Addresses } from './resolve.ts';
 import { openSession, type SessionOptions } from './room-session.ts';
@@ -51,7 +51,7 @@ export async function joinRoom<Raw>(
   if (options.consent === 'ask' && options.onAsk === undefined)
     throw new NatprobeError('ERR_FLAGS', 'consent', '`ask` wants an `onAsk`');
   const prepared = await prepare(options, means, forPunch);
-  const release = async (): Promise<void> => prepared.mapping?.release();
+  const release = async (): Promise<void> => prepared.ports?.release();
   try {
     return leavingWith(release, await openNamedSession(options, prepared));
   } catch (error) {
@@ -100,6 +100,19 @@ export async function punchFromRoom<Raw>(
   options: PunchOptions<Raw>,
   means: RoomMeans<Raw>,
 ): Promise<Hole<Raw | TcpSocket>> {
+  const { hole, leave } = await punchAndStay(peer, options, means);
+  hole.on('closed', () => void leave()).on('failed', () => void leave());
+  const close = hole.close.bind(hole);
+  // Whoever waits for the end may want to join under the same name again.
+  return Object.assign(hole, { close: () => close().then(leave) });
+}
+
+/** As punchFromRoom, and stays in the room until told to leave: what the router has mapped outlasts the hole until then. */
+export async function punchAndStay<Raw>(
+  peer: string | number,
+  options: PunchOptions<Raw>,
+  means: RoomMeans<Raw>,
+): Promise<{ readonly hole: Hole<Raw | TcpSocket>; readonly leave: () => Promise<void> }> {
   const { as, transport, ...room } = options;
   const membership = await joinRoom<Raw>(
     {
@@ -118,12 +131,9 @@ export async function punchFromRoom<Raw>(
       ...(transport !== undefined && { transport }),
       ...(options.signal && { signal: options.signal }),
     });
-    hole.on('closed', () => void leave()).on('failed', () => void leave());
-    const close = hole.close.bind(hole);
-    // Whoever waits for the end may want to join under the same name again.
-    return Object.assign(hole, { close: () => close().then(leave) });
+    return { hole, leave };
   } catch (error) {
-    await membership.leave();
+    await leave();
     throw error;
   }
 }
@@ -167,7 +177,7 @@ const UNKNOWN_BEHAVIOUR: BrokerBehaviour = {
 interface Prepared<Raw> {
   readonly hello: Omit<MemberHello, 'name' | 'consent'>;
   readonly session: Omit<SessionOptions<Raw>, 'hello' | 'onAsk' | 'onEvent'>;
-  readonly mapping: HeldMapping | undefined;
+  readonly ports: MappedPorts | undefined;
 }
 
 /** Whatever can be known before there is a connection. */
@@ -186,11 +196,10 @@ async function prepare<Raw>(
   const { server, report } = await findOut(options, { families, forPunch }, means);
   const servers = ofFamilies(server.addresses, report, families);
   const behaviours = await behavioursHere(options, report, servers);
-  const mapping = options.mapPort === true ? await mapChosenPort(options, signal) : undefined;
-  const mapped = mapping && mappedEndpoint(mapping);
+  const { ports, mapped } = options.mapPort === true ? await mapChosenPort(options, signal) : {};
   const atLeast = report.axes?.layers?.atLeast;
   return {
-    mapping,
+    ports,
     hello: {
       ...roomOf(options),
       behaviours,
@@ -203,6 +212,7 @@ async function prepare<Raw>(
       ...(socket !== undefined && adopt !== undefined && { adopt }),
       ...(localPort !== undefined && { localPort }),
       ...(mapped !== undefined && { mapped }),
+      ...(ports !== undefined && { mapNext: (end) => ports.mapNext(end) }),
       ...(psk !== undefined && { psk }),
       ...(signal && { signal }),
     },
@@ -225,29 +235,22 @@ function roomOf({
 async function mapChosenPort<Raw>(
   { server, servers = [], localPort, keepMapping = false, socket, onEvent }: JoinOptions<Raw>,
   signal: AbortSignal | undefined,
-): Promise<HeldMapping | undefined> {
-  const port = socket?.address().port ?? localPort!;
-  const { holdMapping } = await import('./map-port.ts');
+): Promise<{ readonly ports?: MappedPorts; readonly mapped?: Endpoint }> {
+  const { MappedPorts } = await import('./mapped-ports.ts');
+  const onTrouble = (error: NatprobeError): void => onEvent?.({ kind: 'trouble', error });
+  const ports = new MappedPorts({
+    server: parseHostPort((server ?? servers[0])!, 'server'),
+    keep: keepMapping,
+    onTrouble,
+  });
   try {
-    const mapping = await holdMapping({
-      server: parseHostPort((server ?? servers[0])!, 'server'),
-      localPort: port,
-      keep: keepMapping,
-      ...(socket && { socket }),
-      ...(signal && { signal }),
-    });
-    if (mappedEndpoint(mapping) !== undefined) return mapping;
-    await mapping.release();
-    return undefined;
+    const chosen = await ports.mapChosen(socket?.address().port ?? localPort!, socket, signal);
+    return chosen === undefined ? {} : { ports, mapped: chosen.mapped };
   } catch (error) {
     if (!(error instanceof NatprobeError) || error.code === 'ERR_ABORTED') throw error;
-    onEvent?.({ kind: 'trouble', error });
-    return undefined;
+    onTrouble(error);
+    return {};
   }
-}
-
-function mappedEndpoint({ mapped: { verification } }: HeldMapping): Endpoint | undefined {
-  return verification.value === 'reachable' ? verification.public : undefined;
 }
 
 /** Both at once; what fails first ends the other. */

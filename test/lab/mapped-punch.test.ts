@@ -1,6 +1,9 @@
 /** A port that Debian's miniupnpd maps, as a candidate: what it opens, and that it is gone when its member is. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeIf } from '../support/requirements.ts';
+import { SERVER_ADDRESSES } from './internet.ts';
+import { collectOutput, endOf } from './namespaces.ts';
+import { NATPROBE_COMMAND, NATPROBE_ENVIRONMENT } from './natprobe.ts';
 import {
   HOME_CLIENT,
   type HomeNetwork,
@@ -57,6 +60,48 @@ describeIf(portMapperLabMissing())('a member whose router draws its ports, and m
     },
     120_000,
   );
+
+  it('is reached so by each who punches, at another port each time', async () => {
+    const bob = await joinFrom(home.peer, 'bob');
+    const ann = await joinFrom(home.client, 'ann', { mapPort: 5250 });
+    const remotes: (string | undefined)[] = [];
+    for (let run = 0; run < RUNS; run++) {
+      const { reports, carries } = await punchBetween(bob, ann, { closes: false });
+      expect([reports.a.predicted.outcome, reports.a.path, carries]).toEqual(['direct', 'direct', true]);
+      const { remote } = reports.a.endpoints;
+      remotes.push(remote);
+      expect((await home.listMappings()).join()).toContain(`${HOME_CLIENT}:${remote!.split(':')[1]!}`);
+      for (const [member, peer] of [
+        [bob, 'ann'],
+        [ann, 'bob'],
+      ] as const)
+        member.tell({ kind: 'close', peer });
+      // What comes next is registered by then.
+      await expect.poll(async () => (await home.listMappings()).length, { timeout: 10_000 }).toBe(run + 2);
+    }
+    expect(new Set(remotes).size).toBe(RUNS);
+    await Promise.all([ann.leave(), bob.leave()]);
+    expect(await home.listMappings()).toEqual([]);
+  }, 120_000);
+
+  it('has it mapped for as long as the command runs that took the hole over', async () => {
+    const bob = await joinFrom(home.peer, 'bob');
+    const [node, script] = NATPROBE_COMMAND;
+    const server = ['-s', SERVER_ADDRESSES.ipv4.primary, '-4'];
+    const command = 'echo "took over $NATPROBE_LOCAL"; cat';
+    const flags = ['punch', 'bob', '--map-port', '5260', '--exec', command, ...server];
+    const child = home.client.spawn(node, [script, ...flags], {
+      env: { ...process.env, ...NATPROBE_ENVIRONMENT },
+    });
+    const output = collectOutput(child);
+    const ended = endOf(child);
+    await expect.poll(() => output.stdout, { timeout: 30_000 }).toContain('took over 192.168.1.2:5260');
+    expect((await home.listMappings()).join()).toContain(`${HOME_CLIENT}:5260`);
+    child.stdin!.end();
+    expect([await ended, output.stderr]).toEqual([0, expect.stringContaining('Punch: open')]);
+    expect(await home.listMappings()).toEqual([]);
+    await bob.leave();
+  }, 120_000);
 
   it('leaves the mapping there where it is to be kept', async () => {
     const ann = await joinFrom(home.client, 'ann', { mapPort: 5300, keepMapping: true });

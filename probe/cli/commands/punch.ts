@@ -1,14 +1,14 @@
 import type { Socket as TcpSocket } from 'node:net';
 import { TEXT_LENGTH } from '../../../shared/broker/names.ts';
 import { plainLine } from '../../../shared/words.ts';
-import { punchFromRoom } from '../../drive/join-room.ts';
+import { punchAndStay } from '../../drive/join-room.ts';
 import type { Hole, PunchReport } from '../../hole.ts';
 import { type MembershipEvent, PunchFailedError, type PunchOptions } from '../../join.ts';
 import { EXIT } from '../exit-codes.ts';
 import { settleProgram } from '../hole-program.ts';
 import { type PunchFlags, readPeerName, settlePsk, transportOf } from '../peer-settings.ts';
 import { showStatus } from '../render/progress.ts';
-import { describePunching, nameOutcome, plainName, renderPunch } from '../render/punch.ts';
+import { describeGuessing, describePunching, nameOutcome, plainName, renderPunch } from '../render/punch.ts';
 import { decideStyle } from '../../../shared/style.ts';
 import type { Settings } from '../settings.ts';
 import { classifyHere } from './classify-here.ts';
@@ -35,16 +35,27 @@ export async function punchCommand(peer: string, flags: PunchFlags): Promise<num
   return withUse(program, (use) =>
     interruptibly(async (signal) => {
       const ended = await openHole(peer, asked, use, settings, signal);
-      tell(ended.report);
-      if (ended instanceof PunchFailedError)
+      if (ended instanceof PunchFailedError) {
+        tell(ended.report);
         return ended.report.predicted.outcome === 'relay' ? EXIT.noGo : EXIT.punchFailed;
+      }
+      const { hole, leave } = ended;
+      tell(hole.report);
       try {
-        return await use.run(ended, signal);
+        return await use.run(hole, signal);
       } finally {
-        await ended.close();
+        // A command may have had the hole's port, and with it what the router maps to that, until now.
+        await hole.close();
+        await leave();
       }
     }),
   );
+}
+
+/** With a way to leave the room that it was asked for in. */
+interface OpenedHole<Raw> {
+  readonly hole: Hole<Raw | TcpSocket>;
+  readonly leave: () => Promise<void>;
 }
 
 /** The hole, or how the punch failed; tells meanwhile how far it is. Once it is open, `signal` is not for it any more. */
@@ -54,7 +65,7 @@ async function openHole<Raw>(
   { means }: HoleUse<Raw>,
   settings: Settings,
   signal: AbortSignal,
-): Promise<Hole<Raw | TcpSocket> | PunchFailedError> {
+): Promise<OpenedHole<Raw> | PunchFailedError> {
   const status = showStatus(process.stderr, 'waiting for the server');
   const onEvent = (event: MembershipEvent<Raw>): void => {
     const text = describeProgress(event);
@@ -64,7 +75,7 @@ async function openHole<Raw>(
     const report = await classifyHere(settings, status, options.transport, signal);
     status.say('joining the room');
     return await callableOff(signal, (callSignal) =>
-      punchFromRoom(readPeerName(peer), { ...options, report, signal: callSignal, onEvent }, means),
+      punchAndStay(readPeerName(peer), { ...options, report, signal: callSignal, onEvent }, means),
     );
   } catch (error) {
     if (error instanceof PunchFailedError) return error;
@@ -93,6 +104,8 @@ function describeProgress<Raw>(event: MembershipEvent<Raw>): string | undefined 
       return 'the peer is being asked';
     case 'planned':
       return describePunching({ predicted: event.prediction, attempt: event.attempt });
+    case 'guessing':
+      return describeGuessing(event);
     case 'lost':
     case 'unregistered':
     case 'trouble':

@@ -61,6 +61,26 @@ it('the mapping of that port goes with it alone, and only under an address that 
   expect((await gather(elsewhere, 1)).mapped).toEqual([]);
 });
 
+it('each later punch has another port that is mapped, until there is none', async () => {
+  const [first, second] = await findFreePorts('127.0.0.1');
+  const mapped = { address: '127.0.0.1', port: 7 };
+  const next = [{ localPort: second, mapped: { ...mapped, port: 8 } }];
+  const mapNext = (): Promise<(typeof next)[0] | undefined> => Promise.resolve(next.shift());
+  const gatherings = start({ localPort: first, mapped, mapNext });
+  const candidatesOf = async (gathering: number, isFresh?: boolean): Promise<number[]> => {
+    const candidates = await gather(gatherings, gathering, isFresh);
+    return [candidates.public[0]!.mapped.port, ...candidates.mapped.map(({ port }) => port)];
+  };
+  expect(await candidatesOf(1)).toEqual([first, 7]);
+  gatherings.mains(1);
+  expect(await candidatesOf(2)).toEqual([second, 8]);
+  // Also where its broker wants fresh candidates, and when they are renewed.
+  expect(await candidatesOf(3)).toEqual([second, 8]);
+  expect(await candidatesOf(2, false)).toEqual([second, 8]);
+  gatherings.mains(3);
+  expect(await candidatesOf(4)).toHaveLength(1);
+});
+
 it('a gathering that is let go of while it is on its way is closed when it is there', async () => {
   const [localPort] = await findFreePorts('127.0.0.1');
   const gatherings = start({ localPort });
