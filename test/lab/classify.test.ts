@@ -1,7 +1,4 @@
 /** The real programs behind kernel NATs: natprobe names each, quickly, under loss, and again and again. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { isClassified, type Report } from '../../shared/report/report.ts';
 import { inLanes } from '../support/lanes.ts';
@@ -9,10 +6,12 @@ import { describeIf } from '../support/requirements.ts';
 import { FAMILIES, openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
 import {
+  knowingServer,
   NATPROBE_COMMAND,
   NATPROBE_ENVIRONMENT,
   readReport,
   runNatprobe,
+  SERVER_NAME,
   startNatprobed,
   startNatprobedOn,
 } from './natprobe.ts';
@@ -58,31 +57,14 @@ describeIf(labMissing())('natprobe behind the kernel’s NATs', () => {
   }
 
   it('says both families in one run where the server’s name has both addresses', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'natprobe-lab-'));
-    const hosts = join(folder, 'hosts');
-    writeFileSync(
-      hosts,
-      FAMILIES.map((family) => `${SERVER_ADDRESSES[family].primary} server.lab.test\n`).join(''),
-    );
-    try {
-      await behind(internet, labNat('restricted-cone'), async (site) => {
-        const withHosts = ['--mount', 'sh', '-ec', 'mount --bind "$0" /etc/hosts; exec "$@"', hosts];
-        const finished = await site.client.run(
-          'unshare',
-          [...withHosts, ...NATPROBE_COMMAND, '--server', 'server.lab.test', '--json'],
-          { env: NATPROBE_ENVIRONMENT },
-        );
-        const { families } = readReport(finished);
-        for (const family of FAMILIES) {
-          const report = families[family];
-          expect(isClassified(report) && verdictOf(report), family).toEqual(
-            verdictOf(site.nat.truth[family]),
-          );
-        }
-      });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    await behind(internet, labNat('restricted-cone'), async (site) => {
+      const [program, ...args] = knowingServer([...NATPROBE_COMMAND, '--server', SERVER_NAME, '--json']);
+      const { families } = readReport(await site.client.run(program, args, { env: NATPROBE_ENVIRONMENT }));
+      for (const family of FAMILIES) {
+        const report = families[family];
+        expect(isClassified(report) && verdictOf(report), family).toEqual(verdictOf(site.nat.truth[family]));
+      }
+    });
   });
 
   it('is never wrong at 20 % loss each way, and rarely inconclusive', { timeout: 300_000 }, async () => {

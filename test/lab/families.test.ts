@@ -1,6 +1,7 @@
 /** Punches between sites that have both families: IPv6 first, and IPv4 where that leads nowhere. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { familyOf, parseEndpoint } from '../../shared/endpoint.ts';
+import { isClassified } from '../../shared/report/report.ts';
 import { describeIf } from '../support/requirements.ts';
 import { changedNat } from './axis-nats.ts';
 import { FAMILIES, type Internet, openInternet, SERVER_ADDRESSES } from './internet.ts';
@@ -38,6 +39,8 @@ describeIf(labMissing())('a punch between sites with both families', () => {
     const join = async (nat: LabNat, name: string): Promise<Member> =>
       joinFrom((await internet.attach(nat)).client, `${nat.name} ${name}`, { families: FAMILIES });
     const [one, other] = await Promise.all([join(a, 'a'), join(b, 'b')]);
+    for (const { report } of [one, other])
+      expect(FAMILIES.map((family) => isClassified(report.families[family]))).toEqual([true, true]);
     const punches: LabPunch[] = [];
     for (let run = 0; run < RUNS; run++) punches.push(await punchBetween(one, other));
     await Promise.all([one.leave(), other.leave()]);

@@ -20,6 +20,17 @@ export const NATPROBE_ENVIRONMENT = { NATPROBE_SERVER: '', XDG_CONFIG_HOME: '/no
 const READY = 'natprobed ready';
 const START_TIMEOUT_MS = 30_000;
 
+/** Of both families, to who runs by `knowingServer`. */
+export const SERVER_NAME = 'server.lab.test';
+
+/** The command line with which a program knows the server by that name. */
+export function knowingServer(command: readonly string[]): [program: string, ...args: string[]] {
+  const hosts = FAMILIES.map((family) => `${SERVER_ADDRESSES[family].primary} ${SERVER_NAME}\n`).join('');
+  const script =
+    'mount -t tmpfs none /mnt; printf %s "$0" >/mnt/hosts; mount --bind /mnt/hosts /etc/hosts; exec "$@"';
+  return ['unshare', '--mount', 'sh', '-ec', script, hosts, ...command];
+}
+
 /** Starts natprobed on the lab's addresses and the default ports; resolves once it answers. */
 export function startNatprobed(namespace: Namespace): Promise<RunningServer> {
   return startNatprobedOn(

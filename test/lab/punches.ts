@@ -4,15 +4,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { PunchReport } from '../../probe/hole.ts';
 import type { Report } from '../../probe/index.ts';
-import { type Family, formatEndpoint } from '../../shared/endpoint.ts';
+import type { Family } from '../../shared/endpoint.ts';
 import type { Side } from '../../shared/punch/plain.ts';
 import { FAMILIES, type Internet, SERVER_ADDRESSES } from './internet.ts';
 import type { Namespace } from './namespaces.ts';
-import { type RunningServer, startNatprobedOn } from './natprobe.ts';
+import { knowingServer, type RunningServer, SERVER_NAME, startNatprobedOn } from './natprobe.ts';
 import type { PunchAgentEvent, PunchCommand } from './punch-agent.ts';
 
 const AGENT = fileURLToPath(new URL('punch-agent.ts', import.meta.url));
-const STUN_PORT = 3478;
 const HTTP_PORT = 8080;
 /** Long, since the machine may be busy: nothing waits it out but a failure. */
 const REPLY_TIMEOUT_MS = 45_000;
@@ -68,7 +67,11 @@ export async function joinFrom(
   name: string,
   { families = ['ipv4'], lowPorts = false, ...mapping }: MemberOptions = {},
 ): Promise<Member> {
-  const child = client.spawn(process.execPath, [AGENT], { stdio: ['pipe', 'pipe', 'inherit'] });
+  // An address is of one family.
+  const isByName = families.length > 1;
+  const agent = [process.execPath, AGENT] as const;
+  const [program, ...args] = isByName ? knowingServer(agent) : agent;
+  const child = client.spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
   const listeners = new Set<(event: PunchAgentEvent) => void>();
   createInterface({ input: child.stdout! }).on('line', (line) => {
@@ -103,7 +106,7 @@ export async function joinFrom(
     });
 
   const joined = next((event) => (event.kind === 'joined' ? event.report : undefined));
-  const server = formatEndpoint({ address: SERVER_ADDRESSES.ipv4.primary, port: STUN_PORT });
+  const server = isByName ? SERVER_NAME : SERVER_ADDRESSES.ipv4.primary;
   tell({ kind: 'join', server, name, families: [...families], lowPorts, ...mapping });
   return {
     name,
