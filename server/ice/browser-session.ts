@@ -6,8 +6,10 @@
  * - until that source has proved that it hears us (it answers a random transaction id of ours,
  *   authenticated with the browser's own password, which no other STUN server at that address knows),
  *   one check for each of its checks and nothing else. Its checks are answered after that;
- * - after that from the other port and the other address, at most five packets each and once;
- * - to other ports of the proven address, one check for each check that came from there, at most five.
+ * - after that from the other port and the other address, one check each in a few packets: five, or up to
+ *   MOST_TEST_SENDS where so many are lost that five prove nothing;
+ * - to other ports of the proven address, one check for each check that came from there, at most
+ *   MOST_PATH_CHECKS.
  */
 import { type Endpoint, sameEndpoint } from '../../shared/endpoint.ts';
 import { decodeCheck, decodeCheckAnswer, isAuthentic } from '../../shared/ice/check.ts';
@@ -49,17 +51,25 @@ export const SESSION_MS = 10_000;
 export const FIRST_CHECK_MS = 2000;
 /** How long, from the first check on, the control may take to be answered. */
 export const CONTROL_MS = 1500;
-/** How long the mapping may take once all else is known. */
+/** How long the mapping may take from the proof of the round trip on, if it takes longer than the filtering. */
 const MAPPING_MS = 2000;
-/** Between two sends of one test, and how many there are. */
-export const TEST_PACE_MS = 50;
-export const TEST_SENDS = 5;
-/** Controls go beside them, twice as often, until the loss is known well enough. */
+/** After this long, on a machine too busy to have sent everything, the filtering stays untold. */
+const FILTERING_MS = SESSION_MS - 2000;
+/** Between two sends of one test, and how many there are at first. */
+const TEST_PACE_MS = 50;
+const TEST_SENDS = 5;
+/** Controls go beside them, twice as often. */
 const CONTROL_PACE_MS = TEST_PACE_MS / 2;
-/** So many at first; more only if what they show is too little when the wait is over. */
 const CONTROLS_BESIDE_TESTS = 16;
-export const MOST_CONTROLS = 80;
-export const MOST_PATH_CHECKS = 5;
+/**
+ * If those prove nothing when the wait is over, tests and controls go on side by side, up to so many. At a
+ * loss of 20 % each way a silence is proven by about a dozen.
+ */
+export const MOST_TEST_SENDS = 40;
+export const MOST_CONTROLS = 120;
+/** Until one was answered, further checks at the other address draw one each. */
+const PATH_CHECKS = 5;
+export const MOST_PATH_CHECKS = 20;
 /** Errors of an ICE agent: they tell that a check came in (RFC 8445 §7.3). */
 const AGENT_ERRORS: ReadonlySet<number> = new Set([400, 401, 487]);
 
@@ -94,11 +104,13 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   private nextTickAt = 0;
   private advancedAt = -Infinity;
   private lastTestAt = 0;
-  private lastControlAt = 0;
+  /** How often each test is sent, unless it is heard: the first round, or all. */
+  private testSends = TEST_SENDS;
   private filteringDone = false;
   /** Checks at the other address that entitle to one of ours. */
   private readonly credits: { readonly connection: PeerConnection; readonly source: Endpoint }[] = [];
   private pathChecks = 0;
+  private isPathProven = false;
 
   constructor(options: BrowserSessionOptions) {
     this.options = options;
@@ -154,7 +166,8 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
       return;
     }
     connection.recordArrival(role, source, check.priority, this.elapsed(now));
-    if (role !== AA || this.credits.length >= MOST_PATH_CHECKS) return;
+    const mostCredits = this.provenAt === undefined || this.isPathProven ? PATH_CHECKS : MOST_PATH_CHECKS;
+    if (role !== AA || this.credits.length >= mostCredits) return;
     this.credits.push({ connection, source });
     this.checkPath(now);
   }
@@ -182,7 +195,8 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
         if (!isAuthentic(message, connection.theirs.password)) return;
       } else if (!isTest || !AGENT_ERRORS.has(answer.code)) return;
       connection.recordAnswer(check, answer, source, this.elapsed(now));
-      if (connection === this.filtering && !isTest) this.proveRoundTrip(check, now);
+      if (connection !== this.filtering) this.isPathProven = true;
+      else if (!isTest) this.proveRoundTrip(check, now);
       return;
     }
   }
@@ -205,7 +219,7 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   private advance(now: number): void {
     this.advancedAt = now;
     if (this.provenAt !== undefined && !this.filteringDone && now >= this.nextTickAt) this.tick(now);
-    if (this.isMeasured(now) && this.heardBrowser) {
+    if (this.isMeasured(now) && this.heardBrowser && this.isStillDone(now)) {
       this.ended = true;
       this.event = { kind: 'measured', evidence: this.evidenceAt(now) };
     } else if (now >= this.options.startedAt + SESSION_MS) {
@@ -214,21 +228,30 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
     }
   }
 
+  /** Controls that were on their way when the filtering was done may be lost by now: then it is not, and goes on. */
+  private isStillDone(now: number): boolean {
+    if (this.provenAt === undefined || this.isFilteringDone(now)) return true;
+    this.filteringDone = false;
+    this.tick(now);
+    return false;
+  }
+
   private tick(now: number): void {
+    this.nextTickAt = now + CONTROL_PACE_MS;
+    this.filteringDone = this.isFilteringDone(now);
+    if (this.filteringDone) return;
+    if (this.hasSentTests() && this.hasWaited(now)) this.testSends = MOST_TEST_SENDS;
     const isTestTick = this.ticks % (TEST_PACE_MS / CONTROL_PACE_MS) === 0;
     this.ticks++;
-    this.nextTickAt = now + CONTROL_PACE_MS;
     if (isTestTick) {
       for (const test of this.tests) {
-        if (test.sentMs.length >= TEST_SENDS || this.isHeard(test)) continue;
+        if (test.sentMs.length >= this.testSends || this.isHeard(test)) continue;
         this.sendCheck(this.filtering, test, now);
         this.lastTestAt = now;
       }
     }
-    this.filteringDone = this.isFilteringDone(now);
-    if (this.filteringDone) return;
-    const waited = this.hasSentTests() && now >= this.lastTestAt + iceWaitMs(this.roundTripMs);
-    if (this.ticks <= CONTROLS_BESIDE_TESTS || waited) this.sendControl(this.source!, now);
+    const isSecondRound = this.testSends === MOST_TEST_SENDS;
+    if (this.ticks <= CONTROLS_BESIDE_TESTS || isSecondRound) this.sendControl(this.source!, now);
   }
 
   private isHeard({ answers, role }: OwnCheck): boolean {
@@ -236,17 +259,21 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   }
 
   private hasSentTests(): boolean {
-    return this.tests.every((test) => test.sentMs.length >= TEST_SENDS || this.isHeard(test));
+    return this.tests.every((test) => test.sentMs.length >= this.testSends || this.isHeard(test));
+  }
+
+  /** Whether what was sent last would have been answered. */
+  private hasWaited(now: number): boolean {
+    return now >= this.lastTestAt + iceWaitMs(this.roundTripMs);
   }
 
   private isFilteringDone(now: number): boolean {
     if (this.tests.every((test) => this.isHeard(test))) return true;
     if (this.tests.some((test) => test.role === AA && this.isHeard(test))) return true;
-    if (!this.hasSentTests()) return false;
-    const waitMs = iceWaitMs(this.roundTripMs);
-    if (now < this.lastTestAt + waitMs) return false;
-    // All controls are out and answered, or there is nothing more that they could tell.
-    if (this.controls >= MOST_CONTROLS) return now >= this.lastControlAt + waitMs;
+    if (now >= this.options.startedAt + FILTERING_MS) return true;
+    const isOver = this.hasSentTests() && this.hasWaited(now);
+    if (this.testSends === TEST_SENDS && !isOver) return false;
+    if (this.testSends === MOST_TEST_SENDS && isOver) return true;
     return assessIceChecks(observe(this.evidenceAt(now))).filtering.filtering !== 'unknown';
   }
 
@@ -268,7 +295,6 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   private sendControl(to: Endpoint, now: number): void {
     if (this.controls >= MOST_CONTROLS) return;
     this.controls++;
-    this.lastControlAt = now;
     this.sendCheck(this.filtering, this.filtering.openCheck(PP, to), now);
   }
 

@@ -72,22 +72,34 @@ describe('without loss every box is named right', () => {
 
 describe('under loss nothing is named wrong', () => {
   // By cell, so that none takes long.
-  it.each(NINE_CELLS)('in two hundred runs at 5 %, with next to none undecided: $name', (cell) => {
+  it.each(NINE_CELLS)('in two hundred runs at 5 %, with none undecided: $name', (cell) => {
     const { wrong, inconclusive, timesMs } = tally([cell], 200, { rttMs: 20, rough: independent(0.05) });
     expect(wrong).toEqual([]);
-    expect(inconclusive.length, inconclusive[0]).toBeLessThanOrEqual(2);
-    expect(timesMs.toSorted((a, b) => a - b)[100]).toBeLessThan(1000);
+    expect(inconclusive).toEqual([]);
+    expect(timesMs.toSorted((a, b) => a - b)[100]).toBeLessThan(500);
   });
 
-  it.each(NINE_CELLS)('in a hundred at 20 %, where five sends are often too few to decide: $name', (cell) => {
-    expect(tally([cell], 100, { rttMs: 20, rough: independent(0.2) }).wrong).toEqual([]);
+  it.each(NINE_CELLS)(
+    'in a hundred at 20 %, where five sends are often too few and more follow: $name',
+    (cell) => {
+      const { wrong, inconclusive } = tally([cell], 100, { rttMs: 20, rough: independent(0.2) });
+      expect(wrong).toEqual([]);
+      expect(inconclusive.length, inconclusive[0]).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it('nor left undecided by a busy server whose timers come late', () => {
+    const rough = independent(0.05);
+    const { wrong, inconclusive } = tally(NINE_CELLS, 30, { rttMs: 20, rough }, { meanLateMs: 60 });
+    expect(wrong).toEqual([]);
+    expect(inconclusive).toEqual([]);
   });
 
   it('behind all other boxes, at 5 % and 10 %', () => {
     for (const loss of [0.05, 0.1]) {
       const { wrong, inconclusive, timesMs } = tally(PASSING, 5, { rttMs: 50, rough: independent(loss) });
       expect(wrong).toEqual([]);
-      expect(inconclusive.length, inconclusive[0]).toBeLessThan(0.03 * timesMs.length);
+      expect(inconclusive.length, inconclusive[0]).toBeLessThan(0.01 * timesMs.length);
     }
   });
 

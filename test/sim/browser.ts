@@ -20,6 +20,8 @@ export interface BrowserOptions {
   readonly pacing?: Pacing;
   /** Mapping connections. */
   readonly mappings?: number;
+  /** By how much the server's timers come late: a busy machine's. */
+  readonly meanLateMs?: number;
 }
 
 /** The page asks its browser this often, and at last after this long. */
@@ -31,7 +33,7 @@ const END_MS = 12_000;
 export function classifyBrowserIn(
   { network, client, server, family }: World,
   rttMs: number,
-  { pacing = 'round', mappings = 2 }: BrowserOptions = {},
+  { pacing = 'round', mappings = 2, meanLateMs = 0 }: BrowserOptions = {},
 ): BrowserRun {
   const random = network.random.fork();
   const own = server.endpoints.filter((endpoint) => endpoint !== undefined);
@@ -43,6 +45,7 @@ export function classifyBrowserIn(
   let evidence: readonly Evidence[] = [];
   let endedAt: number | undefined;
   let sent = 0;
+  let lastAlarm = 0;
   const drive = (): void => {
     for (let action = sessions.pollAction(); action; action = sessions.pollAction()) {
       sent++;
@@ -56,7 +59,10 @@ export function classifyBrowserIn(
     }
     const due = sessions.pollTimeout();
     if (due === undefined) return;
-    network.schedule(due, () => {
+    const alarm = ++lastAlarm;
+    const lateMs = meanLateMs > 0 ? random.exponential(meanLateMs) : 0;
+    network.schedule(Math.max(due, network.now) + lateMs, () => {
+      if (alarm !== lastAlarm) return;
       sessions.handleTimeout(network.now);
       drive();
     });

@@ -70,9 +70,10 @@ export async function classifyBrowser({
         connections[index]!.setRemoteDescription({ type: 'answer', sdp }),
       ),
     );
-    await pairSucceeds(connections[0]!, signal);
+    const [filtering, ...mapping] = connections as [RTCPeerConnection, ...RTCPeerConnection[]];
+    const succeeded = await pairSucceeds(filtering, signal);
     onProgress?.('judging');
-    const stats = await Promise.all(connections.map(readStats));
+    const stats = [succeeded, ...(await Promise.all(mapping.map(readStats)))];
     const path = `/classify/browser/${encodeURIComponent(begun.id)}`;
     return await post<BrowserClassification>(path, bySort(stats), signal);
   } finally {
@@ -99,12 +100,17 @@ async function makeOffer(connection: RTCPeerConnection): Promise<string> {
   return connection.localDescription?.sdp ?? offer.sdp ?? '';
 }
 
-/** Resolves once the browser has heard from the server, or it is too late for that. */
-async function pairSucceeds(connection: RTCPeerConnection, signal?: AbortSignal): Promise<void> {
+/**
+ * The statistics that first tell of a pair that succeeded, or the last before it is too late for that.
+ * They aren't read again: Chromium takes the success back with each further check of the pair until that
+ * is answered.
+ */
+async function pairSucceeds(connection: RTCPeerConnection, signal?: AbortSignal): Promise<IceBrowserStats> {
   const until = performance.now() + GIVE_UP_MS;
-  while (performance.now() < until) {
+  for (;;) {
     signal?.throwIfAborted();
-    if ((await readStats(connection)).localType !== undefined) return;
+    const stats = await readStats(connection);
+    if (stats.localType !== undefined || performance.now() >= until) return stats;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -118,6 +124,7 @@ interface Statistic {
   readonly candidateType?: string;
   readonly protocol?: string;
   readonly requestsSent?: number;
+  readonly responsesReceived?: number;
 }
 
 async function readStats(connection: RTCPeerConnection): Promise<IceBrowserStats> {
@@ -127,7 +134,9 @@ async function readStats(connection: RTCPeerConnection): Promise<IceBrowserStats
     ({ type, state }) => type === 'candidate-pair' && state !== 'frozen' && state !== 'waiting',
   );
   const local = all.filter(({ type, protocol }) => type === 'local-candidate' && protocol !== 'tcp');
-  const succeeded = pairs.find(({ state }) => state === 'succeeded');
+  const succeeded = pairs.find(
+    ({ state, responsesReceived = 0 }) => state === 'succeeded' || responsesReceived > 0,
+  );
   const localType = all.find(({ id }) => id === succeeded?.localCandidateId)?.candidateType;
   const counted = pairs.map(({ requestsSent }) => requestsSent).filter((count) => count !== undefined);
   return {

@@ -3,7 +3,7 @@ import {
   MOST_PATH_CHECKS,
   SESSION_MS,
   type SessionAction,
-  TEST_SENDS,
+  MOST_TEST_SENDS,
 } from '../../../server/ice/browser-session.ts';
 import { type Endpoint, formatEndpoint } from '../../../shared/endpoint.ts';
 import { decodeOffer } from '../../../shared/ice/sdp.ts';
@@ -14,7 +14,7 @@ import { ensure, type FuzzTarget } from '../target.ts';
 
 const SEED = 7;
 /** Who has proven that he hears what he is sent is sent so many packets at most, besides one for each of his. */
-const MOST_UNASKED = 2 * TEST_SENDS + MOST_CONTROLS + MOST_PATH_CHECKS;
+const MOST_UNASKED = 2 * MOST_TEST_SENDS + MOST_CONTROLS + MOST_PATH_CHECKS;
 const PACE_MS = 20;
 const MOST_DATAGRAMS = 64;
 

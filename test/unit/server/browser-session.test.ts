@@ -1,6 +1,6 @@
 /** One measurement, step by step: which packet draws which, exactly. */
 import { describe, expect, it } from 'vitest';
-import { SESSION_MS } from '../../../server/ice/browser-session.ts';
+import { MOST_TEST_SENDS, SESSION_MS } from '../../../server/ice/browser-session.ts';
 import type { TableEvent } from '../../../server/ice/session-table.ts';
 import { recogniseIce } from '../../../server/ice/recognise.ts';
 import type { Endpoint } from '../../../shared/endpoint.ts';
@@ -50,6 +50,25 @@ function proven(page: HandMadePage): void {
     SOURCE,
     30,
   );
+}
+
+/** A proven page that has been seen at all endpoints, and answered the check of the path from the other address. */
+function openMappedPage(): HandMadePage {
+  const page = openPage(1);
+  proven(page);
+  collect(page);
+  for (const connection of page.connections.slice(1))
+    for (const role of [PP, PA, AP, AA])
+      page.sessions.handleDatagram(role, browserCheck(page, connection), SOURCE, 40);
+  for (const { role, bytes } of collect(page).checks)
+    for (const connection of page.connections)
+      page.sessions.handleDatagram(
+        role,
+        browserResponse(decoded(bytes), SERVER_ENDPOINTS[role], connection),
+        SOURCE,
+        50,
+      );
+  return page;
 }
 
 /** Runs the timers until `untilMs`; checks for which `answers` says so are answered at once. */
@@ -153,20 +172,7 @@ describe('a session ends', () => {
   }
 
   it('with its evidence, when all is known and the page has spoken', () => {
-    const page = openPage(1);
-    proven(page);
-    collect(page);
-    for (const connection of page.connections.slice(1))
-      for (const role of [PP, PA, AP, AA])
-        page.sessions.handleDatagram(role, browserCheck(page, connection), SOURCE, 40);
-    for (const { role, bytes } of collect(page).checks)
-      for (const connection of page.connections)
-        page.sessions.handleDatagram(
-          role,
-          browserResponse(decoded(bytes), SERVER_ENDPOINTS[role], connection),
-          SOURCE,
-          50,
-        );
+    const page = openMappedPage();
     runUntil(page, 1000, (role) => role === PP);
     expect(eventOf(page)).toBeUndefined();
     page.sessions.handleBrowser(page.id, stats, 1001);
@@ -182,6 +188,28 @@ describe('a session ends', () => {
     expect(page.sessions.handleDatagram(PP, browserCheck(page, page.connections[0]!), SOURCE, 1002)).toBe(
       false,
     );
+  });
+
+  it('only once the silence is proven: what was lost since then is made up for', () => {
+    const page = openMappedPage();
+    runUntil(page, 260, (role) => role === PP);
+    // With what is answered so far five sends are enough; the controls that come now are all lost.
+    runUntil(page, 1000, () => false);
+    page.sessions.handleBrowser(page.id, stats, 1000);
+    expect(eventOf(page)).toBeUndefined();
+    runUntil(page, 2500, (role) => role === PP);
+    const event = eventOf(page);
+    expect(event?.kind === 'measured' && judge(event.evidence).verdict.type).toBe('port-restricted-cone');
+  });
+
+  it('with the filtering untold where all that may be sent proves nothing', () => {
+    const page = openMappedPage();
+    page.sessions.handleBrowser(page.id, stats, 100);
+    const lines = runUntil(page, 5000, () => false);
+    for (const from of ['PA', 'AA'])
+      expect(lines.filter((line) => line.includes(`${from}>`))).toHaveLength(MOST_TEST_SENDS - 1);
+    const event = eventOf(page);
+    expect(event?.kind === 'measured' && judge(event.evidence).verdict.filtering).toBe('unknown');
   });
 
   it('as blocked, two seconds after its beginning without a check', () => {
