@@ -14,12 +14,14 @@ import { type AccessFlags, type AccessSettings, readAccessSettings } from './htt
 import { type ReportFlags, type ReportSettings, readReportSettings } from './reports/settings.ts';
 import { type PeeringFlags, type PeeringSettings, readPeeringSettings } from './peering/settings.ts';
 import { type NatsFlags, type NatsSettings, readNatsSettings } from './nats/settings.ts';
+import { type PairFlags, type PairSettings, readPairSettings } from './pair/settings.ts';
 import { type LocalAddress, chooseAddresses, isLocalAddress } from './local-addresses.ts';
 import type { LaneCount } from './udp/open-udp.ts';
 import { readTlsSettings, type TlsFiles, type TlsFlags } from './tls/settings.ts';
 
 /** The command line's options, as typed. */
-export interface ServerFlags extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags, LimitFlags, NatsFlags {
+export interface ServerFlags
+  extends ReportFlags, AccessFlags, TlsFlags, PeeringFlags, LimitFlags, NatsFlags, PairFlags {
   readonly ip?: readonly string[];
   readonly altIp?: readonly string[];
   readonly port?: string;
@@ -59,6 +61,8 @@ export interface ServerConfig {
   readonly peering?: PeeringSettings;
   /** Over which it works with other servers; alone if absent. */
   readonly nats?: NatsSettings;
+  /** With whom it has two addresses; then `nats` and `witnessKeyFile` are there, and each family has one address. */
+  readonly pair?: PairSettings;
   /** In memory if absent. */
   readonly reports?: ReportSettings;
   /** Where clients reach HTTP, if not at the address that they ask. */
@@ -84,7 +88,8 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
 }
 
 /**
- * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_NATS, ERR_FLAGS or ERR_ADDRESS_NOT_LOCAL,
+ * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_NATS, ERR_PAIR_NAME, ERR_FLAGS or
+ * ERR_ADDRESS_NOT_LOCAL,
  * or as readReportSettings, readAccessSettings and readPeeringSettings.
  */
 export function configureServer(flags: ServerFlags, local: readonly LocalAddress[]): ServerConfig {
@@ -94,7 +99,9 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
   if (port === alternatePort) {
     throw new NatprobeError('ERR_FLAGS', '--alt-port', `the same as --port, ${port}; it takes two ports`);
   }
-  const addresses = readAddresses(flags, local);
+  const pair = readPairSettings(flags);
+  const found = readAddresses(flags, local);
+  const addresses = pair === undefined ? found : found.map((item) => ({ ...item, alternate: undefined }));
   const advertise = readAdvertise(flags.advertise ?? [], addresses);
   const families = familiesOn(addresses, advertise, [port, alternatePort]);
   const http = readHttp(flags.http);
@@ -120,6 +127,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
       },
     }),
     ...(nats && { nats }),
+    ...(pair && { pair }),
     access: readAccessSettings(flags),
     answerLimits: readAnswerLimits(flags),
     peering: readPeeringSettings(flags),

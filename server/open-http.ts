@@ -2,16 +2,18 @@
 import type { AddressInfo } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { type Endpoint, type Family, formatEndpoint } from '../shared/endpoint.ts';
-import { SERVER_ROLES, SERVER_ROLE_NAMES } from '../shared/role.ts';
+import { SERVER_ROLE_NAMES, type ServerRole } from '../shared/role.ts';
 import { VERSION } from '../shared/version.ts';
+import type { PartnerEndpoints } from './answer/relayed-answer.ts';
 import { bindError } from './bind-error.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
 import type { HttpConfig } from './http/endpoint.ts';
-import type { FamilyStatus, UdpStatus } from './http/status.ts';
+import type { FamilyStatus, HealthOfPair, UdpStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readAccessSettings } from './http/settings.ts';
 import { openTokens } from './http/tokens.ts';
+import type { PairStatus } from './nats/open-pair.ts';
 import { readPeeringSettings } from './peering/settings.ts';
 import { readReportSettings } from './reports/settings.ts';
 import type { CertificateSource } from './tls/certificate.ts';
@@ -30,6 +32,8 @@ export interface ServerParts {
   readonly lanes: () => LaneStatus | undefined;
   readonly witnessKeys: WitnessKeys;
   readonly browsers: BrowserClassifier;
+  /** How it stands with the host that this one is paired with. */
+  readonly pair?: () => PairStatus;
   /** Serves HTTPS. */
   readonly certificate?: CertificateSource;
   readonly log: Log;
@@ -52,7 +56,7 @@ export async function openHttp(
     peering = readPeeringSettings({}),
     reports: settings = readReportSettings({}),
   }: ServerConfig,
-  { findFault, counts, lanes, witnessKeys, browsers, certificate, log }: ServerParts,
+  { findFault, counts, lanes, witnessKeys, browsers, pair, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }, { recordPunches }] =
@@ -68,7 +72,6 @@ export async function openHttp(
   const reports = await openReports(settings, log);
   const recordPunch = recordPunches(reports.punches, { now: Date.now, log });
   const startedAt = performance.now();
-  const familyStatus = families.map(describeFamily);
   const udpHealth = (): { udp?: UdpStatus } => {
     const status = lanes();
     if (status === undefined) return {};
@@ -89,8 +92,9 @@ export async function openHttp(
       status: 'ok',
       version: VERSION,
       uptimeMs: Math.round(performance.now() - startedAt),
-      families: familyStatus,
+      families: families.map((family) => describeFamily(family, pair?.().partner)),
       ...udpHealth(),
+      ...(pair && { pair: describePair(pair()) }),
     }),
     async findFault() {
       const fault = findFault();
@@ -99,6 +103,7 @@ export async function openHttp(
     },
     laneCounts: counts,
     laneStatus: lanes,
+    ...(pair && { pairStatus: pair }),
     reports: {
       store: reports.store,
       keepsAddresses: settings.addresses === 'full',
@@ -142,14 +147,25 @@ export async function openHttp(
   return { endpoint: { address: bound.address, port: bound.port }, close };
 }
 
-function describeFamily({ family, advertised }: FamilyConfig): FamilyStatus {
-  const endpoints = SERVER_ROLES.flatMap((role) => {
-    const endpoint = advertised[role];
-    return endpoint === undefined ? [] : [[SERVER_ROLE_NAMES[role], formatEndpoint(endpoint)] as const];
-  });
+function describeFamily(
+  { family, advertised: [pp, pa, ap, aa] }: FamilyConfig,
+  partner: PartnerEndpoints | undefined,
+): FamilyStatus {
+  const others = partner?.[family] ?? [ap, aa];
+  const endpoints = [pp, pa, ...others].flatMap((endpoint, role) =>
+    endpoint === undefined ? [] : [[SERVER_ROLE_NAMES[role as ServerRole], formatEndpoint(endpoint)] as const],
+  );
   return {
     family,
-    mode: advertised[2] === undefined ? 'one-address' : 'two-address',
+    mode: others[0] === undefined ? 'one-address' : 'two-address',
     endpoints: Object.fromEntries(endpoints) as FamilyStatus['endpoints'],
+  };
+}
+
+function describePair({ name, partner, roundTripMs }: PairStatus): HealthOfPair {
+  return {
+    name,
+    partner: partner === undefined ? 'lost' : 'there',
+    ...(roundTripMs !== undefined && { roundTripMs: Math.ceil(roundTripMs) }),
   };
 }

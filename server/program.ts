@@ -221,6 +221,10 @@ function addNatsOptions(program: Command): void {
     .option(
       '--nats-credentials <file>',
       "who this is to NATS: its tools' .creds file, USER:PASSWORD, or a token",
+    )
+    .option(
+      '--pair <name>',
+      'two hosts with this name, one address each and the same --witness-key-file, answer as one server with two addresses',
     );
 }
 

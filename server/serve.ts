@@ -3,6 +3,7 @@ import { formatEndpoint } from '../shared/endpoint.ts';
 import { type FamilyConfig, configureServer, describeEndpoints } from './config.ts';
 import type { Log } from './log.ts';
 import { listLocalAddresses } from './machine.ts';
+import type { PairSettings } from './pair/settings.ts';
 import type { ProgramFlags } from './program.ts';
 import { startServer } from './server.ts';
 
@@ -14,7 +15,7 @@ const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 export async function serve({ json = false, ...flags }: ProgramFlags, log: Log): Promise<void> {
   const config = configureServer(flags, listLocalAddresses());
   const { NATPROBED_TOKENS: tokens } = process.env;
-  for (const family of config.families) announce(family, log);
+  for (const family of config.families) announce(family, log, config.pair);
   for (const family of config.tls?.families ?? []) {
     log('info', `${labelOf(family)}: STUN over TLS on ${describeEndpoints(family)}`);
   }
@@ -32,8 +33,8 @@ export async function serve({ json = false, ...flags }: ProgramFlags, log: Log):
   process.stdout.write(`${json ? JSON.stringify({ event: 'ready', endpoints: endpoints.flat() }) : ready}\n`);
 }
 
-/** Says what a family is served on, and with one address what that costs and how to get two. */
-function announce(family: FamilyConfig, log: Log): void {
+/** Says what a family is served on, and with one address and no other host what that costs and how to get two. */
+function announce(family: FamilyConfig, log: Log, pair: PairSettings | undefined): void {
   const label = labelOf(family);
   const oneAddress = family.bound[2] === undefined;
   const mode = oneAddress ? 'one-address' : 'two-address';
@@ -42,7 +43,7 @@ function announce(family: FamilyConfig, log: Log): void {
     mode,
     endpoints: family.bound.filter((endpoint) => endpoint !== undefined).map(formatEndpoint),
   });
-  if (!oneAddress) return;
+  if (!oneAddress || pair !== undefined) return;
   const { address } = family.bound[0];
   log(
     'warning',

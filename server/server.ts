@@ -70,8 +70,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   let isReady = false;
   let http: OpenHttp | undefined;
   let laneStatus: (() => LaneStatus) | undefined;
+  let closePair: (() => Promise<void>) | undefined;
   const stop = async (): Promise<void> => {
     isReady = false;
+    // While there is NATS to say so, and while what the partner has under way can still be sent.
+    await closePair?.();
     // First, since a browser's measuring that is under way needs the lanes.
     await http?.close();
     await Promise.all(open.map((part) => part.close()));
@@ -84,6 +87,17 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     // Loaded where it is asked for: it takes a while.
     const nats = config.nats && (await import('./nats/open.ts')).openNats(config.nats, log);
     if (nats !== undefined) open.push(nats);
+    const pair =
+      config.pair &&
+      nats &&
+      (await import('./nats/open-pair.ts')).openPair({
+        settings: config.pair,
+        families: config.families,
+        link: nats,
+        keys: witnessKeys.keys,
+        log,
+      });
+    closePair = pair && (() => pair.close());
     const browsers = new BrowserClassifier(browserFamily);
     open.push(browsers);
     const watch = new MachineWatch(config.families, options.machine ?? machine, log);
@@ -99,6 +113,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         witnessKeys: witnessKeys.keys,
         browsers,
         ...(certificate && { certificate }),
+        ...(pair && { pair: () => pair.status() }),
         log,
       }));
     // Where HTTP could not be had, somebody else may have that port.
@@ -111,14 +126,17 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         witness,
         tap: { family: browserFamily, tap: browsers },
         ...(config.answerLimits && { limits: config.answerLimits }),
+        ...(pair && { relay: (answer) => pair.relay(answer) }),
         log,
       },
       options.startWorker,
     );
     open.push(udp);
     laneStatus = () => udp.status();
+    const tcpCores: AnswerCore[] = [];
     for (const [index, family] of config.families.entries()) {
       const tcpCore = new AnswerCore({ ...answersOf(family, service), witness });
+      tcpCores.push(tcpCore);
       const tcp = await openTcpLane(family, tcpCore, tcpLimits);
       open.push(tcp);
       let countTls: (() => StreamCounts) | undefined;
@@ -142,6 +160,13 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       ]);
     }
     isReady = true;
+    pair?.start({
+      relayed: (family) => udp.relayed(family),
+      usePartner(partner) {
+        udp.usePartner(partner);
+        for (const core of tcpCores) core.usePartner(partner?.[core.family]);
+      },
+    });
     return {
       families: config.families,
       http: http?.endpoint,

@@ -152,6 +152,11 @@ export const ERROR_CATALOGUE = {
     problem: 'not the URL of a NATS server',
     remedy: 'write it as in nats://192.0.2.7:4222, or tls:// for TLS',
   },
+  ERR_PAIR_NAME: {
+    exitCode: 2,
+    problem: 'not the name of a pair',
+    remedy: 'take letters, digits, - and _, 64 at most, and the same on both hosts',
+  },
   ERR_DURATION: {
     exitCode: 2,
     problem: 'not a length of time',

@@ -71,18 +71,19 @@ const RESPONSE_PORT_ONLY = [ATTRIBUTE.RESPONSE_PORT];
 const CHANGE_REQUEST_AND_RESPONSE_PORT = [ATTRIBUTE.CHANGE_REQUEST, ATTRIBUTE.RESPONSE_PORT];
 
 export class AnswerCore {
+  readonly family: Family;
   readonly counters: AnswerCounters;
   /** Filled by answer(), as many as it returned; the next call reuses both. */
   readonly outgoing: readonly [OutgoingDatagram, OutgoingDatagram];
 
-  private readonly family: Family;
   private readonly response: Outgoing;
   private readonly receipt: Outgoing;
   private readonly cursor = new MessageCursor();
   private readonly asked = new BindingRequest();
-  private readonly endpoints: readonly (ServerEndpoint | undefined)[];
-  private readonly own: readonly ServerEndpoint[];
-  private readonly twoAddresses: boolean;
+  private readonly bound: readonly ServerEndpoint[];
+  private endpoints: readonly (ServerEndpoint | undefined)[];
+  private own: readonly ServerEndpoint[];
+  private twoAddresses: boolean;
   private readonly service: AnswerConfig['service'];
   private readonly witness: WitnessMaker | undefined;
   private readonly guard: AnswerGuard | undefined;
@@ -93,14 +94,9 @@ export class AnswerCore {
     if ((ap === undefined) !== (aa === undefined)) throw new RangeError('AP and AA go together');
     this.family = config.family;
     this.twoAddresses = ap !== undefined;
-    this.endpoints = SERVER_ROLES.map((role) => {
-      const endpoint = config.endpoints[role];
-      return endpoint === undefined ? undefined : new ServerEndpoint(endpoint, config.family);
-    });
-    this.own = [
-      ...this.endpoints.filter((endpoint) => endpoint !== undefined),
-      ...(config.bound ?? []).map((endpoint) => new ServerEndpoint(endpoint, config.family)),
-    ];
+    this.bound = (config.bound ?? []).map((endpoint) => new ServerEndpoint(endpoint, config.family));
+    this.endpoints = SERVER_ROLES.map((role) => this.endpointOf(config.endpoints[role]));
+    this.own = this.findOwn();
     this.service = config.service;
     this.witness = config.witness;
     this.counters = config.counters ?? new AnswerCounters();
@@ -173,6 +169,24 @@ export class AnswerCore {
     }
     const kind = this.writeResponse(source, arrival, arrival, source.port, end - start);
     return this.conclude(kind, source, arrival, 1);
+  }
+
+  /**
+   * From now on AP and AA are another host's endpoints, or with undefined there are none: for a core of
+   * one address. Answers with those roles are that host's to send.
+   */
+  usePartner(endpoints: readonly [Endpoint, Endpoint] | undefined): void {
+    const [pp, pa] = this.endpoints;
+    this.endpoints = [pp, pa, this.endpointOf(endpoints?.[0]), this.endpointOf(endpoints?.[1])];
+    this.own = this.findOwn();
+    this.twoAddresses = endpoints !== undefined;
+  }
+
+  /** Whether an answer of `bytes` that another host asks for may be sent to `to`; if not, that is counted. */
+  admitRelayed(to: SourceAddress, bytes: number): boolean {
+    if (this.isOwn(to, to.port)) return this.reject('own-endpoint');
+    const refusal = this.guard?.refusal(to, bytes, bytes, 1);
+    return refusal === undefined || this.reject(refusal);
   }
 
   /**
@@ -394,6 +408,14 @@ export class AnswerCore {
   /** Asked for with at least as much filler as the answer takes. */
   private givesService(): boolean {
     return this.service !== undefined && this.asked.serviceLength >= SERVICE_LENGTH;
+  }
+
+  private endpointOf(endpoint: Endpoint | undefined): ServerEndpoint | undefined {
+    return endpoint === undefined ? undefined : new ServerEndpoint(endpoint, this.family);
+  }
+
+  private findOwn(): ServerEndpoint[] {
+    return [...this.endpoints.filter((endpoint) => endpoint !== undefined), ...this.bound];
   }
 
   /** Whether `port` at the source's address is one of this server's endpoints: answers there could go round. */

@@ -5,6 +5,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { NatType } from '../../shared/nat/behaviour.ts';
 import { type Log, SILENT_LOG } from '../log.ts';
 import { isLoopback } from '../local-addresses.ts';
+import type { PairStatus } from '../nats/open-pair.ts';
 import type { PunchStore } from '../punches/punch-store.ts';
 import type { LaneStatus } from '../udp/open-udp.ts';
 import type { BrowserCounts } from '../udp/browser-classifier.ts';
@@ -46,6 +47,8 @@ export interface AppOptions extends HealthOptions {
   readonly laneCounts: () => LaneCounts;
   /** What answers UDP, once something does. */
   readonly laneStatus?: () => LaneStatus | undefined;
+  /** How it stands with the host that this one is paired with. */
+  readonly pairStatus?: () => PairStatus;
   readonly reports: ReportOptions;
   /** Measures browsers; without it there is no page that does. */
   readonly browsers?: BrowserMeasurer;

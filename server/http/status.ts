@@ -2,7 +2,7 @@ import Type from 'typebox';
 
 const EndpointText = Type.String({ description: '192.0.2.1:3478 or [2001:db8::1]:3478' });
 
-/** One address family as served; AP and AA are there with two addresses only. */
+/** One address family as served; AP and AA are there with two addresses only, and a partner's while it is there. */
 export const FamilyStatus = Type.Object({
   family: Type.Union([Type.Literal('ipv4'), Type.Literal('ipv6')]),
   mode: Type.Union([Type.Literal('two-address'), Type.Literal('one-address')]),
@@ -30,6 +30,16 @@ export const UdpStatus = Type.Object({
 });
 export type UdpStatus = Type.Static<typeof UdpStatus>;
 
+/** How it stands with the host that has the other address. */
+export const HealthOfPair = Type.Object({
+  name: Type.String(),
+  partner: Type.Union([Type.Literal('there'), Type.Literal('lost')]),
+  roundTripMs: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'To it and back, over NATS, while it is there' }),
+  ),
+});
+export type HealthOfPair = Type.Static<typeof HealthOfPair>;
+
 /** What GET /healthz says. */
 export const Health = Type.Object({
   status: Type.Literal('ok'),
@@ -38,6 +48,8 @@ export const Health = Type.Object({
   families: Type.Array(FamilyStatus),
   /** Once its sockets are open. */
   udp: Type.Optional(UdpStatus),
+  /** With --pair. */
+  pair: Type.Optional(HealthOfPair),
 });
 export type Health = Type.Static<typeof Health>;
 

@@ -1,5 +1,7 @@
+import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore, OutgoingDatagram } from '../answer/answer-core.ts';
+import { type RelayedAnswer, relayedAnswer } from '../answer/relayed-answer.ts';
 
 /** What of a dgram socket it takes to send. */
 export interface SendingSocket {
@@ -29,6 +31,12 @@ export interface SendCounts {
   queueFull: number;
 }
 
+/** Takes answers of one family that are to come from an address which this host has not. */
+export interface Relay {
+  readonly family: Family;
+  readonly relay: (answer: RelayedAnswer) => void;
+}
+
 /**
  * Sends what the core has worked out, each datagram from the socket of its role. A receipt leaves
  * only after the send of its response has succeeded: it is the server's word that it did.
@@ -45,19 +53,26 @@ export class AnswerSender {
 
   private readonly core: AnswerCore;
   private readonly sockets: readonly (SendingSocket | undefined)[];
+  private readonly relay: Relay | undefined;
   private closed = false;
 
-  constructor(core: AnswerCore, sockets: readonly (SendingSocket | undefined)[]) {
+  constructor(core: AnswerCore, sockets: readonly (SendingSocket | undefined)[], relay?: Relay) {
     this.core = core;
     this.sockets = sockets;
+    this.relay = relay;
   }
 
-  /** Sends the first `count` of the core's outgoing datagrams to `address`. */
-  send(count: 1 | 2, address: string): void {
+  /** Sends the first `count` of the core's outgoing datagrams for a request from `source` that came in on `arrival`. */
+  send(count: 1 | 2, source: Endpoint, arrival: ServerRole): void {
     const [response, receipt] = this.core.outgoing;
     const { role, buffer, length, port } = response;
+    const { address } = source;
     const socket = this.sockets[role];
-    if (socket === undefined || this.closed) return;
+    if (this.closed) return;
+    if (socket === undefined) {
+      this.relayAnswer(count, source, arrival);
+      return;
+    }
     // UDP has no backpressure: what the system can't take now is lost, and counted.
     if (socket.getSendQueueCount() > 0) {
       this.counts.queueFull++;
@@ -69,19 +84,37 @@ export class AnswerSender {
     if (socket.getSendQueueCount() > 0) this.core.releaseResponseBuffer();
   }
 
-  /** Sends a datagram that is no answer of the core's, and is in nobody else's hands. */
-  sendOwn(role: ServerRole, address: string, port: number, bytes: Uint8Array): void {
+  /** Sends a datagram that the core has no hand in any more, counts it as that, and tells whether it was sent. */
+  sendOwn(
+    role: ServerRole,
+    { address, port }: Endpoint,
+    bytes: Uint8Array,
+    countAs: 'ice' | 'responses' | 'receipts',
+    onDone?: (isSent: boolean) => void,
+  ): void {
     const socket = this.sockets[role];
-    if (socket === undefined || this.closed) return;
+    if (socket === undefined || this.closed) {
+      onDone?.(false);
+      return;
+    }
     socket.send(bytes, 0, bytes.length, port, address, (error) => {
-      if (error === null) this.counts.ice++;
+      if (error === null) this.counts[countAs]++;
       else this.counts.errors++;
+      onDone?.(error === null);
     });
   }
 
   /** Sends nothing more; call it before the sockets are closed. */
   close(): void {
     this.closed = true;
+  }
+
+  private relayAnswer(count: 1 | 2, { address, port }: Endpoint, role: ServerRole): void {
+    if (this.relay === undefined) return;
+    const { family, relay } = this.relay;
+    // As Node prints it: an IPv6 zone such as `%eth0` is left out.
+    const source = { address: address.split('%')[0]!, port };
+    relay(relayedAnswer(this.core.outgoing, count, { family, source, role }));
   }
 
   /** What to do once the response has been sent: send a copy of the receipt, unless that failed. */

@@ -1,9 +1,11 @@
 /** Opens UDP for all families: batched lanes where there can be any, else node:dgram. */
 import { availableParallelism } from 'node:os';
+import type { Family } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { type AnswerConfig, AnswerCore } from '../answer/answer-core.ts';
 import type { AnswerCounts } from '../answer/answer-counters.ts';
 import { AnswerGuard, type AnswerLimits } from '../answer/answer-guard.ts';
+import type { PartnerEndpoints, RelayedAnswer } from '../answer/relayed-answer.ts';
 import type { WitnessMaker } from '../answer/witness.ts';
 import type { FamilyConfig } from '../config.ts';
 import { isLoopback } from '../local-addresses.ts';
@@ -14,7 +16,7 @@ import type { StartWorker } from './batched/lane.ts';
 import { openDropReader } from './kernel-drops.ts';
 import { openLimits } from './limits.ts';
 import { SOCKET_BUFFER_BYTES } from './socket-buffers.ts';
-import { type DatagramTap, openUdpLane, type UdpLane } from './udp-lane.ts';
+import { type DatagramTap, openUdpLane, type RelaySender, type UdpLane } from './udp-lane.ts';
 
 /** What answers UDP: a thread a lane, or with none the main thread by node:dgram. */
 export type LaneCount = number | 'auto';
@@ -34,6 +36,8 @@ export interface UdpOptions {
   readonly tap?: { readonly family: FamilyConfig; readonly tap: DatagramTap };
   /** How much is answered; all of it if absent. */
   readonly limits?: AnswerLimits;
+  /** Takes answers that a partner is to send. */
+  readonly relay?: (answer: RelayedAnswer) => void;
   readonly log: Log;
 }
 
@@ -68,6 +72,10 @@ export interface OpenUdp {
   counts(family: number): UdpCounts;
   /** Of one socket, as the kernel has it. */
   receiveBufferBytes(): number;
+  /** Where `relay` is: the partner's endpoints are AP and AA from now on, or with undefined there are none. */
+  usePartner(partner: PartnerEndpoints | undefined): void;
+  /** Where `relay` is: what sends, for a partner and after it, in that family; undefined where that is not served. */
+  relayed(family: Family): RelaySender | undefined;
   /** Stops answering at once; resolves when all is closed. */
   close(): Promise<void>;
 }
@@ -120,7 +128,7 @@ async function tryLanes(options: UdpOptions, startWorker?: StartWorker): Promise
   }
 }
 
-async function openDgram({ families, witness, tap, limits }: UdpOptions): Promise<OpenUdp> {
+async function openDgram({ families, witness, tap, limits, relay }: UdpOptions): Promise<OpenUdp> {
   const shared = openLimits(limits);
   const guard = shared && new AnswerGuard(shared);
   const opened: { readonly core: AnswerCore; readonly lane: UdpLane }[] = [];
@@ -133,7 +141,11 @@ async function openDgram({ families, witness, tap, limits }: UdpOptions): Promis
       const own = tap?.family === config ? tap.tap : undefined;
       opened.push({
         core,
-        lane: await openUdpLane(config, core, { ...(own && { tap: own }), ...(guard && { guard }) }),
+        lane: await openUdpLane(config, core, {
+          ...(own && { tap: own }),
+          ...(guard && { guard }),
+          ...(relay && { relay }),
+        }),
       });
     }
   } catch (error) {
@@ -148,11 +160,15 @@ async function openDgram({ families, witness, tap, limits }: UdpOptions): Promis
       const kernelDrops = readDrops[family]!();
       return {
         ...core.counters.snapshot(),
-        sends: { ...lane.counts },
+        sends: { ...lane.sender.counts },
         ...(kernelDrops !== undefined && { kernelDrops }),
       };
     },
     receiveBufferBytes: () => opened[0]!.lane.receiveBufferBytes(),
+    usePartner(partner) {
+      for (const { core } of opened) core.usePartner(partner?.[core.family]);
+    },
+    relayed: (family) => opened.find(({ core }) => core.family === family)?.lane,
     close,
   };
 }

@@ -5,10 +5,11 @@ import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { AnswerCore } from '../answer/answer-core.ts';
 import type { AnswerGuard } from '../answer/answer-guard.ts';
+import type { RelayedAnswer } from '../answer/relayed-answer.ts';
 import { SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
-import { AnswerSender, type SendCounts } from './answer-sender.ts';
+import { AnswerSender } from './answer-sender.ts';
 import { monotonicMs } from './limits.ts';
 import { SOCKET_BUFFER_BYTES } from './socket-buffers.ts';
 
@@ -25,14 +26,22 @@ export interface DatagramTap {
   ): void;
 }
 
+/** What of a family sends for a partner, and after it. */
+export interface RelaySender {
+  readonly sender: AnswerSender;
+  /** Whether an answer of so many bytes, which another host asks for, may be sent there now. */
+  admit(to: Endpoint, bytes: number): boolean;
+}
+
 export interface UdpLaneOptions {
   readonly tap?: DatagramTap;
   /** The core's, which is told the time. */
   readonly guard?: AnswerGuard;
+  /** For answers from another host's address. */
+  readonly relay?: (answer: RelayedAnswer) => void;
 }
 
-export interface UdpLane {
-  readonly counts: SendCounts;
+export interface UdpLane extends RelaySender {
   /** Of one socket, as the kernel has it. */
   receiveBufferBytes(): number;
   /** Stops answering at once; resolves when the sockets are closed. */
@@ -46,7 +55,7 @@ export interface UdpLane {
 export async function openUdpLane(
   config: FamilyConfig,
   core: AnswerCore,
-  { tap, guard }: UdpLaneOptions = {},
+  { tap, guard, relay }: UdpLaneOptions = {},
 ): Promise<UdpLane> {
   const sockets: (Socket | undefined)[] = [];
   try {
@@ -57,31 +66,46 @@ export async function openUdpLane(
     await closeAll(sockets);
     throw error;
   }
-  const sender = new AnswerSender(core, sockets);
+  const sender = new AnswerSender(core, sockets, relay && { family: config.family, relay });
   const source = new SourceAddress();
   for (const [role, socket] of sockets.entries()) {
-    socket?.on('message', (bytes, { address, port }) => {
+    socket?.on('message', (bytes, remote) => {
+      const { address, port } = remote;
       if (!source.set(address, port)) return;
       if (tap?.isIdle === false && tap.handleDatagram(role as ServerRole, bytes, endpointOf(address, port)))
         return;
       if (guard !== undefined) guard.now = monotonicMs();
       const count = core.answer(bytes, 0, bytes.length, source, role as ServerRole);
-      if (count !== 0) sender.send(count, address);
+      if (count !== 0) sender.send(count, remote, role as ServerRole);
     });
     // Sends report through their callbacks; a failing receive must not end the server.
     socket?.on('error', () => {
       sender.counts.errors++;
     });
   }
-  tap?.attach((role, { address, port }, bytes) => sender.sendOwn(role, address, port, bytes));
+  tap?.attach((role, to, bytes) => sender.sendOwn(role, to, bytes, 'ice'));
   return {
-    counts: sender.counts,
+    sender,
+    admit: (to, bytes) => admitRelayed(core, guard, to, bytes),
     receiveBufferBytes: () => receiveBufferBytes(sockets[0]!),
     close: () => {
       sender.close();
       return closeAll(sockets);
     },
   };
+}
+
+/** Whether an answer that another host asks for may be sent there now. */
+export function admitRelayed(
+  core: AnswerCore,
+  guard: AnswerGuard | undefined,
+  { address, port }: Endpoint,
+  bytes: number,
+): boolean {
+  const to = new SourceAddress();
+  if (!to.set(address, port)) return false;
+  if (guard !== undefined) guard.now = monotonicMs();
+  return core.admitRelayed(to, bytes);
 }
 
 /** Linux says twice as much as there is, for what it needs itself. */

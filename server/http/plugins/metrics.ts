@@ -3,11 +3,13 @@ import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { NatType } from '../../../shared/nat/behaviour.ts';
 import { VERSION } from '../../../shared/version.ts';
+import type { PairStatus } from '../../nats/open-pair.ts';
 import type { LaneStatus } from '../../udp/open-udp.ts';
 import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
 import type { BrokerCounts } from '../broker-service.ts';
 import { countLanes, describeLanes, type LaneCounts } from './lane-metrics.ts';
+import { describePair } from './pair-metrics.ts';
 import type { LimitScope } from './rate-limits.ts';
 import { counterReader, sample, samplesOf } from './read-counters.ts';
 import { onRequestEnd } from './request-end.ts';
@@ -28,10 +30,11 @@ export interface MetricsSources {
   readonly laneStatus?: (() => LaneStatus | undefined) | undefined;
   readonly browserCounts?: (() => BrowserCounts) | undefined;
   readonly brokerCounts?: (() => BrokerCounts) | undefined;
+  readonly pairStatus?: (() => PairStatus) | undefined;
 }
 
 export function createMetrics(sources: MetricsSources): Metrics {
-  const { laneCounts, laneStatus, browserCounts, brokerCounts } = sources;
+  const { laneCounts, laneStatus, browserCounts, brokerCounts, pairStatus } = sources;
   const registry = new Registry();
   const registers = [registry];
   new Gauge({ name: 'natprobed_info', help: 'Always 1', labelNames: ['version'], registers }).set(
@@ -50,6 +53,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   if (laneStatus !== undefined) describeLanes(laneStatus, registers);
   if (browserCounts !== undefined) countBrowsers(browserCounts, registers);
   if (brokerCounts !== undefined) countBroker(brokerCounts, registers);
+  if (pairStatus !== undefined) describePair(pairStatus, registers);
   const reports = new Counter({
     name: 'natprobed_reports_total',
     help: 'Reports kept, by who measured and the verdict on their evidence',

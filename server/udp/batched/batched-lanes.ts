@@ -1,6 +1,7 @@
 /** Answers over UDP on several cores: lanes that receive and send many datagrams a system call (Linux). */
 import { AnswerCore } from '../../answer/answer-core.ts';
 import { AnswerGuard } from '../../answer/answer-guard.ts';
+import type { PartnerEndpoints } from '../../answer/relayed-answer.ts';
 import { openLimits } from '../limits.ts';
 import type { LaneLoad, OpenUdp, UdpOptions } from '../open-udp.ts';
 import { Lane, type StartWorker } from './lane.ts';
@@ -26,7 +27,7 @@ export async function openBatchedLanes(
   options: UdpOptions,
   startWorker?: StartWorker,
 ): Promise<OpenUdp> {
-  const { families, tap, witnessKeys, witness, log } = options;
+  const { families, tap, relay, witnessKeys, witness, log } = options;
   /** By family, then by lane. */
   const sockets: RoleSockets[][] = [];
   const lanes: Lane[] = [];
@@ -38,10 +39,12 @@ export async function openBatchedLanes(
   const state = new LaneState(count + 1, families.length);
   const wake = calls.eventfd(0, EFD_FLAGS);
   if (wake < 0) throw systemError(calls, 'eventfd');
-  let main: MainThread | undefined;
+  /** By family, of those that the main thread has to do with. */
+  const mains: (MainThread | undefined)[] = [];
+  let partner: PartnerEndpoints | undefined;
 
   const close = async (): Promise<void> => {
-    main?.sender.close();
+    for (const main of mains) main?.sender.close();
     witnessKeys.onChange(undefined);
     state.stop();
     calls.write(wake, new Uint8Array(8).fill(1), 8);
@@ -52,23 +55,8 @@ export async function openBatchedLanes(
   };
   try {
     for (const { config } of families) sockets.push(bindLaneSockets(calls, config, count));
-    const tapped = families.findIndex(({ config }) => config === tap?.family);
-    if (tap !== undefined && tapped >= 0) {
-      const { answers: counters } = state.tally(count, tapped);
-      const guard = limits && new AnswerGuard(limits);
-      const core = new AnswerCore({
-        ...families[tapped]!.answers,
-        witness,
-        counters,
-        ...(guard && { guard }),
-      });
-      main = new MainThread(calls, sockets[tapped]![0]!, core, { tap: tap.tap, ...(guard && { guard }) });
-      const { sender } = main;
-      tap.tap.attach(
-        (role, { address, port }, bytes) => sender.sendOwn(role, address, port, bytes),
-        (awaits) => (state.isTapped = awaits),
-      );
-    }
+    for (const [index, { config }] of families.entries())
+      mains.push(config === tap?.family || relay !== undefined ? createMain(index) : undefined);
     for (let lane = 0; lane < count; lane++) lanes.push(createLane(lane));
     witnessKeys.onChange((key) => {
       for (const lane of lanes) lane.useKey(key);
@@ -84,8 +72,7 @@ export async function openBatchedLanes(
     counts(family) {
       const tallies = Array.from({ length: count + 1 }, (_, lane) => state.tally(lane, family));
       const { sends, ...answers } = sumTallies(tallies);
-      const own =
-        main !== undefined && families[family]!.config === tap?.family ? main.sender.counts : undefined;
+      const own = mains[family]?.sender.counts;
       return {
         ...answers,
         sends: own === undefined ? sends : addSends(sends, own),
@@ -93,8 +80,37 @@ export async function openBatchedLanes(
       };
     },
     receiveBufferBytes: () => readReceiveBufferBytes(calls, sockets[0]![0]![0]!),
+    usePartner(next) {
+      partner = next;
+      for (const lane of lanes) lane.usePartner(next);
+      for (const [index, main] of mains.entries())
+        main?.core.usePartner(next?.[families[index]!.config.family]);
+    },
+    relayed: (family) => mains[families.findIndex(({ config }) => config.family === family)],
     close,
   };
+
+  function createMain(index: number): MainThread {
+    const { config, answers } = families[index]!;
+    const guard = limits && new AnswerGuard(limits);
+    const core = new AnswerCore({
+      ...answers,
+      witness,
+      counters: state.tally(count, index).answers,
+      ...(guard && { guard }),
+    });
+    const own = config === tap?.family ? tap.tap : undefined;
+    const main = new MainThread(calls, sockets[index]![0]!, core, {
+      ...(own && { tap: own }),
+      ...(guard && { guard }),
+      ...(relay && { relay: { family: config.family, relay } }),
+    });
+    own?.attach(
+      (role, to, bytes) => main.sender.sendOwn(role, to, bytes, 'ice'),
+      (awaits) => (state.isTapped = awaits),
+    );
+    return main;
+  }
 
   function readAllDrops(): number[][] {
     return sockets.map((ofFamily) =>
@@ -125,13 +141,15 @@ export async function openBatchedLanes(
       })),
       state: state.buffers,
       key: witnessKeys.current,
+      partner,
       wake,
       limits,
     };
     const onMessage = (message: LaneMessage): void => {
-      if (message.kind !== 'datagram') return;
+      if (message.kind === 'ready') return;
       state.endHandover(lane);
-      main?.handleDatagram(message);
+      if (message.kind === 'relay') relay?.(message.answer);
+      else mains[message.family]?.handleDatagram(message);
     };
     const onDeath = (reason: string, restartMs: number): void => {
       restarts++;

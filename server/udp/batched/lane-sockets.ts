@@ -42,6 +42,9 @@ export type TakeDatagram = (
   source: SourceAddress,
 ) => boolean;
 
+/** Takes the first `count` of the core's outgoing datagrams, which are another host's to send, or doesn't. */
+export type RelayOutgoing = (count: 1 | 2, source: SourceAddress, arrival: ServerRole) => boolean;
+
 export interface LaneSocketsOptions {
   readonly calls: SystemCalls;
   readonly family: Family;
@@ -49,6 +52,8 @@ export interface LaneSocketsOptions {
   readonly core: AnswerCore;
   /** Counts by SEND. */
   readonly sends: Float64Array;
+  /** For answers with a role that there is no socket of. */
+  readonly relay?: RelayOutgoing;
 }
 
 export class LaneSockets {
@@ -56,6 +61,7 @@ export class LaneSockets {
   private readonly sockets: RoleSockets;
   private readonly core: AnswerCore;
   private readonly sends: Float64Array;
+  private readonly relay: RelayOutgoing | undefined;
   private readonly region: Region;
   private readonly nameBytes: number;
   private readonly addressOffset: number;
@@ -83,11 +89,12 @@ export class LaneSockets {
   private readonly receiptLengths = new Int32Array(BATCH);
   private receiptCount = 0;
 
-  constructor({ calls, family, sockets, core, sends }: LaneSocketsOptions) {
+  constructor({ calls, family, sockets, core, sends, relay }: LaneSocketsOptions) {
     this.calls = calls;
     this.sockets = sockets;
     this.core = core;
     this.sends = sends;
+    this.relay = relay;
     this.nameBytes = SOCKADDR_BYTES[family];
     this.addressOffset = SOCKADDR_ADDRESS_OFFSETS[family];
     this.addressBytes = family === 'ipv4' ? 4 : 16;
@@ -155,6 +162,10 @@ export class LaneSockets {
     const count = core.answer(bytes, start, end, source, arrival);
     if (count === 0) return;
     const [{ role, length, port }, receipt] = core.outgoing;
+    if (this.sockets[role] === undefined) {
+      if (this.relay?.(count, source, arrival) !== true) this.sends[SEND.queueFull]!++;
+      return;
+    }
     const to = port === source.port ? name : this.nameWithPort(index, name, port);
     const place = this.queued[role]!;
     this.responses[role]!.set(place, to, this.nameBytes, this.outbox + index * SLOT_BYTES, length);

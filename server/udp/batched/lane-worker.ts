@@ -1,16 +1,18 @@
 /** A lane: the thread that answers what comes to its sockets, until it is told to stop. */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Family } from '../../../shared/endpoint.ts';
 import { SERVER_ROLES, type ServerRole } from '../../../shared/role.ts';
 import { AnswerCore } from '../../answer/answer-core.ts';
 import { AnswerGuard } from '../../answer/answer-guard.ts';
+import { relayedAnswer } from '../../answer/relayed-answer.ts';
 import { formatSourceAddress } from '../../answer/source-address.ts';
 import { WitnessMaker } from '../../answer/witness.ts';
 import { recogniseIce } from '../../ice/recognise.ts';
-import { type WitnessKey, WitnessKeys } from '../../witness/witness-keys.ts';
+import { WitnessKeys } from '../../witness/witness-keys.ts';
 import { monotonicMs } from '../limits.ts';
-import { LaneSockets, type TakeDatagram } from './lane-sockets.ts';
+import { LaneSockets, type RelayOutgoing, type TakeDatagram } from './lane-sockets.ts';
 import { LaneState } from './lane-state.ts';
-import type { LaneMessage, LaneTask } from './lane-task.ts';
+import type { LaneMessage, LaneOrder, LaneTask } from './lane-task.ts';
 import { PollSet } from './poll-set.ts';
 import { loadSystemCalls } from './system-calls.ts';
 
@@ -29,7 +31,7 @@ interface Waiting {
   readonly take: TakeDatagram | undefined;
 }
 
-const { lane, lanes, families, state: buffers, key, wake, limits } = workerData as LaneTask;
+const { lane, lanes, families, state: buffers, key, partner, wake, limits } = workerData as LaneTask;
 const port = parentPort!;
 const calls = await loadSystemCalls();
 const state = new LaneState(lanes, families.length, buffers);
@@ -37,10 +39,13 @@ const keys = new WitnessKeys(key);
 const witness = new WitnessMaker(keys, Date.now);
 const guard = limits && new AnswerGuard(limits);
 
+const cores: AnswerCore[] = [];
 const waiting = families.flatMap(({ answers, sockets, tapped }, family): Waiting[] => {
   const tally = state.tally(lane, family);
   const core = new AnswerCore({ ...answers, witness, counters: tally.answers, ...(guard && { guard }) });
-  const own = new LaneSockets({ calls, family: answers.family, sockets, core, sends: tally.sends });
+  cores.push(core);
+  const relay: RelayOutgoing = (...outgoing) => relayAnswer(answers.family, core, ...outgoing);
+  const own = new LaneSockets({ calls, family: answers.family, sockets, core, sends: tally.sends, relay });
   const take: TakeDatagram = (...datagram) => handOver(family, ...datagram);
   return SERVER_ROLES.filter((role) => sockets[role] !== undefined).map((role) => ({
     sockets: own,
@@ -53,7 +58,8 @@ const polled = new PollSet(
   families.flatMap(({ sockets }) => [...sockets.filter((socket) => socket !== undefined)]).concat(wake),
 );
 
-port.on('message', (next: WitnessKey) => keys.rotate(next));
+if (partner !== undefined) obey({ kind: 'partner', partner });
+port.on('message', obey);
 /** When it last began to work. */
 let awakeAt = performance.now();
 tell({ kind: 'ready' });
@@ -84,6 +90,23 @@ function answerSocket({ sockets, role, take }: Waiting): void {
     if (guard !== undefined) guard.now = monotonicMs();
     if (!sockets.answerBatch(role, tap)) return;
   }
+}
+
+function obey(order: LaneOrder): void {
+  if (order.kind === 'key') keys.rotate(order.key);
+  else for (const core of cores) core.usePartner(order.partner?.[core.family]);
+}
+
+/** What another host is to send goes to the main thread, which has the connection to it. */
+function relayAnswer(
+  family: Family,
+  { outgoing }: AnswerCore,
+  ...[count, source, role]: Parameters<RelayOutgoing>
+): boolean {
+  if (!state.beginHandover(lane, MOST_HANDOVERS)) return false;
+  const from = { address: formatSourceAddress(source), port: source.port };
+  tell({ kind: 'relay', answer: relayedAnswer(outgoing, count, { family, source: from, role }) });
+  return true;
 }
 
 /** What may be a browser's goes to the main thread, which answers it if it is none's. */

@@ -1,8 +1,9 @@
 /** One lane as the main thread has it: a worker that is started again if it dies. */
 import { extname } from 'node:path';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import type { PartnerEndpoints } from '../../answer/relayed-answer.ts';
 import type { WitnessKey } from '../../witness/witness-keys.ts';
-import type { LaneMessage, LaneTask } from './lane-task.ts';
+import type { LaneMessage, LaneOrder, LaneTask } from './lane-task.ts';
 
 const FIRST_RESTART_MS = 100;
 const LAST_RESTART_MS = 10_000;
@@ -25,6 +26,7 @@ export class Lane {
   private worker: Worker | undefined;
   private exited: Promise<unknown> = Promise.resolve();
   private key: WitnessKey;
+  private partner: PartnerEndpoints | undefined;
   private restartMs = FIRST_RESTART_MS;
   private timer: NodeJS.Timeout | undefined;
   private isStopping = false;
@@ -32,6 +34,7 @@ export class Lane {
   constructor(task: LaneTask, events: LaneEvents, startWorker: StartWorker = startThread) {
     this.task = task;
     this.key = task.key;
+    this.partner = task.partner;
     this.events = events;
     this.startWorker = startWorker;
   }
@@ -46,7 +49,13 @@ export class Lane {
   /** It makes its witnesses with this key from now on. */
   useKey(key: WitnessKey): void {
     this.key = key;
-    this.worker?.postMessage(key);
+    this.tell({ kind: 'key', key });
+  }
+
+  /** Answers from the other address are that host's from now on, or with undefined there is none. */
+  usePartner(partner: PartnerEndpoints | undefined): void {
+    this.partner = partner;
+    this.tell({ kind: 'partner', partner });
   }
 
   /** Resolves when its thread has ended, after the shared flag has told it to. */
@@ -60,7 +69,7 @@ export class Lane {
     const startedAt = performance.now();
     const worker = this.startWorker(LANE_MODULE, {
       name: `lane ${this.task.lane + 1}`,
-      workerData: { ...this.task, key: this.key },
+      workerData: { ...this.task, key: this.key, partner: this.partner },
     });
     this.worker = worker;
     let reason = '';
@@ -84,6 +93,10 @@ export class Lane {
         else this.restart(reason, performance.now() - startedAt);
       });
     });
+  }
+
+  private tell(order: LaneOrder): void {
+    this.worker?.postMessage(order);
   }
 
   private restart(reason: string, livedMs: number): void {

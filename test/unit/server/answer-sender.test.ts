@@ -37,7 +37,7 @@ describe('a receipt', () => {
   it('leaves once the response has been sent, though the core has gone on', () => {
     const { core, held, sender } = start();
     const [, receipt] = exchange(core, ASK_RECEIPT);
-    sender.send(2, CLIENT.address);
+    sender.send(2, CLIENT, 0);
     expect(held.sends.map(({ socket }) => socket)).toEqual(['AA']);
     exchange(core, request([CHANGE_REQUEST.of({ address: true, port: false }), RECEIPT_REQUEST.of(84)]), {
       source: { address: '198.51.100.99', port: 9 },
@@ -62,7 +62,7 @@ describe('a receipt', () => {
   it('does not leave if the response could not be sent', () => {
     const { core, held, sender } = start();
     exchange(core, ASK_RECEIPT);
-    sender.send(2, CLIENT.address);
+    sender.send(2, CLIENT, 0);
     held.sends[0]!.finish(new Error('ENETUNREACH'));
     expect(held.sends).toHaveLength(1);
     expect(sender.counts).toEqual({
@@ -78,7 +78,7 @@ describe('a receipt', () => {
   it('does not leave after the stop', () => {
     const { core, held, sender } = start();
     exchange(core, ASK_RECEIPT);
-    sender.send(2, CLIENT.address);
+    sender.send(2, CLIENT, 0);
     sender.close();
     held.sends[0]!.finish(null);
     expect(held.sends).toHaveLength(1);
@@ -87,7 +87,7 @@ describe('a receipt', () => {
   it('that could not be sent is counted', () => {
     const { core, held, sender } = start();
     exchange(core, ASK_RECEIPT);
-    sender.send(2, CLIENT.address);
+    sender.send(2, CLIENT, 0);
     held.sends[0]!.finish(null);
     held.sends[1]!.finish(new Error('EPERM'));
     expect(sender.counts).toEqual({
@@ -106,13 +106,13 @@ describe('a socket that is full', () => {
     const { core, held, sender } = start();
     const [first] = exchange(core, request());
     held.sockets[0]!.getSendQueueCount = () => (held.sends.length > 0 ? 1 : 0);
-    sender.send(1, CLIENT.address);
+    sender.send(1, CLIENT, 0);
     exchange(core, request([CHANGE_REQUEST.of({ address: true, port: true })]));
     expect(hexOf(held.sends[0]!.bytes)).toBe(first!.hex);
     // From another socket it still goes.
-    sender.send(1, CLIENT.address);
+    sender.send(1, CLIENT, 0);
     exchange(core, request());
-    sender.send(1, CLIENT.address);
+    sender.send(1, CLIENT, 0);
     expect(held.sends.map(({ socket }) => socket)).toEqual(['PP', 'AA']);
     expect(sender.counts.queueFull).toBe(1);
   });
