@@ -153,7 +153,9 @@ function describeFamily(
 ): FamilyStatus {
   const others = partner?.[family] ?? [ap, aa];
   const endpoints = [pp, pa, ...others].flatMap((endpoint, role) =>
-    endpoint === undefined ? [] : [[SERVER_ROLE_NAMES[role as ServerRole], formatEndpoint(endpoint)] as const],
+    endpoint === undefined
+      ? []
+      : [[SERVER_ROLE_NAMES[role as ServerRole], formatEndpoint(endpoint)] as const],
   );
   return {
     family,

@@ -86,7 +86,8 @@ const FINGERPRINT_VALUE_BYTES = 4;
 function fingerprintOffset(message: Uint8Array): number | undefined {
   const offset = message.length - FINGERPRINT_BYTES;
   if (offset < HEADER_LENGTH) return undefined;
-  const isThere = viewOf(message).getUint32(offset) === ((ATTRIBUTE.FINGERPRINT << 16) | FINGERPRINT_VALUE_BYTES) >>> 0;
+  const isThere =
+    viewOf(message).getUint32(offset) === ((ATTRIBUTE.FINGERPRINT << 16) | FINGERPRINT_VALUE_BYTES) >>> 0;
   return isThere ? offset : undefined;
 }
 

@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
-import type { ServerRole } from '../../shared/role.ts';
 import {
   isBindingResponse,
   type PartnerEndpoints,
@@ -147,7 +146,7 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
     if (out === undefined || !isBindingResponse(bytes)) done('failed');
     else if (!out.admit(target, bytes.length)) done('limited');
     else
-      out.sender.sendOwn(port as ServerRole, target, bytes, 'responses', (isSent) =>
+      out.sender.sendOwn(port, target, bytes, 'responses', (isSent) =>
         done(isSent ? 'sent' : 'failed'),
       );
   }
@@ -160,7 +159,9 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
         return;
       case 'lost':
         ports?.usePartner(undefined);
-        log('warning', `pair ${name}: one-address mode, since the other host ${LOSSES[event.why]}`, { pair: name });
+        log('warning', `pair ${name}: one-address mode, since the other host ${LOSSES[event.why]}`, {
+          pair: name,
+        });
         return;
       case 'misfit':
         log('error', `pair ${name}: another host ${MISFITS[event.why]}`, { pair: name });

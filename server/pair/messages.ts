@@ -88,9 +88,7 @@ export function decodePairMessage(bytes: Uint8Array, keys: WitnessKeys): PairMes
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const mac = buffer.subarray(KEY_ID_BYTES, KEY_ID_BYTES + MAC_BYTES);
   const text = buffer.subarray(KEY_ID_BYTES + MAC_BYTES);
-  const isGenuine = keys
-    .withId(buffer.readUInt16BE(0))
-    .some((key) => timingSafeEqual(macOf(text, key), mac));
+  const isGenuine = keys.withId(buffer.readUInt16BE(0)).some((key) => timingSafeEqual(macOf(text, key), mac));
   if (!isGenuine) return undefined;
   let value: unknown;
   try {

@@ -32,6 +32,10 @@ export function readPairSettings({
   if (witnessKeyFile === undefined)
     throw new NatprobeError('ERR_FLAGS', '--pair', 'it takes --witness-key-file too, the same on both hosts');
   if (altIp.length > 0)
-    throw new NatprobeError('ERR_FLAGS', '--alt-ip', "not with --pair: the second address is the other host's");
+    throw new NatprobeError(
+      'ERR_FLAGS',
+      '--alt-ip',
+      "not with --pair: the second address is the other host's",
+    );
   return { name: pair };
 }

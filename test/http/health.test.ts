@@ -23,6 +23,7 @@ const HEALTH: Health = {
       endpoints: { PP: '[2001:db8::1]:3478', PA: '[2001:db8::1]:3479' },
     },
   ],
+  pair: { name: 'nat-1', partner: 'there', roundTripMs: 2 },
 };
 
 let answer: () => Health = () => HEALTH;

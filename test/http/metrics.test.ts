@@ -4,6 +4,7 @@ import { AnswerCounters } from '../../server/answer/answer-counters.ts';
 import type { FamilyCounts } from '../../server/family-counts.ts';
 import { createDialCounts } from '../../server/tcp/dial-back.ts';
 import { BrokerService } from '../../server/http/broker-service.ts';
+import type { PairStatus } from '../../server/nats/open-pair.ts';
 import type { BrowserCounts } from '../../server/udp/browser-classifier.ts';
 import type { LaneStatus } from '../../server/udp/open-udp.ts';
 import { checkBrokerWitness } from '../../server/witness/check-witnesses.ts';
@@ -24,6 +25,17 @@ const counts = (): FamilyCounts => ({
     dials: { ...createDialCounts(), connected: 4 },
   },
 });
+
+function pairOf(partner: PairStatus['partner']): PairStatus {
+  const asked = { sent: 1, failed: 2, limited: 3, unacknowledged: 4, refused: 5 };
+  return {
+    name: 'nat-1',
+    partner,
+    roundTripMs: partner && 2,
+    counts: { asked, served: { sent: 6, failed: 7, limited: 8 } },
+  };
+}
+
 const { app, close } = await openTestApp(
   {},
   {
@@ -84,6 +96,22 @@ it('GET /metrics tells what was asked over HTTP, and the verdicts of reports', a
   expect(lines.join('\n')).not.toContain('invented');
 });
 
+it('GET /metrics tells whether the partner is there, and what it was asked', async () => {
+  let status = pairOf({});
+  const { app: paired, close: closeIt } = await openTestApp({}, { pairStatus: () => status });
+  const read = async (): Promise<string[]> => (await paired.inject('/metrics')).body.split('\n');
+  const there = await read();
+  expect(there).toContain('natprobed_pair_partner 1');
+  expect(there).toContain('natprobed_pair_round_trip_seconds 0.002');
+  expect(there).toContain('natprobed_pair_relays_total{direction="asked",outcome="unacknowledged"} 4');
+  expect(there).toContain('natprobed_pair_relays_total{direction="served",outcome="sent"} 6');
+  status = pairOf(undefined);
+  const lost = await read();
+  expect(lost).toContain('natprobed_pair_partner 0');
+  expect(lost).toContain('natprobed_pair_round_trip_seconds 0');
+  await closeIt();
+});
+
 it('documents every metric, with its type and labels', async () => {
   const keys = new WitnessKeys(BROKER_KEY);
   const broker = new BrokerService({
@@ -100,9 +128,10 @@ it('documents every metric, with its type and labels', async () => {
     restarts: 0,
     loads: [{ busyMs: 0, datagrams: 0, kernelDrops: 0 }],
   });
+  const pairStatus = (): PairStatus => pairOf(undefined);
   const { app: whole, close: closeIt } = await openTestApp(
     {},
-    { laneCounts: () => [['ipv4', counts()]], laneStatus, broker, browserCounts },
+    { laneCounts: () => [['ipv4', counts()]], laneStatus, broker, browserCounts, pairStatus },
   );
   const { body } = await whole.inject('/metrics');
   await closeIt();

@@ -15,7 +15,8 @@ import {
   startNatprobed,
   startNatprobedOn,
 } from './natprobe.ts';
-import { LAB_NATS, labNat, type LabNat, type Truth } from './nats.ts';
+import { LAB_NATS, labNat, type LabNat } from './nats.ts';
+import { contradicts, type Said, verdictOf } from './verdicts.ts';
 
 /** Done when: at RTT ≈ 0 the median verdict takes less than this; blocked UDP 1 s and 3 TCP round trips. */
 const VERDICT_LIMIT_MS = 100;
@@ -160,8 +161,6 @@ function sameAsMost(nat: LabNat): boolean {
   );
 }
 
-type Said = Pick<Truth, 'type' | 'mapping' | 'filtering'>;
-
 /**
  * What two servers with one address each can tell: how mappings compare between them, and, by a receipt
  * for a response from the other port, that a filter looks at ports; not that it looks at addresses.
@@ -178,20 +177,6 @@ function seenFromOneAddress(truth: Said): Said {
   const seen = seenFromTwoServers(truth);
   if (seen.mapping === 'none' || seen.mapping === 'address-and-port-dependent') return seen;
   return { ...seen, type: seen.type === 'udp-blocked' ? seen.type : 'inconclusive', mapping: 'unknown' };
-}
-
-function verdictOf(from: { verdict: Said } | Said): Said {
-  const { type, mapping, filtering } = 'verdict' in from ? from.verdict : from;
-  return { type, mapping, filtering };
-}
-
-/** Whether something was said that is not so; that something is unknown is no contradiction. */
-function contradicts(said: Said, truth: Said): boolean {
-  const differs = (axis: 'mapping' | 'filtering'): boolean =>
-    said[axis] !== 'unknown' && said[axis] !== truth[axis];
-  return (
-    (said.type !== truth.type && said.type !== 'inconclusive') || differs('mapping') || differs('filtering')
-  );
 }
 
 function serverFlag(server: string): string[] {

@@ -23,6 +23,10 @@ export const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 
 export interface Internet {
   readonly server: Namespace;
+  /** The host that has the alternate address, where that is another one. */
+  readonly secondServer: Namespace | undefined;
+  /** What joins all; both servers reach it at ROUTER_ADDRESS. */
+  readonly router: Namespace;
   /** Connects a client behind this NAT. At most 31 at a time. */
   attach(nat: LabNat): Promise<Site>;
   /** Removes everything. */
@@ -46,31 +50,42 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Makes the internet with nobody connected. Throws where labMissing() gives a reason. */
-export async function openInternet(): Promise<Internet> {
+/**
+ * Makes the internet with nobody connected; with two hosts, each has one of the server's addresses. Throws
+ * where labMissing() gives a reason.
+ */
+export async function openInternet(servers: 'one-host' | 'two-hosts' = 'one-host'): Promise<Internet> {
   const maker = namespaceMaker();
   const openHost = async (name: string): Promise<Namespace> => {
     const namespace = await maker.open(name);
     await namespace.script(HOST_SETTINGS);
     return namespace;
   };
-  const [router, server] = await Promise.all([openHost('router'), openHost('server')]);
+  const [router, server, secondServer] = await Promise.all([
+    openHost('router'),
+    openHost('server'),
+    servers === 'two-hosts' ? openHost('second server') : undefined,
+  ]);
   const sites = new Map<number, Site>();
   const freeNumbers = Array.from({ length: MOST_SITES }, (_, index) => index + 1);
 
   const removeAll = async (): Promise<void> => {
     await Promise.all([...sites.values()].map((site) => site.close()));
-    await Promise.all([router.close(), server.close()]);
+    await Promise.all([router.close(), server.close(), secondServer?.close()]);
   };
 
   try {
     await router.script(FORWARDING);
     await joinNetworks(server, 'net', router, 'server', SERVER_NETWORK);
-    await server.script(
-      FAMILIES.map((family) =>
-        addAddress('net', SERVER_ADDRESSES[family].alternate, SERVER_NETWORK.prefix[family]),
-      ).join('\n'),
-    );
+    if (secondServer === undefined) {
+      const { prefix } = SERVER_NETWORK;
+      const alternates = FAMILIES.map((family) =>
+        addAddress('net', SERVER_ADDRESSES[family].alternate, prefix[family]),
+      );
+      await server.script(alternates.join('\n'));
+    } else {
+      await joinNetworks(secondServer, 'net', router, 'second', SECOND_SERVER_NETWORK);
+    }
   } catch (error) {
     await removeAll();
     throw error;
@@ -78,6 +93,8 @@ export async function openInternet(): Promise<Internet> {
 
   return {
     server,
+    secondServer,
+    router,
     async attach(nat) {
       const number = freeNumbers.shift();
       if (number === undefined) throw new Error(`the lab has addresses for ${MOST_SITES} sites at a time`);
@@ -113,6 +130,16 @@ const SERVER_NETWORK: Network = {
   inner: { ipv4: SERVER_ADDRESSES.ipv4.primary, ipv6: SERVER_ADDRESSES.ipv6.primary },
   prefix: { ipv4: '203.0.113.0/24', ipv6: '2001:db8::/64' },
 };
+
+/** Within the other one's, which the server therefore has no route into: the two hosts don't see each other. */
+const SECOND_SERVER_NETWORK: Network = {
+  outer: { ipv4: '203.0.113.17', ipv6: '2001:db8::21' },
+  inner: { ipv4: SERVER_ADDRESSES.ipv4.alternate, ipv6: SERVER_ADDRESSES.ipv6.alternate },
+  prefix: { ipv4: '203.0.113.16/28', ipv6: '2001:db8::20/124' },
+};
+
+/** Of the router, for the servers. */
+export const ROUTER_ADDRESS = SERVER_NETWORK.outer.ipv4;
 
 async function attachSite(
   nat: LabNat,

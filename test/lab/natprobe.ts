@@ -9,6 +9,8 @@ export interface RunningServer {
   /** What it has printed. */
   log(): string;
   stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -79,6 +81,10 @@ export async function serverOf(
     log,
     async stop() {
       child.kill('SIGTERM');
+      await ended;
+    },
+    async kill() {
+      child.kill('SIGKILL');
       await ended;
     },
   };

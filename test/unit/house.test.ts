@@ -9,6 +9,7 @@ const PURE_FOLDERS = [
   'server/answer',
   'server/broker',
   'server/ice',
+  'server/pair',
   'server/witness',
   'probe/broker',
   'probe/classify',

@@ -285,3 +285,18 @@ describe('how much is answered over UDP', () => {
     );
   });
 });
+
+describe('a pair', () => {
+  it('has the other address elsewhere, though the machine has a second one', () => {
+    const { families, pair } = configure({
+      pair: 'nat-1',
+      nats: ['nats://192.0.2.9'],
+      witnessKeyFile: 'keys',
+    });
+    expect(pair).toEqual({ name: 'nat-1' });
+    expect(families.map(({ bound }) => [bound[0].address, bound[2]])).toEqual([
+      ['192.0.2.1', undefined],
+      ['2001:db8::1', undefined],
+    ]);
+  });
+});
