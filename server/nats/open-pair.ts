@@ -145,10 +145,7 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
     const out = ports?.relayed(family);
     if (out === undefined || !isBindingResponse(bytes)) done('failed');
     else if (!out.admit(target, bytes.length)) done('limited');
-    else
-      out.sender.sendOwn(port, target, bytes, 'responses', (isSent) =>
-        done(isSent ? 'sent' : 'failed'),
-      );
+    else out.sender.sendOwn(port, target, bytes, 'responses', (isSent) => done(isSent ? 'sent' : 'failed'));
   }
 
   function heed(event: PairEvent): void {

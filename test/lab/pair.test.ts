@@ -200,7 +200,10 @@ async function modesOf(host: Namespace): Promise<Record<string, string>> {
 }
 
 /** Classifies from a site's client until it is stopped. */
-function watch(site: Site): { readonly classified: readonly Classified[]; readonly stop: () => Promise<void> } {
+function watch(site: Site): {
+  readonly classified: readonly Classified[];
+  readonly stop: () => Promise<void>;
+} {
   const classified: Classified[] = [];
   const agent = site.client.spawn(process.execPath, [AGENT, SERVER_ADDRESSES.ipv4.primary], {
     stdio: ['pipe', 'pipe', 'inherit'],
