@@ -135,7 +135,8 @@ const SERVER_NETWORK: Network = {
 const SECOND_SERVER_NETWORK: Network = {
   outer: { ipv4: '203.0.113.17', ipv6: '2001:db8::21' },
   inner: { ipv4: SERVER_ADDRESSES.ipv4.alternate, ipv6: SERVER_ADDRESSES.ipv6.alternate },
-  prefix: { ipv4: '203.0.113.16/28', ipv6: '2001:db8::20/124' },
+  // Of a shorter prefix that address would be every router's (RFC 4291 §2.6.1).
+  prefix: { ipv4: '203.0.113.16/28', ipv6: '2001:db8::20/127' },
 };
 
 /** Of the router, for the servers. */
