@@ -70,6 +70,11 @@ export const ERROR_CATALOGUE = {
     remedy: 'choose another --local-port, or stop what holds it',
   },
   ERR_SOCKET: { exitCode: 1, problem: 'a socket failed', remedy: 'see the system error' },
+  ERR_FEW_SOCKETS: {
+    exitCode: 1,
+    problem: 'not all sockets that the punch takes can be opened',
+    remedy: 'let this process have more open files (`ulimit -n`); it goes on with those that it has',
+  },
   ERR_ABORTED: { exitCode: 1, problem: 'stopped before it was done', remedy: 'run it again' },
   ERR_ADDRESS_NOT_LOCAL: {
     exitCode: 2,

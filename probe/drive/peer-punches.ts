@@ -207,6 +207,7 @@ export class PeerPunches<Raw> {
         this.#options.tell({ kind: 'retrying', peer: punch.plan.peer, attempt, reason: text }),
       onGuessing: ({ strategy, sent, of }) =>
         this.#options.tell({ kind: 'guessing', peer: punch.plan.peer, strategy, sent, of }),
+      onTrouble: (error) => this.#options.tell({ kind: 'trouble', error }),
       onOpen: (hole) => this.#handleOpen(punch, { kind: 'hole', hole }),
       onTcpOpen: (hole) => this.#handleOpen(punch, { kind: 'tcp-hole', hole }),
       onFailed: (report) => this.#handleFailed(punch, report),

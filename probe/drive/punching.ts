@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { Plan } from '../../shared/broker/messages.ts';
 import { type Endpoint, formatEndpoint } from '../../shared/endpoint.ts';
+import type { NatprobeError } from '../../shared/errors.ts';
 import { type Hole, type HoleEvents, PUNCH_SCHEMA, type PunchReport } from '../hole.ts';
 import type { FailedPunch, Guessing, OpenHole, PuncherEvent, PunchFailure, StopCode } from '../punch/io.ts';
 import { holeKey, isOfSession, type PunchSession, punchSession } from '../punch/session.ts';
@@ -19,6 +20,8 @@ export interface PunchingOptions<Raw> {
   /** An attempt came to nothing, and there is another. */
   readonly onRetrying?: (attempt: number, reason: PunchFailure) => void;
   readonly onGuessing?: (guessing: Guessing) => void;
+  /** ERR_FEW_SOCKETS: it goes on with those that it has. */
+  readonly onTrouble?: (error: NatprobeError) => void;
   /** Once. From then on the hole tells what becomes of it. */
   readonly onOpen: (hole: Hole<Raw>) => void;
   /** Instead of `onOpen`: no hole, or stopped before there was one. */
@@ -76,6 +79,7 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
       onRenew: options.onRenew,
       onEvent: (event) => this.#handle(event),
       onDatagram: (from, bytes) => this.#inbox.take(from, bytes, this.#given.session),
+      onTrouble: (error) => options.onTrouble?.(error),
       onError: options.onError,
     });
     this.begin(start);

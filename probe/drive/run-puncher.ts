@@ -1,6 +1,7 @@
 /** Carries out what a puncher machine asks for, on real sockets. */
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
 import type { PunchPlan } from '../../shared/punch/plan.ts';
 import type { PuncherAction, PuncherEvent, PuncherInput, StopCode } from '../punch/io.ts';
 import { createPuncher } from '../punch/puncher.ts';
@@ -16,6 +17,8 @@ export interface PuncherRun<Raw> {
   readonly onEvent: (event: PuncherEvent) => void;
   /** All that comes on a socket of the punch, checks too, before the machine hears of it. */
   readonly onDatagram: (from: Endpoint, bytes: Uint8Array) => void;
+  /** ERR_FEW_SOCKETS: of those that a plan takes some could not be opened. */
+  readonly onTrouble: (error: NatprobeError) => void;
   /** A bug: the punch is over. */
   readonly onError: (error: unknown) => void;
 }
@@ -37,6 +40,8 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
   let servers: MainSockets<Raw>['servers'] = {};
   let rounds = 0;
   let isClosed = false;
+  /** Of the sockets of a plan, until all that it takes are there or can't be. */
+  let opening = { asked: 0, pending: 0, failed: 0, code: '' };
   const ended = Promise.withResolvers<undefined>();
   const runner = createRunner<PuncherInput, PuncherAction, PuncherEvent>(
     createPuncher({ random: randomBytes }),
@@ -101,7 +106,19 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
   async function openSocket({ socket, family, localPorts }: OpenAction): Promise<void> {
     const towards = servers[family];
     sockets.set(socket, undefined);
+    if (opening.pending === 0) opening = { asked: 0, pending: 0, failed: 0, code: '' };
+    opening.asked++;
+    opening.pending++;
     const opened = towards && (await openOnOneOf(portsToTry(localPorts), family, towards, socket));
+    opening.pending--;
+    if (opening.pending === 0 && opening.failed > 0 && sockets.has(socket))
+      run.onTrouble(
+        new NatprobeError(
+          'ERR_FEW_SOCKETS',
+          'the punch',
+          `${opening.failed} of ${opening.asked} not: ${opening.code}`,
+        ),
+      );
     // What was not wanted any more when it was there is closed, and nobody is told.
     if (!sockets.has(socket)) {
       opened?.close();
@@ -122,7 +139,12 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
       try {
         return await run.open(family, port, towards, handlersOf(socket));
       } catch (error) {
-        if (systemErrorCode(error) !== 'EADDRINUSE') return undefined;
+        const code = systemErrorCode(error);
+        // Of a range of ports some may be taken; that there are no more sockets is another matter.
+        if (code === 'EADDRINUSE') continue;
+        opening.failed++;
+        opening.code = code;
+        return undefined;
       }
     }
     return undefined;

@@ -12,6 +12,7 @@ import { openUdpSocket } from '../../probe/drive/udp.ts';
 import type { Hole, PunchReport } from '../../probe/hole.ts';
 import type { Plan } from '../../shared/broker/messages.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
+import type { NatprobeError } from '../../shared/errors.ts';
 import type { PunchBehaviour } from '../../shared/punch/behaviour.ts';
 import type { Side } from '../../shared/punch/plain.ts';
 import { planPunch, type PunchPlan } from '../../shared/punch/plan.ts';
@@ -24,6 +25,7 @@ export interface PunchPairOptions {
   /** What becomes of each plan before it is followed. */
   readonly change?: (plan: PunchPlan, side: Side) => PunchPlan;
   readonly keys?: Readonly<Record<Side, Uint8Array>>;
+  readonly onTrouble?: (error: NatprobeError, side: Side) => void;
 }
 
 export interface PunchPair {
@@ -66,6 +68,7 @@ export async function punchPair(options: PunchPairOptions): Promise<PunchPair> {
       onOpen: (hole) => opened[side].resolve(hole),
       onFailed: (report) => opened[side].reject(new Error(JSON.stringify(report))),
       onOutcome: (_, report) => outcomes[side].push(report),
+      onTrouble: (error) => options.onTrouble?.(error, side),
       onError: (error) => opened[side].reject(error),
     };
     return startPunching({ ...first[side], key: keys[side] }, run);

@@ -108,6 +108,28 @@ describe('a punch', () => {
     expect(pair.outcomes).toMatchObject({ a: each, b: each });
   });
 
+  it('goes on with the sockets that it has where it can’t open as many as the plan says, and tells', async () => {
+    let opened = 0;
+    const troubles: string[] = [];
+    const pair = await punch({
+      open: (...socket) =>
+        // The main ones, and two of the others.
+        ++opened > 4
+          ? Promise.reject(Object.assign(new Error('no more'), { code: 'EMFILE' }))
+          : openUdpSocket(...socket),
+      change: (plan, side) => {
+        const to = plan.peer.candidates[0]!.endpoint;
+        const spread = { kind: 'spread', to, sockets: 8 } as const;
+        const steps = [{ ...plan.steps[0]!, strategy: 'birthday', action: spread } as const];
+        return side === 'a' ? { ...plan, steps } : plan;
+      },
+      onTrouble: ({ message }, side) => troubles.push(`${side}: ${message}`),
+    });
+    const { a } = await pair.opened;
+    expect(a.report.outcome).toBe('open');
+    expect(troubles).toEqual([expect.stringMatching(/^a: .*6 of 8 not: EMFILE.*ulimit -n/)]);
+  });
+
   it('is told of a hole that is lost, and goes on through another', async () => {
     const pair = await punch({ change: (plan) => ({ ...plan, keepaliveMs: 50 }) });
     const { a, b } = await pair.opened;
