@@ -3,12 +3,7 @@
  * The UDP and TCP lanes and the simulated network all run this. It keeps no state between requests.
  */
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
-import {
-  ALTERNATE_ADDRESS_BIT,
-  ALTERNATE_PORT_BIT,
-  SERVER_ROLES,
-  type ServerRole,
-} from '../../shared/role.ts';
+import { ALTERNATE_ADDRESS_BIT, ALTERNATE_PORT_BIT, type ServerRole } from '../../shared/role.ts';
 import { MessageCursor } from '../../shared/stun/cursor.ts';
 import {
   ATTRIBUTE,
@@ -28,7 +23,7 @@ import { type AnswerKind, addressAttributeBytes, receiptBytes } from './answer-r
 import { BindingRequest } from './binding-request.ts';
 import { Outgoing, type OutgoingDatagram } from './outgoing.ts';
 import type { RoleEndpoints } from './role-endpoints.ts';
-import { ServerEndpoint } from './server-endpoint.ts';
+import { ServerEndpoints } from './server-endpoints.ts';
 import type { SourceAddress } from './source-address.ts';
 import {
   type AskedWitness,
@@ -80,23 +75,15 @@ export class AnswerCore {
   private readonly receipt: Outgoing;
   private readonly cursor = new MessageCursor();
   private readonly asked = new BindingRequest();
-  private readonly bound: readonly ServerEndpoint[];
-  private endpoints: readonly (ServerEndpoint | undefined)[];
-  private own: readonly ServerEndpoint[];
-  private twoAddresses: boolean;
+  private readonly endpoints: ServerEndpoints;
   private readonly service: AnswerConfig['service'];
   private readonly witness: WitnessMaker | undefined;
   private readonly guard: AnswerGuard | undefined;
 
   /** Throws RangeError for endpoints that are no addresses of `family`, or AP without AA. */
   constructor(config: AnswerConfig) {
-    const [, , ap, aa] = config.endpoints;
-    if ((ap === undefined) !== (aa === undefined)) throw new RangeError('AP and AA go together');
     this.family = config.family;
-    this.twoAddresses = ap !== undefined;
-    this.bound = (config.bound ?? []).map((endpoint) => new ServerEndpoint(endpoint, config.family));
-    this.endpoints = SERVER_ROLES.map((role) => this.endpointOf(config.endpoints[role]));
-    this.own = this.findOwn();
+    this.endpoints = new ServerEndpoints(config.family, config.endpoints, config.bound);
     this.service = config.service;
     this.witness = config.witness;
     this.counters = config.counters ?? new AnswerCounters();
@@ -128,13 +115,13 @@ export class AnswerCore {
     const receipt = this.canGiveReceipt(end - start);
     if (
       asked.changedBits !== 0 &&
-      !this.twoAddresses &&
+      !this.endpoints.hasAlternate &&
       !(receipt && asked.changedBits === ALTERNATE_PORT_BIT)
     ) {
       return this.refuse(420, 'unsupported', source, arrival, CHANGE_REQUEST_ONLY);
     }
     const port = asked.responsePort > 0 ? asked.responsePort : source.port;
-    if (this.isOwn(source, port)) return this.drop('own-endpoint');
+    if (this.endpoints.includes(source, port)) return this.drop('own-endpoint');
     const role = (arrival ^ asked.changedBits) as ServerRole;
     const room = end - start - (receipt ? this.receiptLength() : 0);
     const kind = this.writeResponse(source, arrival, role, port, room);
@@ -176,15 +163,12 @@ export class AnswerCore {
    * one address. Answers with those roles are that host's to send.
    */
   usePartner(endpoints: readonly [Endpoint, Endpoint] | undefined): void {
-    const [pp, pa] = this.endpoints;
-    this.endpoints = [pp, pa, this.endpointOf(endpoints?.[0]), this.endpointOf(endpoints?.[1])];
-    this.own = this.findOwn();
-    this.twoAddresses = endpoints !== undefined;
+    this.endpoints.useAlternate(endpoints);
   }
 
   /** Whether an answer of `bytes` that another host asks for may be sent to `to`; if not, that is counted. */
   admitRelayed(to: SourceAddress, bytes: number): boolean {
-    if (this.isOwn(to, to.port)) return this.reject('own-endpoint');
+    if (this.endpoints.includes(to, to.port)) return this.reject('own-endpoint');
     const refusal = this.guard?.refusal(to, bytes, bytes, 1);
     return refusal === undefined || this.reject(refusal);
   }
@@ -219,7 +203,7 @@ export class AnswerCore {
     if (cursor.messageClass !== CLASS_REQUEST) return this.reject('not-request');
     if (cursor.method !== METHOD.BINDING) return this.reject('unknown-method');
     if (source.port === 0) return this.reject('port-zero');
-    if (this.isOwn(source, source.port)) return this.reject('own-endpoint');
+    if (this.endpoints.includes(source, source.port)) return this.reject('own-endpoint');
     if (verdict === 'malformed') {
       // RFC 8489 §6.3 would have silence; an error helps who writes a client, if it doesn't amplify.
       if (end - start < BAD_REQUEST_MESSAGE_BYTES) return this.reject('malformed');
@@ -303,7 +287,7 @@ export class AnswerCore {
     const { cursor, asked } = this;
     const { writer } = this.response;
     const modern = cursor.modern;
-    const origin = this.endpoints[role]!;
+    const origin = this.endpoints.at(role);
     writer.begin(BINDING_SUCCESS, cursor.bytes, cursor.start);
     writer.address(ATTRIBUTE.MAPPED_ADDRESS, source.family, source.bytes, 0, source.port);
     // RFC 5780 §6.1 wants both: where they differ, something on the way rewrites payloads.
@@ -315,9 +299,9 @@ export class AnswerCore {
       0,
       origin.port,
     );
-    if (this.twoAddresses) {
+    if (this.endpoints.hasAlternate) {
       // The opposite corner of where the request came in, whatever the flags: RFC 5780 §6.1, table 1.
-      const other = this.endpoints[arrival ^ (ALTERNATE_ADDRESS_BIT | ALTERNATE_PORT_BIT)]!;
+      const other = this.endpoints.at(arrival ^ (ALTERNATE_ADDRESS_BIT | ALTERNATE_PORT_BIT));
       writer.address(
         modern ? ATTRIBUTE.OTHER_ADDRESS : ATTRIBUTE.CHANGED_ADDRESS,
         other.family,
@@ -330,7 +314,8 @@ export class AnswerCore {
       writer.u16Pair(ATTRIBUTE.SERVICE, SERVICE_SCHEME_NUMBERS[this.service!.scheme], this.service!.port);
     }
     const witness = this.witnessToGive(room);
-    if (witness !== undefined) this.witness!.write(writer, witness, cursor, source, this.endpoints[arrival]!);
+    if (witness !== undefined)
+      this.witness!.write(writer, witness, cursor, source, this.endpoints.at(arrival));
     const padded = asked.paddingLength >= 0 && this.writePadding(writer, room);
     this.finish(this.response, role, port);
     if (padded) return 'padding';
@@ -365,7 +350,7 @@ export class AnswerCore {
   private writeReceipt(source: SourceAddress, arrival: ServerRole, role: ServerRole): void {
     const { cursor } = this;
     const { writer } = this.receipt;
-    const sentFrom = this.endpoints[role]!;
+    const sentFrom = this.endpoints.at(role);
     writer.begin(BINDING_INDICATION, cursor.bytes, cursor.start);
     writer.receipt(sentFrom.family, sentFrom.bytes, 0, sentFrom.port, 0);
     writer.xorAddress(ATTRIBUTE.XOR_MAPPED_ADDRESS, source.family, source.bytes, 0, source.port);
@@ -388,7 +373,7 @@ export class AnswerCore {
 
   /** Bytes of the response to this (modern) request, without PADDING. */
   private responseLength(): number {
-    const addresses = this.twoAddresses ? 4 : 3;
+    const addresses = this.endpoints.hasAlternate ? 4 : 3;
     return (
       HEADER_LENGTH +
       addresses * addressAttributeBytes(this.family) +
@@ -408,19 +393,5 @@ export class AnswerCore {
   /** Asked for with at least as much filler as the answer takes. */
   private givesService(): boolean {
     return this.service !== undefined && this.asked.serviceLength >= SERVICE_LENGTH;
-  }
-
-  private endpointOf(endpoint: Endpoint | undefined): ServerEndpoint | undefined {
-    return endpoint === undefined ? undefined : new ServerEndpoint(endpoint, this.family);
-  }
-
-  private findOwn(): ServerEndpoint[] {
-    return [...this.endpoints.filter((endpoint) => endpoint !== undefined), ...this.bound];
-  }
-
-  /** Whether `port` at the source's address is one of this server's endpoints: answers there could go round. */
-  private isOwn(source: SourceAddress, port: number): boolean {
-    for (const endpoint of this.own) if (endpoint.port === port && endpoint.hasAddress(source)) return true;
-    return false;
   }
 }

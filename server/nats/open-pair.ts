@@ -11,7 +11,7 @@ import {
 } from '../answer/relayed-answer.ts';
 import type { FamilyConfig } from '../config.ts';
 import type { Log } from '../log.ts';
-import { decodePairMessage, encodePairMessage } from '../pair/messages.ts';
+import { decodePairMessage, encodePairMessage, type PairMessage } from '../pair/messages.ts';
 import { type Misfit, Pair, type PairAction, type PairCounts, type PairEvent } from '../pair/pair.ts';
 import type { PairSettings } from '../pair/settings.ts';
 import type { RelaySender } from '../udp/udp-lane.ts';
@@ -53,6 +53,9 @@ export interface PairParts {
   readonly log: Log;
 }
 
+/** A NATS that is not heard of any more holds up no stop for longer. */
+const FAREWELL_MS = 500;
+
 export function openPair({ settings: { name }, families, link, keys, log }: PairParts): OpenPair {
   const subject = `natprobe.pair.${name}`;
   const endpoints = Object.fromEntries(
@@ -63,11 +66,13 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
   let nats: NatsConnection | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
+  let hasToldOfKeys = false;
   return {
     status: () => ({ name, partner: pair.partner, roundTripMs: pair.roundTripMs, counts: pair.counts }),
     relay: (answer) => handle({ kind: 'relay', answer }),
     start(given) {
       ports = given;
+      log('info', `pair ${name}: one-address mode until the other host is found over NATS`, { pair: name });
       void link.connected.then((connection) => {
         if (isClosed) return;
         nats = connection;
@@ -75,7 +80,8 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
           callback(error, { data }) {
             if (error !== null || isClosed) return;
             const message = decodePairMessage(data, keys);
-            if (message !== undefined) handle({ kind: 'message', message });
+            if (message === undefined) tellOfKeys();
+            else handle({ kind: 'message', message });
           },
         });
         drive();
@@ -85,9 +91,20 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
       handle({ kind: 'stop' });
       isClosed = true;
       clearTimeout(timer);
-      if (link.isUp()) await nats?.flush().catch(() => undefined);
+      const said = link.isUp() ? nats?.flush().catch(() => undefined) : undefined;
+      await Promise.race([said, new Promise((resolve) => setTimeout(resolve, FAREWELL_MS).unref())]);
     },
   };
+
+  function tellOfKeys(): void {
+    if (hasToldOfKeys || pair.partner !== undefined) return;
+    hasToldOfKeys = true;
+    log(
+      'error',
+      `pair ${name}: what somebody says on ${subject} is not signed with this host's keys; have the same --witness-key-file on both`,
+      { pair: name },
+    );
+  }
 
   function handle(input: Parameters<Pair['handleInput']>[0]): void {
     if (isClosed) return;
@@ -118,8 +135,7 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
   function act(action: PairAction): void {
     switch (action.kind) {
       case 'publish':
-        // What is not said now would be old when NATS is back.
-        if (link.isUp()) nats?.publish(subject, encodePairMessage(action.message, keys.current));
+        publish(action.message);
         return;
       case 'send':
         send(action);
@@ -139,6 +155,12 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
     }
   }
 
+  /** What can't be said now would be old by the time that NATS is back. */
+  function publish(message: PairMessage): void {
+    if (link.isUp() && nats?.isClosed() === false)
+      nats.publish(subject, encodePairMessage(message, keys.current));
+  }
+
   function send({ to, number, family, port, target, bytes }: Extract<PairAction, { kind: 'send' }>): void {
     const done = (outcome: 'sent' | 'failed' | 'limited'): void =>
       handle({ kind: 'done', to, number, outcome });
@@ -151,6 +173,7 @@ export function openPair({ settings: { name }, families, link, keys, log }: Pair
   function heed(event: PairEvent): void {
     switch (event.kind) {
       case 'found':
+        hasToldOfKeys = false;
         ports?.usePartner(event.partner);
         log('info', `pair ${name}: two-address mode with ${describePartner(event.partner)}`, { pair: name });
         return;

@@ -56,6 +56,8 @@ export function openNats({ servers, credentialsFile }: NatsSettings, log: Log): 
           name: 'natprobed',
           noEcho: true,
           maxReconnectAttempts: -1,
+          // A user that NATS does not know just now it may know again.
+          ignoreAuthErrorAbort: true,
           reconnectTimeWait: RECONNECT_MS,
           pingInterval: PING_MS,
           maxPingOut: LOST_PINGS,
@@ -78,8 +80,14 @@ export function openNats({ servers, credentialsFile }: NatsSettings, log: Log): 
   }
 
   async function follow(nats: NatsConnection): Promise<void> {
-    for await (const { type } of nats.status()) {
-      if (type === 'disconnect' && isUp) {
+    let told = '';
+    for await (const status of nats.status()) {
+      const { type } = status;
+      if (type === 'error') {
+        const { message } = status.error;
+        if (message !== told && !isClosed) log('warning', `NATS refuses: ${message}`);
+        told = message;
+      } else if (type === 'disconnect' && isUp) {
         isUp = false;
         if (!isClosed) log('warning', 'NATS: the connection is lost; it is made again');
       } else if (type === 'reconnect') {
