@@ -1,6 +1,7 @@
 /** What a peer states of its own NAT when it joins, over each family: enough to predict a punch, and no address. */
 import Type, { type Static } from 'typebox';
 import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../nat/behaviour.ts';
+import type { WeightedLaw } from '../nat/port-law.ts';
 import type { PortsAxis } from '../nat/ports.ts';
 import { UNSOLICITED_SYNS } from '../nat/tcp.ts';
 import { behaviourOf, type PunchBehaviour, tcpBehaviourOf } from '../punch/behaviour.ts';
@@ -44,7 +45,8 @@ const PortLawSchema = Type.Union([
   }),
 ]);
 /** A mixture has one law for each way in which ports may be picked. */
-const MixtureSchema = ListOf(Type.Object({ weight: Probability, law: PortLawSchema }), 16);
+const MOST_LAWS = 16;
+const MixtureSchema = ListOf(Type.Object({ weight: Probability, law: PortLawSchema }), MOST_LAWS);
 const ModelSchema = Type.Object({ newSocket: MixtureSchema, newEndpoint: MixtureSchema });
 
 const StatedPortsSchema = Type.Union([
@@ -118,12 +120,22 @@ function stateFamily(
   };
 }
 
-function statePorts({ value, whenTaken, delta, block, seenRange, model }: PortsAxis): StatedPorts {
+function statePorts({ value, whenTaken, delta, block, seenRange, ...axis }: PortsAxis): StatedPorts {
+  const { newSocket, newEndpoint } = axis.model;
+  const model = { newSocket: likeliestLaws(newSocket), newEndpoint: likeliestLaws(newEndpoint) };
   if (value === 'preserved') return { value, ...(whenTaken !== undefined && { whenTaken }), model };
   if (value === 'sequential' && delta !== undefined) return { value, delta, model };
   if (value === 'block' && block !== undefined) return { value, block, model };
   if (value === 'random' && seenRange !== undefined) return { value, seenRange, model };
   return { value: 'unknown', model };
+}
+
+/** As many as may be stated, in their order: where ports fit many laws, the last of them hardly matter. */
+function likeliestLaws(laws: readonly WeightedLaw[]): readonly WeightedLaw[] {
+  if (laws.length <= MOST_LAWS) return laws;
+  const kept = new Set(laws.toSorted((a, b) => b.weight - a.weight).slice(0, MOST_LAWS));
+  const total = [...kept].reduce((sum, { weight }) => sum + weight, 0);
+  return laws.flatMap((each) => (kept.has(each) ? [{ ...each, weight: each.weight / total }] : []));
 }
 
 /** One side as `predict` takes it. It knows no endpoints: a peer is where servers have seen it, not where it says. */
