@@ -130,9 +130,9 @@ export function portsToDraw(
   { model }: Pick<PortsAxis, 'model'>,
   situation: Situation,
   count: number,
-  attempt = 1,
+  draw: keyof typeof DRAWS = 'first',
 ): PortRange[] {
-  const { asLikely, asGood } = attempt === 1 ? FIRST_DRAW : LATER_DRAW;
+  const { asLikely, asGood } = DRAWS[draw];
   const runs = runsOf(model.newEndpoint, situation);
   const atRank = massAtRank(runs, count);
   const likely = runs.filter(({ first, mass }) => first >= FIRST_PORT && mass >= atRank * asLikely);
@@ -141,9 +141,16 @@ export function portsToDraw(
   return mergeRuns(mean * countPorts(best) >= asGood * massOfRuns(best) ? likely : best);
 }
 
-/** A port of so many times the last good one's mass counts, if those drawn are so many times as good as the best. */
-const FIRST_DRAW = { asLikely: 0.8, asGood: 0.95 };
-const LATER_DRAW = { asLikely: 0.2, asGood: 0.3 };
+/**
+ * A port of so many times the last good one's mass counts, if those drawn are so many times as good as the
+ * best. `elsewhere`: where a NAT's ports depend on the address, and towards this one none has been seen, what
+ * seemed to crowd may be what one address had.
+ */
+const DRAWS = {
+  first: { asLikely: 0.8, asGood: 0.95 },
+  elsewhere: { asLikely: 0.4, asGood: 0.7 },
+  later: { asLikely: 0.2, asGood: 0.3 },
+} as const;
 
 /** The first `count` ports ahead of a counted one, each `stride` mappings on; undefined if it isn't counted. */
 export function portsAhead(

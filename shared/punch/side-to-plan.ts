@@ -73,5 +73,10 @@ export function rangesOfGuesses(side: SideToPlan, probes: number, attempt: numbe
   const situation = situationOf(side);
   return side.ports === undefined || situation === undefined
     ? [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }]
-    : portsToDraw(side.ports, situation, probes, attempt);
+    : portsToDraw(
+        side.ports,
+        situation,
+        probes,
+        attempt > 1 ? 'later' : side.behaviour.mapping === 'address-dependent' ? 'elsewhere' : 'first',
+      );
 }

@@ -92,8 +92,8 @@ describe('packets that have to meet', () => {
 
 describe('the ports that are drawn from', () => {
   const situation = { localPort: 40_000, ownPort: 20_000, afterMs: 0 };
-  const drawnFrom = (laws: readonly WeightedLaw[], attempt?: number) =>
-    portsToDraw({ model: { newSocket: laws, newEndpoint: laws } }, situation, 1024, attempt);
+  const drawnFrom = (laws: readonly WeightedLaw[], draw?: 'elsewhere' | 'later') =>
+    portsToDraw({ model: { newSocket: laws, newEndpoint: laws } }, situation, 1024, draw);
   const everywhere = { kind: 'uniform', first: 1024, last: 65_535, sameParity: false } as const;
 
   it('are all that are about as likely, also where a few are likelier by a hair', () => {
@@ -110,13 +110,13 @@ describe('the ports that are drawn from', () => {
 
   it('are the likeliest alone where others would take their turns', () => {
     const block = { kind: 'uniform', first: 2048, last: 2948, sameParity: false } as const;
-    for (const attempt of [1, 2]) {
+    for (const draw of [undefined, 'elsewhere', 'later'] as const) {
       const ports = drawnFrom(
         [
           { weight: 0.99, law: block },
           { weight: 0.01, law: everywhere },
         ],
-        attempt,
+        draw,
       );
       expect(ports.reduce((count, range) => count + range.last - range.first + 1, 0)).toBe(1024);
       expect(ports.some(({ first, last }) => first <= 2048 && last >= 2948)).toBe(true);
@@ -131,6 +131,17 @@ describe('the ports that are drawn from', () => {
       { weight: 0.1, law: guess },
     ] as const;
     expect(drawnFrom(laws).every((range) => range.first >= 12_000 && range.last <= 13_999)).toBe(true);
-    expect(drawnFrom(laws, 2)).toEqual([{ first, last, step: 1 }]);
+    expect(drawnFrom(laws, 'later')).toEqual([{ first, last, step: 1 }]);
+  });
+
+  it('are not those alone that one address seems to have had, where another one’s are to be drawn', () => {
+    const [first, last] = [10_000, 24_999];
+    const crowd = { kind: 'uniform', first: 9000, last: 12_999, sameParity: false } as const;
+    const laws = [
+      { weight: 0.87, law: { kind: 'uniform', first, last, sameParity: false } },
+      { weight: 0.13, law: crowd },
+    ] as const;
+    expect(drawnFrom(laws).at(-1)!.last).toBe(12_999);
+    expect(drawnFrom(laws, 'elsewhere').at(-1)!.last).toBe(last);
   });
 });
