@@ -3,7 +3,7 @@
  * The UDP and TCP lanes and the simulated network all run this. It keeps no state between requests.
  */
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
-import { ALTERNATE_ADDRESS_BIT, ALTERNATE_PORT_BIT, type ServerRole } from '../../shared/role.ts';
+import { ALTERNATE_PORT_BIT, type ServerRole } from '../../shared/role.ts';
 import { MessageCursor } from '../../shared/stun/cursor.ts';
 import {
   ATTRIBUTE,
@@ -121,7 +121,8 @@ export class AnswerCore {
       return this.refuse(420, 'unsupported', source, arrival, CHANGE_REQUEST_ONLY);
     }
     const port = asked.responsePort > 0 ? asked.responsePort : source.port;
-    if (this.endpoints.includes(source, port)) return this.drop('own-endpoint');
+    // Its own port has been looked at.
+    if (port !== source.port && this.endpoints.includes(source, port)) return this.drop('own-endpoint');
     const role = (arrival ^ asked.changedBits) as ServerRole;
     const room = end - start - (receipt ? this.receiptLength() : 0);
     const kind = this.writeResponse(source, arrival, role, port, room);
@@ -286,30 +287,12 @@ export class AnswerCore {
   ): AnswerKind {
     const { cursor, asked } = this;
     const { writer } = this.response;
-    const modern = cursor.modern;
-    const origin = this.endpoints.at(role);
     writer.begin(BINDING_SUCCESS, cursor.bytes, cursor.start);
     writer.address(ATTRIBUTE.MAPPED_ADDRESS, source.family, source.bytes, 0, source.port);
     // RFC 5780 §6.1 wants both: where they differ, something on the way rewrites payloads.
-    if (modern) writer.xorAddress(ATTRIBUTE.XOR_MAPPED_ADDRESS, source.family, source.bytes, 0, source.port);
-    writer.address(
-      modern ? ATTRIBUTE.RESPONSE_ORIGIN : ATTRIBUTE.SOURCE_ADDRESS,
-      origin.family,
-      origin.bytes,
-      0,
-      origin.port,
-    );
-    if (this.endpoints.hasAlternate) {
-      // The opposite corner of where the request came in, whatever the flags: RFC 5780 §6.1, table 1.
-      const other = this.endpoints.at(arrival ^ (ALTERNATE_ADDRESS_BIT | ALTERNATE_PORT_BIT));
-      writer.address(
-        modern ? ATTRIBUTE.OTHER_ADDRESS : ATTRIBUTE.CHANGED_ADDRESS,
-        other.family,
-        other.bytes,
-        0,
-        other.port,
-      );
-    }
+    if (cursor.modern)
+      writer.xorAddress(ATTRIBUTE.XOR_MAPPED_ADDRESS, source.family, source.bytes, 0, source.port);
+    this.endpoints.write(writer, arrival, role);
     if (this.givesService()) {
       writer.u16Pair(ATTRIBUTE.SERVICE, SERVICE_SCHEME_NUMBERS[this.service!.scheme], this.service!.port);
     }

@@ -1,5 +1,7 @@
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
-import { SERVER_ROLES } from '../../shared/role.ts';
+import { SERVER_ROLES, type ServerRole } from '../../shared/role.ts';
+import type { MessageWriter } from '../../shared/stun/writer.ts';
+import { OwnAddresses } from './own-addresses.ts';
 import type { RoleEndpoints } from './role-endpoints.ts';
 import { ServerEndpoint } from './server-endpoint.ts';
 import type { SourceAddress } from './source-address.ts';
@@ -10,6 +12,7 @@ export class ServerEndpoints {
   private readonly bound: readonly ServerEndpoint[];
   private byRole: readonly (ServerEndpoint | undefined)[];
   private own: readonly ServerEndpoint[];
+  private addresses: OwnAddresses;
   hasAlternate: boolean;
 
   /** `bound` are further ones that are never answered either. Throws RangeError for what is of another family, or AP without AA. */
@@ -20,6 +23,7 @@ export class ServerEndpoints {
     this.bound = bound.map((endpoint) => new ServerEndpoint(endpoint, family));
     this.byRole = SERVER_ROLES.map((role) => this.endpointOf(advertised[role]));
     this.own = this.findOwn();
+    this.addresses = new OwnAddresses(this.byRole);
     this.hasAlternate = ap !== undefined;
   }
 
@@ -34,11 +38,17 @@ export class ServerEndpoints {
     return false;
   }
 
+  /** Adds what a response from `role` to a request that came in at `arrival` says of them. */
+  write(writer: MessageWriter, arrival: ServerRole, role: ServerRole): void {
+    this.addresses.write(writer, arrival, role);
+  }
+
   /** From now on these are AP and AA, or with undefined there are none. */
   useAlternate(endpoints: readonly [Endpoint, Endpoint] | undefined): void {
     const [pp, pa] = this.byRole;
     this.byRole = [pp, pa, this.endpointOf(endpoints?.[0]), this.endpointOf(endpoints?.[1])];
     this.own = this.findOwn();
+    this.addresses = new OwnAddresses(this.byRole);
     this.hasAlternate = endpoints !== undefined;
   }
 

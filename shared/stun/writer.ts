@@ -17,6 +17,8 @@ const PHRASE_BYTES: ReadonlyMap<number, Uint8Array> = new Map(
   Object.entries(ERROR_PHRASES).map(([code, phrase]) => [Number(code), Buffer.from(phrase)]),
 );
 const ATTRIBUTE_HEADER_LENGTH = 4;
+/** Attributes are multiples of it. */
+const BYTES_PER_WORD = 4;
 const SPACE = 0x20;
 const LONGEST_VALUE = 0xffff;
 
@@ -109,6 +111,23 @@ export class MessageWriter {
   /** One 32-bit number. */
   u32(attribute: number, value: number): void {
     this.view.setUint32(this.open(attribute, 4), value);
+  }
+
+  /** Attributes as attributeWords() of another writer gave them. */
+  words(words: Uint32Array): void {
+    const { view, length } = this;
+    const next = length + BYTES_PER_WORD * words.length;
+    if (next > this.buffer.length) throw noRoom(next, this.buffer);
+    for (let i = 0; i < words.length; i += 1) view.setUint32(length + BYTES_PER_WORD * i, words[i]!);
+    this.length = next;
+  }
+
+  /** All attributes so far, for words(): what many messages have in common is written once. */
+  attributeWords(): Uint32Array {
+    const count = (this.length - HEADER_LENGTH) / BYTES_PER_WORD;
+    return Uint32Array.from({ length: count }, (_, i) =>
+      this.view.getUint32(HEADER_LENGTH + BYTES_PER_WORD * i),
+    );
   }
 
   /** `length` bytes of `source` from `offset`. */
