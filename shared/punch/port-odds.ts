@@ -130,7 +130,7 @@ export function portsToDraw(
   { model }: Pick<PortsAxis, 'model'>,
   situation: Situation,
   count: number,
-  draw: keyof typeof DRAWS = 'first',
+  draw: Draw = 'first',
 ): PortRange[] {
   const { asLikely, asGood } = DRAWS[draw];
   const runs = runsOf(model.newEndpoint, situation);
@@ -144,13 +144,15 @@ export function portsToDraw(
 /**
  * A port of so many times the last good one's mass counts, if those drawn are so many times as good as the
  * best. `elsewhere`: where a NAT's ports depend on the address, and towards this one none has been seen, what
- * seemed to crowd may be what one address had.
+ * seemed to crowd may be what one address had; and where that was tried, it was.
  */
 const DRAWS = {
   first: { asLikely: 0.8, asGood: 0.95 },
-  elsewhere: { asLikely: 0.4, asGood: 0.7 },
   later: { asLikely: 0.2, asGood: 0.3 },
+  elsewhere: { asLikely: 0.4, asGood: 0.7 },
+  elsewhereLater: { asLikely: 0.05, asGood: 0.2 },
 } as const;
+export type Draw = keyof typeof DRAWS;
 
 /** The first `count` ports ahead of a counted one, each `stride` mappings on; undefined if it isn't counted. */
 export function portsAhead(

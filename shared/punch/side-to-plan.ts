@@ -5,7 +5,7 @@ import type { PortsAxis } from '../nat/ports.ts';
 import type { PunchBehaviour } from './behaviour.ts';
 
 import type { PunchCandidate, PunchStep } from './plan.ts';
-import { guessPorts, keepsFreshPorts, LOW_PORTS, portsAhead, portsToDraw } from './port-odds.ts';
+import { type Draw, guessPorts, keepsFreshPorts, LOW_PORTS, portsAhead, portsToDraw } from './port-odds.ts';
 
 /** One side over one family. */
 export interface SideToPlan {
@@ -73,10 +73,10 @@ export function rangesOfGuesses(side: SideToPlan, probes: number, attempt: numbe
   const situation = situationOf(side);
   return side.ports === undefined || situation === undefined
     ? [{ first: FIRST_PORT, last: LAST_PORT, step: 1 }]
-    : portsToDraw(
-        side.ports,
-        situation,
-        probes,
-        attempt > 1 ? 'later' : side.behaviour.mapping === 'address-dependent' ? 'elsewhere' : 'first',
-      );
+    : portsToDraw(side.ports, situation, probes, drawOf(side, attempt));
+}
+
+function drawOf({ behaviour: { mapping } }: SideToPlan, attempt: number): Draw {
+  if (mapping === 'address-dependent') return attempt === 1 ? 'elsewhere' : 'elsewhereLater';
+  return attempt === 1 ? 'first' : 'later';
 }

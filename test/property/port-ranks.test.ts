@@ -11,7 +11,7 @@ import {
   type Situation,
   type WeightedLaw,
 } from '../../shared/nat/port-law.ts';
-import { guessPorts, portsToDraw } from '../../shared/punch/port-odds.ts';
+import { type Draw, guessPorts, portsToDraw } from '../../shared/punch/port-odds.ts';
 import { runsOf } from '../../shared/punch/port-ranks.ts';
 import { checkProperty } from './property.ts';
 
@@ -74,7 +74,7 @@ describe('the runs of a mixture', () => {
       laws: mixture,
       where: situation,
       count,
-      draw: fc.constantFrom('first' as const, 'elsewhere' as const, 'later' as const),
+      draw: fc.constantFrom<Draw>('first', 'later', 'elsewhere', 'elsewhereLater'),
     });
     const property = fc.property(cases, ({ laws, where, count: wanted, draw }) => {
       const masses = massesOf(laws, where);
@@ -95,9 +95,14 @@ function isNear(one: number, other: number): boolean {
   return Math.abs(one - other) <= 1e-12 * Math.max(one, other);
 }
 
-const DRAWS = { first: [0.8, 0.95], elsewhere: [0.4, 0.7], later: [0.2, 0.3] } as const;
+const DRAWS: Readonly<Record<Draw, readonly [asLikely: number, asGood: number]>> = {
+  first: [0.8, 0.95],
+  later: [0.2, 0.3],
+  elsewhere: [0.4, 0.7],
+  elsewhereLater: [0.05, 0.2],
+};
 
-function drawFromAll(masses: Float64Array, wanted: number, draw: keyof typeof DRAWS): PortRange[] {
+function drawFromAll(masses: Float64Array, wanted: number, draw: Draw): PortRange[] {
   const [asLikely, asGood] = DRAWS[draw];
   const best = likeliest(masses, wanted);
   const least = massOfRank(masses, wanted) * asLikely;

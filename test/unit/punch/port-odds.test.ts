@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { chanceOfMeeting } from '../../../shared/punch/meeting.ts';
 import {
   chanceOfHit,
+  type Draw,
   LOW_PORT_ODDS,
   portOddsOf,
   portsToDraw,
@@ -92,7 +93,7 @@ describe('packets that have to meet', () => {
 
 describe('the ports that are drawn from', () => {
   const situation = { localPort: 40_000, ownPort: 20_000, afterMs: 0 };
-  const drawnFrom = (laws: readonly WeightedLaw[], draw?: 'elsewhere' | 'later') =>
+  const drawnFrom = (laws: readonly WeightedLaw[], draw?: Draw) =>
     portsToDraw({ model: { newSocket: laws, newEndpoint: laws } }, situation, 1024, draw);
   const everywhere = { kind: 'uniform', first: 1024, last: 65_535, sameParity: false } as const;
 
@@ -143,5 +144,14 @@ describe('the ports that are drawn from', () => {
     ] as const;
     expect(drawnFrom(laws).at(-1)!.last).toBe(12_999);
     expect(drawnFrom(laws, 'elsewhere').at(-1)!.last).toBe(last);
+    // As measured where most samples were towards one address.
+    const block = { kind: 'uniform', first: 9216, last: 13_311, sameParity: false } as const;
+    const misled = [
+      { weight: 0.72, law: block },
+      { weight: 0.2, law: { kind: 'uniform', first, last, sameParity: false } },
+      { weight: 0.08, law: everywhere },
+    ] as const;
+    expect(drawnFrom(misled, 'elsewhere')).toEqual([{ first: 9216, last: 13_311, step: 1 }]);
+    expect(drawnFrom(misled, 'elsewhereLater')).toEqual([{ first: 9216, last, step: 1 }]);
   });
 });
