@@ -1,20 +1,15 @@
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
-import type { ServerRole } from '../../shared/role.ts';
+import { SERVER_ROLES, type ServerRole } from '../../shared/role.ts';
 import type { AnswerCore, OutgoingDatagram } from '../answer/answer-core.ts';
 import { type RelayedAnswer, relayedAnswer } from '../answer/relayed-answer.ts';
 
+/** Called once the system has taken a datagram, or hasn't. */
+type OnSent = (error: Error | null) => void;
+
 /** What of a dgram socket it takes to send. */
 export interface SendingSocket {
-  send(
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-    port: number,
-    address: string,
-    callback: (error: Error | null) => void,
-  ): void;
-  /** Sends that the system has not taken yet. */
-  getSendQueueCount(): number;
+  /** Until `onSent` is called the bytes are in use. */
+  send(bytes: Uint8Array, port: number, address: string, onSent: OnSent): void;
 }
 
 /** Counts since the start. */
@@ -37,6 +32,9 @@ export interface Relay {
   readonly relay: (answer: RelayedAnswer) => void;
 }
 
+/** Of answers no longer than this, and so of nearly all, a view is kept for each length. */
+const MOST_KEPT_BYTES = 256;
+
 /**
  * Sends what the core has worked out, each datagram from the socket of its role. A receipt leaves
  * only after the send of its response has succeeded: it is the server's word that it did.
@@ -54,12 +52,28 @@ export class AnswerSender {
   private readonly core: AnswerCore;
   private readonly sockets: readonly (SendingSocket | undefined)[];
   private readonly relay: Relay | undefined;
+  private readonly onSent: readonly OnSent[];
+  /** By role: whether the system has not taken its last response yet. */
+  private readonly waiting = SERVER_ROLES.map(() => false);
+  /** Whose response is in the core's buffer and may not be written over. */
+  private holder: ServerRole | undefined;
+  /** Of the beginning of `viewed`, by length: dgram would make one for each send. */
+  private readonly views: (Uint8Array | undefined)[] = [];
+  private viewed: Uint8Array | undefined;
   private closed = false;
 
   constructor(core: AnswerCore, sockets: readonly (SendingSocket | undefined)[], relay?: Relay) {
     this.core = core;
     this.sockets = sockets;
     this.relay = relay;
+    this.onSent = SERVER_ROLES.map((role) => (error) => this.endResponse(role, error));
+  }
+
+  /** Before the core works out the next answer: one that is still being sent keeps its bytes. */
+  prepare(): void {
+    if (this.holder === undefined) return;
+    this.core.releaseResponseBuffer();
+    this.holder = undefined;
   }
 
   /** Sends the first `count` of the core's outgoing datagrams for a request from `source` that came in on `arrival`. */
@@ -74,14 +88,14 @@ export class AnswerSender {
       return;
     }
     // UDP has no backpressure: what the system can't take now is lost, and counted.
-    if (socket.getSendQueueCount() > 0) {
+    if (this.waiting[role] === true) {
       this.counts.queueFull++;
       return;
     }
-    const onSent = count === 1 ? this.countResponse : this.receiptAfter(receipt, address);
-    socket.send(buffer, 0, length, port, address, onSent);
-    // Still being sent: the core must not write the next answer into that buffer.
-    if (socket.getSendQueueCount() > 0) this.core.releaseResponseBuffer();
+    this.waiting[role] = true;
+    this.holder = role;
+    const onSent = count === 1 ? this.onSent[role]! : this.receiptAfter(role, receipt, address);
+    socket.send(this.viewOf(buffer, length), port, address, onSent);
   }
 
   /** Sends a datagram that the core has no hand in any more, counts it as that, and tells whether it was sent. */
@@ -97,7 +111,7 @@ export class AnswerSender {
       onDone?.(false);
       return;
     }
-    socket.send(bytes, 0, bytes.length, port, address, (error) => {
+    socket.send(bytes, port, address, (error) => {
       if (error === null) this.counts[countAs]++;
       else this.counts.errors++;
       onDone?.(error === null);
@@ -118,25 +132,37 @@ export class AnswerSender {
   }
 
   /** What to do once the response has been sent: send a copy of the receipt, unless that failed. */
-  private receiptAfter(receipt: OutgoingDatagram, address: string): (error: Error | null) => void {
+  private receiptAfter(role: ServerRole, receipt: OutgoingDatagram, address: string): OnSent {
     const bytes = receipt.buffer.slice(0, receipt.length);
     const { port } = receipt;
     const socket = this.sockets[receipt.role];
     return (error) => {
-      this.countResponse(error);
+      this.endResponse(role, error);
       if (error !== null || socket === undefined || this.closed) {
         this.counts.withheldReceipts++;
         return;
       }
-      socket.send(bytes, 0, bytes.length, port, address, (receiptError) => {
+      socket.send(bytes, port, address, (receiptError) => {
         if (receiptError === null) this.counts.receipts++;
         else this.counts.errors++;
       });
     };
   }
 
-  private readonly countResponse = (error: Error | null): void => {
+  private endResponse(role: ServerRole, error: Error | null): void {
+    this.waiting[role] = false;
+    if (this.holder === role) this.holder = undefined;
     if (error === null) this.counts.responses++;
     else this.counts.errors++;
-  };
+  }
+
+  /** The first `length` bytes of the core's buffer. */
+  private viewOf(buffer: Uint8Array, length: number): Uint8Array {
+    if (length > MOST_KEPT_BYTES) return buffer.subarray(0, length);
+    if (buffer !== this.viewed) {
+      this.viewed = buffer;
+      this.views.fill(undefined);
+    }
+    return (this.views[length] ??= buffer.subarray(0, length));
+  }
 }

@@ -75,6 +75,7 @@ export async function openUdpLane(
       if (tap?.isIdle === false && tap.handleDatagram(role as ServerRole, bytes, endpointOf(address, port)))
         return;
       if (guard !== undefined) guard.now = monotonicMs();
+      sender.prepare();
       const count = core.answer(bytes, 0, bytes.length, source, role as ServerRole);
       if (count !== 0) sender.send(count, remote, role as ServerRole);
     });

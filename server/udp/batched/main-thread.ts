@@ -44,6 +44,7 @@ export class MainThread implements RelaySender {
     if (this.tap?.handleDatagram(role, bytes, source) === true) return;
     if (!this.source.set(source.address, source.port)) return;
     if (this.guard !== undefined) this.guard.now = monotonicMs();
+    this.sender.prepare();
     const count = this.core.answer(bytes, 0, bytes.length, this.source, role);
     if (count !== 0) this.sender.send(count, source, role);
   }

@@ -87,22 +87,11 @@ export class LaneSocket implements SendingSocket {
     this.socket = socket;
   }
 
-  send(
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-    port: number,
-    address: string,
-    callback: (error: Error | null) => void,
-  ): void {
+  send(bytes: Uint8Array, port: number, address: string, onSent: (error: Error | null) => void): void {
     const { calls, socket } = this;
     const to = encodeSockaddr({ address, port });
-    const sent = calls.sendto(socket, bytes.subarray(offset), length, MSG_DONTWAIT, to, to.length);
-    callback(Number(sent) < 0 ? systemError(calls, 'sendto') : null);
-  }
-
-  getSendQueueCount(): number {
-    return 0;
+    const sent = calls.sendto(socket, bytes, bytes.length, MSG_DONTWAIT, to, to.length);
+    onSent(Number(sent) < 0 ? systemError(calls, 'sendto') : null);
   }
 }
 

@@ -57,11 +57,10 @@ function addHost(address: string, { key = 1, admits = true, credentialsFile = ''
   });
   const sent: TestHost['sent'] = [];
   const sockets = [0, 1].map((role): SendingSocket => ({
-    send(bytes, offset, length, port, to, callback) {
-      sent.push({ port: role, to: { address: to, port }, bytes: bytes.slice(offset, offset + length) });
-      callback(null);
+    send(bytes, port, to, onSent) {
+      sent.push({ port: role, to: { address: to, port }, bytes: bytes.slice() });
+      onSent(null);
     },
-    getSendQueueCount: () => 0,
   }));
   const host: TestHost = { pair, link, logged, sent, partner: undefined };
   const sender = new AnswerSender(createOneAddressCore(), sockets);

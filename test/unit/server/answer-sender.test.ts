@@ -14,14 +14,11 @@ interface Send {
 /** Sockets whose sends wait until the test finishes them. */
 class HeldSockets {
   readonly sends: Send[] = [];
-  /** As the system's: sends that it has not taken. */
-  queued = 0;
   readonly sockets: SendingSocket[] = ['PP', 'PA', 'AP', 'AA'].map((socket) => ({
-    send: (bytes, offset, length, port, address, finish) => {
-      expect([offset, address]).toEqual([0, CLIENT.address]);
-      this.sends.push({ socket, bytes: bytes.subarray(0, length), port, finish });
+    send: (bytes, port, address, finish) => {
+      expect(address).toBe(CLIENT.address);
+      this.sends.push({ socket, bytes, port, finish });
     },
-    getSendQueueCount: () => this.queued,
   }));
 }
 
@@ -102,18 +99,43 @@ describe('a receipt', () => {
 });
 
 describe('a socket that is full', () => {
+  const CHANGED = request([CHANGE_REQUEST.of({ address: true, port: true })]);
+
   it('keeps the bytes of the send under way, and loses what comes meanwhile', () => {
     const { core, held, sender } = start();
-    const [first] = exchange(core, request());
-    held.sockets[0]!.getSendQueueCount = () => (held.sends.length > 0 ? 1 : 0);
-    sender.send(1, CLIENT, 0);
-    exchange(core, request([CHANGE_REQUEST.of({ address: true, port: true })]));
-    expect(hexOf(held.sends[0]!.bytes)).toBe(first!.hex);
+    const answer = (bytes: Uint8Array): string => {
+      sender.prepare();
+      const [sent] = exchange(core, bytes);
+      sender.send(1, CLIENT, 0);
+      return sent!.hex;
+    };
+    const first = answer(request());
     // From another socket it still goes.
-    sender.send(1, CLIENT, 0);
-    exchange(core, request());
-    sender.send(1, CLIENT, 0);
+    const second = answer(CHANGED);
+    answer(request());
     expect(held.sends.map(({ socket }) => socket)).toEqual(['PP', 'AA']);
     expect(sender.counts.queueFull).toBe(1);
+    expect(held.sends.map(({ bytes }) => hexOf(bytes))).toEqual([first, second]);
+    held.sends[0]!.finish(null);
+    const fourth = answer(request([], { fingerprint: true }));
+    expect(held.sends.map(({ bytes }) => hexOf(bytes))).toEqual([first, second, fourth]);
+    expect(held.sends[2]!.socket).toBe('PP');
+    for (const { finish } of held.sends.slice(1)) finish(null);
+    expect(sender.counts).toMatchObject({ responses: 3, queueFull: 1 });
+  });
+
+  it('has a buffer of its own for as long as it takes, and the core goes on in another', () => {
+    const { core, held, sender } = start();
+    const buffers: Uint8Array[] = [];
+    for (let turn = 0; turn < 4; turn++) {
+      sender.prepare();
+      exchange(core, CHANGED);
+      sender.send(1, CLIENT, 0);
+      buffers.push(core.outgoing[0].buffer);
+      // The second is still under way when the third comes, which is lost.
+      if (turn !== 1) held.sends.at(-1)!.finish(null);
+    }
+    expect(buffers.map((buffer) => buffers.indexOf(buffer))).toEqual([0, 0, 2, 2]);
+    expect(sender.counts).toMatchObject({ queueFull: 1, responses: 3 });
   });
 });
