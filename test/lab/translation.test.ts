@@ -22,6 +22,7 @@ import { LAB_TRANSLATION_NATS } from './translation-nats.ts';
 import { describeVerdict } from './table.ts';
 
 const LOSSES = [0, 10];
+/** Under loss; without it one is like the other. */
 const RUNS = 3;
 const DNS64_AGENT = fileURLToPath(new URL('dns64-agent.ts', import.meta.url));
 /** A name that has an IPv4 address alone. */
@@ -43,7 +44,7 @@ describeIf(labMissing())('what translates IPv6', () => {
         const site = await internet.attach(nat);
         try {
           await site.setLoss(percent);
-          for (let run = 0; run < RUNS; run++) {
+          for (let run = 0; run < (percent === 0 ? 1 : RUNS); run++) {
             await site.forget();
             const flags = ['--server', SERVER_ADDRESSES.ipv6.primary];
             const report = readReport(await runNatprobe(site.client, ['--full', ...flags]));
