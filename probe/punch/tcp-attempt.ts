@@ -150,7 +150,9 @@ export class TcpAttempt {
     if (now < this.#options.startAt) return;
     this.#beginSteps(now);
     for (const line of [...this.#lines.values()])
-      if (line.provenBy !== undefined && line.provenBy <= now) this.#reject(line);
+      if (line.provenBy === undefined) {
+        if (line.way !== undefined && line.way.untilAt <= now) this.#takeBack(line);
+      } else if (line.provenBy <= now) this.#reject(line);
     for (const way of this.#ways.values())
       if (way.nextAt !== undefined && way.nextAt <= now) this.#connect(way, now);
   }
@@ -160,7 +162,7 @@ export class TcpAttempt {
     const step = this.#steps.at(-1);
     const others = [
       ...[...this.#ways.values()].map(({ nextAt }) => nextAt),
-      ...[...this.#lines.values()].map(({ provenBy }) => provenBy),
+      ...[...this.#lines.values()].map(({ provenBy, way }) => provenBy ?? way?.untilAt),
       step && startAt + step.atMs,
     ].filter((at) => at !== undefined);
     return Math.max(startAt, Math.min(this.deadlineAt, ...others));
@@ -241,6 +243,12 @@ export class TcpAttempt {
 
   #check({ name, remote, strategy }: TcpLine, nominates: boolean, now: number): void {
     this.#options.exchange.check({ socket: name, to: remote, strategy }, { nominates }, now);
+  }
+
+  /** The call has had its time, and nobody has answered. */
+  #takeBack({ name }: TcpLine): void {
+    this.#lines.delete(name);
+    this.#options.act({ kind: 'close', connection: name });
   }
 
   /** Who doesn't prove to be the peer is not asked again. */

@@ -67,6 +67,11 @@ const WAIT_MS = {
   called: 20,
   first: FOLLOW_MS,
 } as const;
+/**
+ * When the first side takes its call back in the last attempt: a system that doesn't take a SYN for its own
+ * call (RFC 9293 §3.5) has a listener to take it with, then. NATs may be in the way of that: it comes last.
+ */
+const TAKEN_BACK_MS = FOLLOW_MS / 2;
 /** Who can be called calls itself only if nobody has: two connections between the same ports are in each other's way. */
 const CALLED_MS = 1500;
 /** From a refused connection to the next one, at most. */
@@ -95,9 +100,11 @@ class Planner {
   readonly #called: Side | undefined;
   /** Who connects first, if not both at once. */
   readonly #first: Side | undefined;
+  readonly #isLast: boolean;
 
   constructor(pair: Pair, prediction: Prediction, attempt: number) {
     this.#pair = pair;
+    this.#isLast = attempt >= MOST_ATTEMPTS;
     this.#prediction = prediction;
     this.#sides = { a: tcpSideOf('a', pair.a.behaviour), b: tcpSideOf('b', pair.b.behaviour) };
     this.#called = chooseCalled(likeliestTcpSide(this.#sides.a), likeliestTcpSide(this.#sides.b));
@@ -141,7 +148,7 @@ class Planner {
     // A listener is in the way of connecting again, and takes what comes as well.
     const connect = { kind: 'connect', to, ...(!listens && { everyMs: RETRY_MS }) } as const;
     return [
-      this.#step(name, atMs, connect),
+      this.#step(name, atMs, connect, this.#isLast && this.#first === own ? TAKEN_BACK_MS : undefined),
       ...(listens ? [listen] : []),
       ...this.#guess(own, peer, to[0]!, atMs),
     ];
@@ -158,9 +165,11 @@ class Planner {
     return [this.#step('port-prediction', atMs, { kind: 'guess', address, ports, rounds: 1 })];
   }
 
-  #step(strategy: StrategyName, atMs: number, action: PunchStep['action']): PunchStep {
+  #step(strategy: StrategyName, atMs: number, action: PunchStep['action'], lastsMs?: number): PunchStep {
     const begins = this.#pair.atMs + atMs;
-    return { strategy, atMs: begins, untilMs: this.#pair.atMs + HAIRPIN_AFTER_MS + TCP_TIME_MS, action };
+    const untilMs =
+      lastsMs === undefined ? this.#pair.atMs + HAIRPIN_AFTER_MS + TCP_TIME_MS : begins + lastsMs;
+    return { strategy, atMs: begins, untilMs, action };
   }
 }
 

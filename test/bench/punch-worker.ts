@@ -1,5 +1,6 @@
 /** The worker of punch.ts: makes the punches that it is sent, one task after the other. */
 import { parentPort } from 'node:worker_threads';
+import type { Transport } from '../../shared/punch/plan.ts';
 import type { Side } from '../../shared/punch/plain.ts';
 import { startCrossTraffic } from '../sim/cross-traffic.ts';
 import { Host } from '../sim/host.ts';
@@ -8,12 +9,15 @@ import { measureSide } from '../sim/measure-side.ts';
 import { type KnownSide, PunchMatch, type PunchRun } from '../sim/punch.ts';
 import { buildPunchWorld, type PunchWorld } from '../sim/punch-world.ts';
 import { type PunchCase, punchCases } from './punch-setups.ts';
+import { punchTcpCase, tcpPunchCases } from './tcp-punches.ts';
 
 export const RTT_MS = 50;
 
 /** A part of one line's runs: worlds from `firstSeed` on. */
 export interface Task {
   readonly line: number;
+  readonly transport: Transport;
+  /** Of UDP. */
   readonly grid: 'core' | 'full';
   /** Of the grid's cases. */
   readonly index: number;
@@ -35,7 +39,6 @@ export interface PunchOutcome {
   /** Undefined without a hole. */
   readonly attempt: number | undefined;
   readonly tookMs: number;
-  readonly budgetMs: number;
   readonly packets: number;
   /** How it was opened, or why it wasn't. */
   readonly by: string;
@@ -47,7 +50,15 @@ parentPort?.on('message', (task: Task) => parentPort!.postMessage(runTask(task))
 export const PUNCHES_A_WORLD = 5;
 const QUIET_MS = 310_000;
 
-function runTask({ line, grid, index, loss, flowsPerSecond, firstSeed, runs }: Task): TaskResult {
+function runTask(task: Task): TaskResult {
+  const { line, transport, index, loss, firstSeed, runs } = task;
+  if (transport === 'udp') return punchOverUdp(task);
+  const item = tcpPunchCases()[index]!;
+  const probability = loss.kind === 'independent' ? loss.probability : 0;
+  return { line, outcomes: punchTcpCase(item, { rttMs: RTT_MS, loss: probability, firstSeed, runs }) };
+}
+
+function punchOverUdp({ line, grid, index, loss, flowsPerSecond, firstSeed, runs }: Task): TaskResult {
   const item = punchCases(grid)[index]!;
   const outcomes: PunchOutcome[] = [];
   for (let seed = firstSeed; outcomes.length < runs; seed++) {
@@ -95,7 +106,7 @@ function startTraffic(neighbours: readonly Host[], flowsPerSecond: number): () =
   };
 }
 
-function outcomeOf({ a, holes, carries, tookMs, packets, predicted, plans }: PunchRun): PunchOutcome {
+function outcomeOf({ a, holes, carries, tookMs, packets, predicted }: PunchRun): PunchOutcome {
   const isOpen = holes !== undefined && carries;
   const end = a.at(-1);
   return {
@@ -103,7 +114,6 @@ function outcomeOf({ a, holes, carries, tookMs, packets, predicted, plans }: Pun
     isOpen,
     attempt: isOpen ? Math.max(holes.a.attempt, holes.b.attempt) : undefined,
     tookMs,
-    budgetMs: plans.a.attempts * plans.a.timeMs,
     packets,
     by: isOpen ? holes.a.strategy : end?.kind === 'failed' ? end.reason.code : 'no end',
   };

@@ -4,6 +4,7 @@
  * beside other traffic. Ends in 1 if a target is missed.
  *
  *     npm run bench:punch -- [--runs 20] [--grid core|full] [--loss 0,5] [--bursts] [--only TEXT] [--flows 5] [--seed 1] [--workers N]
+ *     npm run bench:punch -- --transport tcp [--runs 20] [--loss 0,5] [--only TEXT] [--seed 1] [--workers N]
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -11,16 +12,22 @@ import type { LossOptions } from '../sim/loss.ts';
 import { describeLoss } from './describe-loss.ts';
 import { type CaseGroup, type PunchCase, punchCases } from './punch-setups.ts';
 import { type PunchOutcome, PUNCHES_A_WORLD, RTT_MS, type Task, type TaskResult } from './punch-worker.ts';
+import { type TcpCaseGroup, tcpPunchCases } from './tcp-punches.ts';
 import { shareOut } from './worker-pool.ts';
 
 /** What has to open at least, and the median time from the common start for it at most; of issue 5. */
-const TARGETS: Readonly<Record<CaseGroup, { readonly share: number; readonly medianMs?: number }>> = {
+const TARGETS: Readonly<
+  Record<CaseGroup | TcpCaseGroup, { readonly share: number; readonly medianMs?: number }>
+> = {
   plain: { share: 0.999, medianMs: 2 * RTT_MS },
   tracked: { share: 0.99 },
   'counted × strict': { share: 0.95, medianMs: 3000 },
   'random × strict': { share: 0.98 },
   'both counted': { share: 0.8 },
   near: { share: 0.99 },
+  TCP: { share: 0.99 },
+  'TCP crossing': { share: 0.9 },
+  'TCP counted': { share: 0.95, medianMs: 3000 },
   other: { share: 0 },
 };
 /** A bin of predictions may be off by so much. */
@@ -35,8 +42,10 @@ const HEADER = `${'pair'.padEnd(80)}${'open %'.padStart(8)}${'1st %'.padStart(7)
 
 process.exitCode = await main();
 
+type Case = Pick<PunchCase, 'name'> & { readonly group: keyof typeof TARGETS };
+
 interface Line {
-  readonly item: PunchCase;
+  readonly item: Case;
   readonly index: number;
   readonly loss: LossOptions;
 }
@@ -45,6 +54,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       runs: { type: 'string', default: '20' },
+      transport: { type: 'string', default: 'udp' },
       grid: { type: 'string', default: 'core' },
       loss: { type: 'string', default: '0,5' },
       bursts: { type: 'boolean', default: false },
@@ -58,10 +68,12 @@ async function main(): Promise<number> {
     Number,
   ) as [number, number, number, number];
   const grid = values.grid === 'full' ? 'full' : 'core';
+  const transport = values.transport === 'tcp' ? 'tcp' : 'udp';
+  const cases: readonly Case[] = transport === 'tcp' ? tcpPunchCases() : punchCases(grid);
   const losses: LossOptions[] = values.loss.split(',').map((percent) => lossOf(Number(percent) / 100));
   if (values.bursts) losses.push(BURSTS);
   const lines = losses.flatMap((loss) =>
-    punchCases(grid)
+    cases
       .map((item, index): Line => ({ item, index, loss }))
       .filter(({ item }) => item.name.includes(values.only)),
   );
@@ -69,13 +81,20 @@ async function main(): Promise<number> {
     console.error(`no pair of the ${grid} grid has "${values.only}" in its name`);
     return 2;
   }
+  if (transport === 'tcp' && values.bursts) {
+    console.error('over TCP packets are lost independently: leave --bursts out');
+    return 2;
+  }
   console.log(
     `${runs} punches a line, ${PUNCHES_A_WORLD} for each report, seeds from ${seed} on, RTT ${RTT_MS} ms, start skew up to 10 ms, ` +
-      `${flowsPerSecond} mappings a second by a neighbour; lost on the way out of each side`,
+      (transport === 'tcp'
+        ? 'over TCP; lost both ways'
+        : `${flowsPerSecond} mappings a second by a neighbour; lost on the way out of each side`),
   );
   const results = new Map<Line, readonly PunchOutcome[]>();
   const tasks = lines.map(({ index, loss }, line): Task => ({
     line,
+    transport,
     grid,
     index,
     loss,
@@ -103,7 +122,7 @@ function lossOf(probability: number): LossOptions {
 }
 
 /** False if it misses a target. */
-function printLine({ name, group }: PunchCase, outcomes: readonly PunchOutcome[]): boolean {
+function printLine({ name, group }: Case, outcomes: readonly PunchOutcome[]): boolean {
   const opened = outcomes.filter(({ isOpen }) => isOpen);
   const share = opened.length / outcomes.length;
   const first = opened.filter(({ attempt }) => attempt === 1).length / outcomes.length;

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Socket } from 'node:net';
 import { runTcpPuncher } from '../../probe/drive/run-tcp-puncher.ts';
 import { openTcpPorts, type TcpPorts } from '../../probe/drive/tcp-ports.ts';
-import type { Endpoint } from '../../shared/endpoint.ts';
+import { type Endpoint, familyOf } from '../../shared/endpoint.ts';
 import type { PunchPlan } from '../../shared/punch/plan.ts';
 
 export type Told =
@@ -19,6 +19,7 @@ export type Said =
       readonly path: string;
       readonly tookMs: number;
       readonly attempt: number;
+      readonly remote: string;
     }
   /** What came through the connection to its end. */
   | { readonly kind: 'carried'; readonly text: string }
@@ -30,8 +31,8 @@ let ports: TcpPorts | undefined;
 
 const puncher = runTcpPuncher({
   onRenew: (attempt) => say({ kind: 'renew', attempt }),
-  onOpen: (socket, { strategy, path, tookMs, attempt }) => {
-    say({ kind: 'open', strategy, path, tookMs, attempt });
+  onOpen: (socket, { strategy, path, tookMs, attempt, remote }) => {
+    say({ kind: 'open', strategy, path, tookMs, attempt, remote: remote.address });
     exchange(socket);
   },
   onFailed: ({ reason, tookMs }) => say({ kind: 'failed', code: reason.code, tookMs }),
@@ -47,7 +48,7 @@ puncher.stop();
 
 async function register(server: Endpoint): Promise<void> {
   try {
-    ports = await openTcpPorts({ servers: { ipv4: server }, nonce: NONCE });
+    ports = await openTcpPorts({ servers: { [familyOf(server.address)]: server }, nonce: NONCE });
     const { tcp, private: own } = ports.candidates;
     say({ kind: 'registered', public: tcp[0]!.mapped, private: own });
   } catch (error) {

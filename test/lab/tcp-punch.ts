@@ -7,6 +7,7 @@ import type { PunchBehaviour } from '../../shared/punch/behaviour.ts';
 import { behaviourOf } from '../../shared/punch/behaviour.ts';
 import type { PlannedSide, PunchCandidate } from '../../shared/punch/plan.ts';
 import { planTcpPunch } from '../../shared/punch/tcp-plan.ts';
+import type { Family } from '../../shared/endpoint.ts';
 import { SERVER_ADDRESSES, type Site } from './internet.ts';
 import type { LabTcpNat } from './tcp-nats.ts';
 import type { Said, Told } from './tcp-punch-agent.ts';
@@ -19,6 +20,8 @@ export interface TcpPunchEnd {
   readonly strategy?: string;
   readonly tookMs: number;
   readonly attempt: number;
+  /** The address that it has of the peer. */
+  readonly remote?: string;
   /** What came through from the peer. */
   readonly carried?: string;
 }
@@ -61,30 +64,33 @@ export class TcpPunchAgent {
   }
 }
 
-/** What a report of that NAT would say. */
-export function tcpBehaviourOfLab({ tcp: { mapping, filtering, syn } }: LabTcpNat): PunchBehaviour {
+/** What a report of that NAT would say, over a family in which it does what it does over IPv4. */
+export function tcpBehaviourOfLab(
+  { tcp: { mapping, filtering, syn } }: LabTcpNat,
+  family: Family = 'ipv4',
+): PunchBehaviour & { readonly family: Family } {
   return {
     ...behaviourOf({ mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' }),
     tcp: { mapping, filtering, confidence: 1, unsolicitedSyn: syn },
-    family: 'ipv4',
+    family,
   };
 }
 
 interface Party {
   readonly site: Site;
-  readonly behaviour: PunchBehaviour;
+  readonly behaviour: PunchBehaviour & { readonly family: Family };
 }
 
-/** Punches once, over as many attempts as the plan allows. */
-export async function punchOverTcp(a: Party, b: Party): Promise<TcpPunchResult> {
+/** Punches once, over as many attempts as the plan allows, from `first` on. */
+export async function punchOverTcp(a: Party, b: Party, first = 1): Promise<TcpPunchResult> {
   const agents = { a: new TcpPunchAgent(a.site), b: new TcpPunchAgent(b.site) };
   try {
     const key = randomBytes(32).toString('hex');
     let predicted = 0;
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = first; ; attempt++) {
       const [one, other] = await Promise.all([register(agents.a, a), register(agents.b, b)]);
       const plans = planTcpPunch(one, other, attempt);
-      if (attempt === 1) predicted = plans.prediction.probability;
+      if (attempt === first) predicted = plans.prediction.probability;
       for (const side of ['a', 'b'] as const) agents[side].tell({ kind: 'plan', plan: plans[side], key });
       const [endA, endB] = await Promise.all([endOf(agents.a), endOf(agents.b)]);
       if (endA.outcome !== 'renew' || endB.outcome !== 'renew')
@@ -96,10 +102,13 @@ export async function punchOverTcp(a: Party, b: Party): Promise<TcpPunchResult> 
 }
 
 async function register(agent: TcpPunchAgent, { behaviour }: Party): Promise<PlannedSide> {
-  agent.tell({ kind: 'register', server: { address: SERVER_ADDRESSES.ipv4.primary, port: 3478 } });
+  const { family } = behaviour;
+  agent.tell({ kind: 'register', server: { address: SERVER_ADDRESSES[family].primary, port: 3478 } });
   const said = await agent.hear();
   if (said.kind !== 'registered') throw new Error(`an agent said ${JSON.stringify(said)}`);
-  const candidates: PunchCandidate[] = [{ kind: 'public', endpoint: said.public }];
+  const candidates: PunchCandidate[] = [
+    { kind: family === 'ipv6' ? 'ipv6' : 'public', endpoint: said.public },
+  ];
   return { behaviour, candidates, publicKey: '', rttMs: 1 };
 }
 
@@ -111,9 +120,15 @@ async function endOf(agent: TcpPunchAgent): Promise<Omit<TcpPunchEnd, 'attempt'>
     case 'failed':
       return { outcome: said.code, tookMs: said.tookMs };
     case 'open': {
-      const { strategy, tookMs } = said;
+      const { strategy, tookMs, remote } = said;
       const next = await agent.hear();
-      return { outcome: 'open', strategy, tookMs, ...(next.kind === 'carried' && { carried: next.text }) };
+      return {
+        outcome: 'open',
+        strategy,
+        tookMs,
+        remote,
+        ...(next.kind === 'carried' && { carried: next.text }),
+      };
     }
     default:
       throw new Error(`an agent said ${JSON.stringify(said)}`);

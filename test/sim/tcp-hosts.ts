@@ -11,6 +11,8 @@ export interface TcpSetup {
   readonly rttMs: number;
   /** Of each packet, each way. */
   readonly loss?: number;
+  /** What both systems do with a SYN for what they have called themselves: `met` if not given (RFC 9293 §3.5). */
+  readonly crossing?: 'met' | 'ignored' | 'reset';
   readonly a: TcpGateway;
   readonly b: TcpGateway;
 }
@@ -35,15 +37,22 @@ export interface TcpWorldOfTwo {
 
 const SERVER: Endpoint = { address: '192.0.2.1', port: 3478 };
 
-export function buildTcpWorldOfTwo({ seed, rttMs, loss = 0, a, b }: TcpSetup): TcpWorldOfTwo {
+export function buildTcpWorldOfTwo({
+  seed,
+  rttMs,
+  loss = 0,
+  crossing = 'met',
+  a,
+  b,
+}: TcpSetup): TcpWorldOfTwo {
   const network = new Network(seed);
   const direction = { delayMs: rttMs / 2, loss: { kind: 'independent', probability: loss } } as const;
   const { up, down } = new Link(network, { up: direction, down: direction });
   const natOf = (address: string, behaviour: TcpGateway): SessionNat =>
     new SessionNat(address, behaviour, network);
   const hosts = {
-    a: new TcpHost(network, '10.0.0.2', natOf('203.0.113.1', a), up, rttMs),
-    b: new TcpHost(network, '10.0.0.3', natOf('203.0.113.2', b), down, rttMs),
+    a: new TcpHost(network, '10.0.0.2', natOf('203.0.113.1', a), up, { rttMs, crossing }),
+    b: new TcpHost(network, '10.0.0.3', natOf('203.0.113.2', b), down, { rttMs, crossing }),
   };
   hosts.a.peer = hosts.b;
   hosts.b.peer = hosts.a;
@@ -66,15 +75,23 @@ export class TcpHost {
   readonly #nat: SessionNat;
   readonly #out: Direction;
   readonly #rttMs: number;
+  readonly #crossing: NonNullable<TcpSetup['crossing']>;
   readonly #sockets = new Map<string, TcpSocket>();
   readonly #listeners = new Map<number, (socket: TcpSocket) => TcpSocketEvents>();
 
-  constructor(network: Network, address: string, nat: SessionNat, out: Direction, rttMs: number) {
+  constructor(
+    network: Network,
+    address: string,
+    nat: SessionNat,
+    out: Direction,
+    { rttMs, crossing }: Required<Pick<TcpSetup, 'rttMs' | 'crossing'>>,
+  ) {
     this.#network = network;
     this.#address = address;
     this.#nat = nat;
     this.#out = out;
     this.#rttMs = rttMs;
+    this.#crossing = crossing;
   }
 
   /** As the server sees a port of this host. */
@@ -175,7 +192,9 @@ export class TcpHost {
     switch (kind) {
       case 'syn':
         // At the same time (RFC 9293 §3.5), or once more as the answer was lost.
-        if (socket.state === 'syn-sent') {
+        if (socket.state === 'syn-sent' && this.#crossing !== 'met') {
+          if (this.#crossing === 'reset') this.#transmit('rst', socket);
+        } else if (socket.state === 'syn-sent') {
           socket.state = 'syn-received';
           this.#answer(socket);
         } else if (socket.state === 'syn-received') this.#transmit('syn-ack', socket);

@@ -372,5 +372,14 @@ describe('over TCP two members', () => {
     const reason = await closed;
     expect(reason).toMatchObject({ code: 'ERR_HOLE_LOST' });
     expect(reason?.message).toContain('ECONNRESET');
+    // What was under way is gone, so that it is not made again by itself: whoever wants one punches anew.
+    const afterwards: string[] = [];
+    there.on('reopened', () => afterwards.push('reopened')).on('message', () => afterwards.push('message'));
+    const atBobAnew = firstHole(bob);
+    const anew = await ann.punch('bob', { transport: 'tcp' });
+    const heardAnew = nextMessage(await atBobAnew);
+    anew.send(Buffer.from('once more'));
+    expect(await heardAnew).toBe('once more');
+    expect([anew.socket === here.socket, afterwards]).toEqual([false, []]);
   });
 });

@@ -73,6 +73,17 @@ describe('a plan over TCP', () => {
     ]);
   });
 
+  it('has the first side take its call back in the last attempt, before the other calls', () => {
+    const strict = [side('a', overTcp('EIM/APDF')), side('b', overTcp('EIM/APDF', 'reset'))] as const;
+    const [second, last] = [2, 3].map((attempt) => planTcpPunch(...strict, attempt));
+    expect(last!.b.steps.map(({ action, untilMs }) => [action.kind, untilMs])).toEqual([
+      ['connect', 75],
+      ['listen', 4300],
+    ]);
+    expect(last!.a.steps[0]!.atMs).toBe(150);
+    expect(second!.b.steps[0]!.untilMs).toBe(4300);
+  });
+
   it('tries the likeliest ports of a peer that counts them, as over UDP', () => {
     const ports = portsOf(
       'sequential',
@@ -154,7 +165,7 @@ describe('a prediction over TCP', () => {
       overTcp('EIM/APDF', 'reset'),
       overTcp('EIM/APDF', 'icmp'),
     );
-    expect(probability).toBe(0.5);
+    expect(probability).toBe(0.96);
     expect(reasons).toEqual([]);
     expect(strategies[0]!.reasons.map(({ code }) => code)).toContain('plain-crossing');
   });

@@ -129,6 +129,28 @@ describe('the TCP puncher', () => {
   const connect = (now: number): TcpPuncherAction[] =>
     scene.tell({ kind: 'connected', connection: ONE }, now);
 
+  it('takes a call back that has had its time, and is there to be called', () => {
+    const { action } = CONNECT;
+    const brief = {
+      ...CONNECT,
+      untilMs: 75,
+      action: { ...action, everyMs: undefined },
+    } as unknown as PunchStep;
+    scene = new Scene({ steps: [brief, LISTEN] });
+    expect(outline(scene.at(30)).sort()).toEqual([`connect ${ONE}`, 'listen']);
+    expect(scene.puncher.pollTimeout()).toBe(105);
+    expect(outline(scene.at(104))).toEqual([]);
+    expect(outline(scene.at(105))).toEqual([`close ${ONE}`]);
+    expect(outline(scene.tell({ kind: 'accepted', connection: 'in', from: PEER }, 180))).toEqual([
+      'check in',
+    ]);
+    // One that stands is not taken back.
+    scene = new Scene({ steps: [brief, LISTEN] });
+    scene.at(30);
+    connect(60);
+    expect(outline(scene.at(200))).toEqual([]);
+  });
+
   it('opens once both have answered the other’s check, and one is nominated', () => {
     expect(scene.puncher.pollTimeout()).toBe(30);
     expect(outline(scene.at(30))).toEqual([`connect ${ONE}`]);
