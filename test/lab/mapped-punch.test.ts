@@ -103,6 +103,17 @@ describeIf(portMapperLabMissing())('a member whose router draws its ports, and m
     await bob.leave();
   }, 120_000);
 
+  it('says what was in the way of a mapping, and punches without', async () => {
+    const bob = await joinFrom(home.client, 'bob');
+    // Behind the peer's router, which maps nothing.
+    const [node, script] = NATPROBE_COMMAND;
+    const flags = ['punch', 'bob', '--map-port', '5270', '-s', SERVER_ADDRESSES.ipv4.primary, '-4'];
+    const finished = await home.peer.run(node, [script, ...flags], { env: NATPROBE_ENVIRONMENT });
+    expect(finished.stderr).toMatch(/^natprobe: port 5270: .*router.*\n$/);
+    expect(finished.stdout).toMatch(/^Punch: /);
+    await bob.leave();
+  }, 120_000);
+
   it('leaves the mapping there where it is to be kept', async () => {
     const ann = await joinFrom(home.client, 'ann', { mapPort: 5300, keepMapping: true });
     await ann.leave();

@@ -58,7 +58,7 @@ interface OpenedHole<Raw> {
   readonly leave: () => Promise<void>;
 }
 
-/** The hole, or how the punch failed; tells meanwhile how far it is. Once it is open, `signal` is not for it any more. */
+/** The hole, or how the punch failed; tells meanwhile how far it is, and afterwards what was in its way. Once it is open, `signal` is not for it any more. */
 async function openHole<Raw>(
   peer: string,
   options: Omit<PunchOptions<Raw>, 'socket'> & Required<Pick<PunchOptions, 'transport'>>,
@@ -67,7 +67,9 @@ async function openHole<Raw>(
   signal: AbortSignal,
 ): Promise<OpenedHole<Raw> | PunchFailedError> {
   const status = showStatus(process.stderr, 'waiting for the server');
+  const troubles = new Set<string>();
   const onEvent = (event: MembershipEvent<Raw>): void => {
+    if (event.kind === 'trouble') troubles.add(event.error.message);
     const text = describeProgress(event);
     if (text !== undefined) status.say(text);
   };
@@ -82,8 +84,12 @@ async function openHole<Raw>(
     throw error;
   } finally {
     status.end();
+    for (const text of troubles) process.stderr.write(`natprobe: ${plainLine(text, LONGEST_TROUBLE)}\n`);
   }
 }
+
+/** More than any of ours comes to. */
+const LONGEST_TROUBLE = 1000;
 
 /** Standard output is the peer's where a program runs through the hole. */
 function print(report: PunchReport, { json, color }: Settings, hasProgram: boolean): void {
