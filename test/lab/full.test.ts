@@ -1,9 +1,9 @@
 /** `natprobe --full` and `natprobe lifetime` as a person runs them, behind a kernel NAT. */
-import { availableParallelism, loadavg } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { REPORT_LINES } from '../../probe/cli/help-details.ts';
 import type { LifetimeReport } from '../../probe/lifetime.ts';
 import { describeIf } from '../support/requirements.ts';
+import { crowding } from './crowding.ts';
 import { behind } from './inquire.ts';
 import { openInternet, SERVER_ADDRESSES, type Internet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
@@ -63,12 +63,6 @@ const FULL = [
     },
   ],
 ] as const;
-
-/** How many times longer things take where others keep the machine busy: each core has two processes to itself. */
-function crowding(): number {
-  const [lastMinute] = loadavg() as [number];
-  return Math.max(1, lastMinute / (2 * availableParallelism()));
-}
 
 /** TCP is masqueraded plainly, and filtered by conntrack. */
 function tcpAxis(syn: string, open: string) {

@@ -11,6 +11,7 @@ import type { Family } from '../../shared/endpoint.ts';
 import { natsMissing, startNats, type TestNats } from '../support/nats-server.ts';
 import { describeIf } from '../support/requirements.ts';
 import type { Classified } from './classify-agent.ts';
+import { crowding } from './crowding.ts';
 import { behind } from './inquire.ts';
 import {
   FAMILIES,
@@ -23,12 +24,14 @@ import {
 import { labMissing, type Namespace } from './namespaces.ts';
 import { readReport, runNatprobe, startNatprobedOn, type RunningServer } from './natprobe.ts';
 import { LAB_NATS, labNat } from './nats.ts';
-import { contradicts, verdictOf } from './verdicts.ts';
+import { contradicts, type Said, verdictOf } from './verdicts.ts';
 
 const AGENT = fileURLToPath(new URL('classify-agent.ts', import.meta.url));
 const HTTP_PORT = 8478;
-/** Issue 7: by then the other host says that it is alone. */
+/** By then the other host says that it is alone. */
 const ALONE_WITHIN_MS = 3000;
+/** Lanes look for what the main thread tells them at least as often. */
+const LANES_HEED_MS = 500;
 const PATIENCE = { timeout: 30_000, interval: 50 };
 /** One of each filtering, and one where the mapping depends on the second address too. */
 const WATCHED = ['full-cone', 'restricted-cone', 'port-restricted-cone', 'adm-adf'];
@@ -69,12 +72,8 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
       it(`${nat.name} as it is, in both families, from either host`, async () => {
         await behind(internet, nat, 0, async (site) => {
           for (const family of FAMILIES) {
-            for (const { primary, alternate } of [SERVER_ADDRESSES[family]]) {
-              for (const server of [primary, alternate]) {
-                await site.forget();
-                const report = readReport(await runNatprobe(site.client, ['--server', server]));
-                expect(verdictOf(report), `${family} ${server}`).toEqual(verdictOf(nat.truth[family]));
-              }
+            for (const server of Object.values(SERVER_ADDRESSES[family])) {
+              expect(await sayOf(site, server), `${family} ${server}`).toEqual(verdictOf(nat.truth[family]));
             }
           }
         });
@@ -109,6 +108,21 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
     await untilPaired();
   }, 60_000);
 
+  /** Asks again where the hosts lost each other meanwhile, as they may for a moment where a machine is too busy. */
+  async function sayOf(site: Site, server: string): Promise<Said> {
+    for (;;) {
+      await untilPaired();
+      const losses = countLosses();
+      await site.forget();
+      const said = verdictOf(readReport(await runNatprobe(site.client, ['--server', server])));
+      if (losses === countLosses()) return said;
+    }
+  }
+
+  function countLosses(): number {
+    return (first.log() + second.log()).split('one-address mode, since').length - 1;
+  }
+
   /** Collects verdicts while `kill` goes on, and once what it gives back has repaired the damage. */
   async function watched(kill: (killedAt: () => void) => Promise<() => Promise<void>>): Promise<void> {
     const sites = await Promise.all(WATCHED.map((name) => internet.attach(labNat(name))));
@@ -118,7 +132,10 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
       await vi.waitFor(() => {
         for (const { classified } of watches) expect(classified.length).toBeGreaterThan(1);
       }, PATIENCE);
+      const losses = countLosses();
+      const watchedFrom = Date.now();
       await pause(WATCH_BEFORE_MS);
+      const hasLasted = losses === countLosses();
       let killedAt = Infinity;
       const repair = await kill(() => (killedAt = Date.now()));
       const aloneAfterMs = Date.now() - killedAt;
@@ -128,34 +145,32 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
         const { name, truth } = sites[index]!.nat;
         const wrong = classified.filter(({ said }) => contradicts(said, truth.ipv4));
         expect(wrong, name).toEqual([]);
-        const before = classified.filter(({ endedAt }) => endedAt < killedAt);
-        expect(
-          before.map(({ said }) => said),
-          name,
-        ).toEqual(before.map(() => verdictOf(truth.ipv4)));
+        const before = classified.filter(
+          ({ begunAt, endedAt }) => begunAt > watchedFrom && endedAt < killedAt,
+        );
+        if (hasLasted)
+          expect(
+            before.map(({ said }) => said),
+            name,
+          ).toEqual(before.map(() => verdictOf(truth.ipv4)));
         // What another port of the same address tells is known without the other one.
         const left = truth.ipv4.filtering === 'address-and-port-dependent' ? truth.ipv4.filtering : 'unknown';
-        const after = classified.filter(({ begunAt }) => begunAt > killedAt + ALONE_WITHIN_MS);
+        const after = classified.filter(({ begunAt }) => begunAt > killedAt + aloneAfterMs + LANES_HEED_MS);
         expect(after.length, name).toBeGreaterThan(0);
         expect(
           after.map(({ said }) => said.filtering),
           name,
         ).toEqual(after.map(() => left));
-        const within = classified.length - before.length - after.length;
+        const within = classified.filter(({ endedAt }) => endedAt >= killedAt).length - after.length;
         console.info(
-          `${name}: ${before.length} verdicts before, ${within} in the 3 s, ${after.length} after`,
+          `${name}: ${before.length} verdicts before, ${within} until it was noticed, ${after.length} after`,
         );
       }
-      expect(aloneAfterMs).toBeLessThan(ALONE_WITHIN_MS);
+      expect(aloneAfterMs).toBeLessThan(ALONE_WITHIN_MS * crowding());
       console.info(`one-address after ${aloneAfterMs} ms`);
       await repair();
-      await untilPaired();
       for (const site of sites) {
-        await site.forget();
-        const report = readReport(
-          await runNatprobe(site.client, ['--server', SERVER_ADDRESSES.ipv4.primary]),
-        );
-        expect(verdictOf(report)).toEqual(verdictOf(site.nat.truth.ipv4));
+        expect(await sayOf(site, SERVER_ADDRESSES.ipv4.primary)).toEqual(verdictOf(site.nat.truth.ipv4));
       }
     } finally {
       await Promise.all(sites.map((site) => site.close()));

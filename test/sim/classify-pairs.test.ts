@@ -13,7 +13,7 @@ const SORTS: readonly Scenario[] = [...NINE_CELLS, ...WITHOUT_NAT, ...LINUX_ROUT
 const ROUND_TRIPS_MS = [1, 30, 300];
 /** A run takes some 250 ms at this round trip, and begins 0 to some seconds before or after the death. */
 const RTT_MS = 60;
-const DEATHS = 40;
+const DEATHS = 12;
 
 function classifyAgainst(
   scenario: Scenario,
