@@ -90,7 +90,7 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
         second = await startHost('alternate');
       };
     });
-  }, 120_000);
+  }, 300_000);
 
   it('say no wrong word when NATS is killed, are one-address in time, and recover', async () => {
     await watched(async (killedAt) => {
@@ -99,7 +99,7 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
       await untilAlone([internet.server, internet.secondServer!]);
       return () => nats.servers[0]!.restart();
     });
-  }, 120_000);
+  }, 300_000);
 
   it('tell that a host stops at once', async () => {
     await second.stop();
