@@ -6,7 +6,8 @@
  * latency at half of coturn's rate.
  *
  * Two rates are printed: answers a second, and answers a second of CPU time that the server used,
- * which tells more where others use the machine too. Ends in 1 if a target is missed.
+ * which tells more where others use the machine too: targets are held against that where one of the two
+ * was not kept busy, and its rate is the asker's. Ends in 1 if a target is missed.
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -31,6 +32,8 @@ const START_TIMEOUT_MS = 20_000;
 /** For each round: one p99 says little, since whatever else the machine does is in it. */
 const LATENCY_TURNS = 3;
 const SIGN_TEST_DEVIATIONS = 1.645;
+/** Of its core, by a server whose answers a second are all that it can give. */
+const KEPT_BUSY = 0.95;
 
 const BATCHED = 'natprobed, batched';
 const DGRAM = 'natprobed, dgram';
@@ -280,16 +283,17 @@ function report(title: string, results: ReadonlyMap<string, readonly Measured[]>
       thousands(cpuRates.get(name)!),
       ratio(cpuRates, name, COTURN),
       ratio(cpuRates, name, REFERENCE),
-      percent(median(all.map(({ serverCpuSeconds, seconds }) => serverCpuSeconds / seconds))),
+      percent(busyOf(all)),
       percent(median(all.map(({ sent, answered }) => Math.max(0, sent - answered - WINDOW) / sent))),
     ]),
   ]);
   for (const [name, least, to] of TARGETS) {
-    if (rates.get(name)! / rates.get(to)! >= least) continue;
-    const ceiling = name === DGRAM ? `; a bare echo by node:dgram is ${ratio(rates, BARE, to)}` : '';
-    missed.push(
-      `${title}: ${name} is ${ratio(rates, name, to)} × ${to} (${ratio(cpuRates, name, to)} by CPU time), not ${least}${ceiling}`,
-    );
+    const keptBusy = [name, to].every((one) => busyOf(results.get(one)!) >= KEPT_BUSY);
+    const judged = keptBusy ? rates : cpuRates;
+    if (judged.get(name)! / judged.get(to)! >= least) continue;
+    const ceiling = name === DGRAM ? `; a bare echo by node:dgram is ${ratio(judged, BARE, to)}` : '';
+    const by = keptBusy ? '' : ' by CPU time';
+    missed.push(`${title}: ${name} is ${ratio(judged, name, to)} × ${to}${by}, not ${least}${ceiling}`);
   }
 }
 
@@ -330,6 +334,10 @@ function rateOf(all: readonly Measured[]): number {
 
 function cpuRateOf(all: readonly Measured[]): number {
   return median(all.map(({ answered, serverCpuSeconds }) => answered / serverCpuSeconds));
+}
+
+function busyOf(all: readonly Measured[]): number {
+  return median(all.map(({ serverCpuSeconds, seconds }) => serverCpuSeconds / seconds));
 }
 
 function median(numbers: readonly number[]): number {
