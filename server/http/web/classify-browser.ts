@@ -124,7 +124,6 @@ interface Statistic {
   readonly candidateType?: string;
   readonly protocol?: string;
   readonly requestsSent?: number;
-  readonly responsesReceived?: number;
 }
 
 async function readStats(connection: RTCPeerConnection): Promise<IceBrowserStats> {
@@ -134,9 +133,8 @@ async function readStats(connection: RTCPeerConnection): Promise<IceBrowserStats
     ({ type, state }) => type === 'candidate-pair' && state !== 'frozen' && state !== 'waiting',
   );
   const local = all.filter(({ type, protocol }) => type === 'local-candidate' && protocol !== 'tcp');
-  const succeeded = pairs.find(
-    ({ state, responsesReceived = 0 }) => state === 'succeeded' || responsesReceived > 0,
-  );
+  // Not by responses that it received: Firefox counts them for the host's pair, and succeeds with another.
+  const succeeded = pairs.find(({ state }) => state === 'succeeded');
   const localType = all.find(({ id }) => id === succeeded?.localCandidateId)?.candidateType;
   const counted = pairs.map(({ requestsSent }) => requestsSent).filter((count) => count !== undefined);
   return {
