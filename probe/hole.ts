@@ -18,8 +18,11 @@ export interface PunchReport {
   readonly transport: Transport;
   readonly peer: BrokerPeer;
   readonly predicted: PlannedPrediction;
-  /** Both absent where nothing is open. */
-  readonly endpoints: { readonly local?: string; readonly remote?: string };
+  /**
+   * Both absent where nothing is open. With a path by a relay `relayed` is the address there: this side's own,
+   * and then `remote` is the peer as the relay sees it, or the peer's, and then `remote` is the same.
+   */
+  readonly endpoints: { readonly local?: string; readonly remote?: string; readonly relayed?: string };
   /** `totalMs` from the first plan's start to the end; `rttMs` through the hole. */
   readonly timing: { readonly totalMs: number; readonly rttMs?: number };
   /** All that this side sent for it, in every attempt. */
@@ -56,7 +59,10 @@ export interface Hole<Raw> {
   readonly role: PunchRole;
   /** 32 bytes that the two peers alone have, agreed anew for each introduction. */
   readonly key: Uint8Array;
-  /** May change with `reopened`. */
+  /**
+   * May change with `reopened`. Where a relay of this side's carries the hole, `remote` is a port of this machine
+   * behind which it does.
+   */
   readonly socket: Raw;
   readonly remote: Endpoint;
   on<Name extends keyof HoleEvents>(event: Name, listener: (...args: HoleEvents[Name]) => void): this;

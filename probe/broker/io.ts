@@ -8,6 +8,7 @@ import type {
   PlannedPrediction,
   Transport,
 } from '../../shared/broker/messages.ts';
+import type { Endpoint } from '../../shared/endpoint.ts';
 import type { NatprobeError } from '../../shared/errors.ts';
 import type { Reason } from '../../shared/nat/verdict.ts';
 import type { Budget } from '../../shared/punch/strategy.ts';
@@ -46,6 +47,8 @@ export type MemberInput =
   | { readonly kind: 'refuse'; readonly introduction: number; readonly text?: string }
   /** How a punch went; only the first word on it is passed on. */
   | { readonly kind: 'outcome'; readonly introduction: number; readonly outcome: ReportedOutcome }
+  /** What a relay gave this side for that punch; without `endpoint` nothing. */
+  | { readonly kind: 'relayed'; readonly introduction: number; readonly endpoint?: Endpoint }
   /** That punch was ended on this side, before it was known how it goes or after an attempt that failed. */
   | { readonly kind: 'withdraw'; readonly introduction: number }
   | { readonly kind: 'leave' };
@@ -116,6 +119,8 @@ export type MemberEvent =
       readonly timeoutMs: number;
     }
   | { readonly kind: 'withdrawn'; readonly introduction: number }
+  /** What a relay gave the peer for that punch; without `endpoint` nothing. */
+  | { readonly kind: 'relayed'; readonly introduction: number; readonly endpoint?: Endpoint }
   /** The peer has ended the punch. */
   | { readonly kind: 'given-up'; readonly introduction: number }
   /** Something that nobody waits for did not work. */

@@ -101,6 +101,9 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       case 'outcome':
         this.#outcomes.add(input.introduction, input.outcome);
         break;
+      case 'relayed':
+        this.#say(input);
+        break;
       case 'withdraw':
         if (this.#outcomes.drop(input.introduction)) this.#giveUp(input.introduction);
         break;
@@ -226,6 +229,9 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
         this.#events.push({ kind: 'asked', introduction, peer, timeoutMs });
         break;
       }
+      case 'relayed':
+        this.#events.push(message);
+        break;
       case 'withdrawn':
         this.#handleWithdrawn(message.introduction);
         break;

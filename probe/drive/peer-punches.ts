@@ -1,6 +1,7 @@
 /** The punches of one member: those that it asks for and those of others, at most one with each peer. */
 import type { Socket as TcpSocket } from 'node:net';
 import type { BrokerPeer, Plan, Transport } from '../../shared/broker/messages.ts';
+import type { Endpoint } from '../../shared/endpoint.ts';
 import { type ErrorCode, NatprobeError } from '../../shared/errors.ts';
 import type { ReportedOutcome } from '../broker/io.ts';
 import type { Hole, PunchReport } from '../hole.ts';
@@ -23,6 +24,8 @@ export interface PeerPunchesOptions<Raw> {
   /** Nobody waits for that request any more. */
   readonly cancel: (request: number) => void;
   readonly report: (introduction: number, outcome: ReportedOutcome) => void;
+  /** The peer hears of the endpoint that a relay gave this side, or that it gave none. */
+  readonly tellRelayed: (introduction: number, endpoint: Endpoint | undefined) => void;
   /** A punch is ended before it is known how it goes: the peer hears of it. */
   readonly withdraw: (introduction: number) => void;
   readonly tell: (event: MembershipEvent<Raw>) => void;
@@ -158,10 +161,14 @@ export class PeerPunches<Raw> {
     punch.punching.begin(start);
   }
 
+  /** What a relay gave the peer for that punch. */
+  hearRelayed(introduction: number, endpoint: Endpoint | undefined): void {
+    this.#findBy(introduction)?.punching.hearRelayed?.(introduction, endpoint);
+  }
+
   /** The peer has ended that punch: if it is the latest with that peer, it is over. */
   giveUp(introduction: number): void {
-    const punch = [...this.#punches].find(({ plan }) => plan.introduction === introduction);
-    punch?.punching.stop('given-up');
+    this.#findBy(introduction)?.punching.stop('given-up');
   }
 
   /** Whether a punch or a hole with that peer is there. */
@@ -187,6 +194,10 @@ export class PeerPunches<Raw> {
         (transport === 'udp' || punch.hole === undefined) &&
         this.#isWith(punch, peer),
     );
+  }
+
+  #findBy(introduction: number): PeerPunch<Raw> | undefined {
+    return [...this.#punches].find(({ plan }) => plan.introduction === introduction);
   }
 
   #findWith(peer: BrokerPeer): PeerPunch<Raw> | undefined {
@@ -215,6 +226,7 @@ export class PeerPunches<Raw> {
         if (report.code === 'stopped') this.#options.withdraw(introduction);
         else this.#options.report(introduction, outcomeOf(report));
       },
+      onRelayed: (introduction, endpoint) => this.#options.tellRelayed(introduction, endpoint),
       onError: (error) => this.#handleError(punch, error),
     });
     const punch: PeerPunch<Raw> = {
@@ -326,6 +338,7 @@ function startOver<Raw>(
       begin: ({ sockets: next, ...start }) =>
         next.transport === 'udp' ? punching.begin({ ...start, mains: next.mains }) : wrongTransport(),
       stop: (code) => punching.stop(code),
+      hearRelayed: (introduction, endpoint) => punching.hearRelayed?.(introduction, endpoint),
     };
   }
   const punching = startTcpPunching(

@@ -8,6 +8,7 @@ import type { FailedPunch, Guessing, OpenHole, PuncherEvent, PunchFailure, StopC
 import { holeKey, isOfSession, type PunchSession, punchSession } from '../punch/session.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
+import type { RelayedWay } from './relay.ts';
 import { runPuncher, type RunningPuncher } from './run-puncher.ts';
 
 export interface PunchingOptions<Raw> {
@@ -28,6 +29,8 @@ export interface PunchingOptions<Raw> {
   readonly onFailed: (report: PunchReport) => void;
   /** How an introduction ended, for the broker: that of the latest plan. Each time, also where there is another attempt. */
   readonly onOutcome?: (introduction: number, report: PunchReport) => void;
+  /** The peer is to hear of the endpoint that a relay gave this side for an introduction, or that it gave none. */
+  readonly onRelayed?: (introduction: number, endpoint: Endpoint | undefined) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -43,6 +46,8 @@ export interface Punching<Start> {
   begin(start: Start): void;
   /** Gives up, or closes the hole. */
   stop(code?: StopCode): void;
+  /** What a relay gave the peer for an introduction. Absent over TCP, where none is turned to. */
+  hearRelayed?(introduction: number, endpoint: Endpoint | undefined): void;
 }
 
 /** Punches by the first plan; ends in `onOpen` or `onFailed`. */
@@ -80,6 +85,7 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
       onEvent: (event) => this.#handle(event),
       onDatagram: (from, bytes) => this.#inbox.take(from, bytes, this.#given.session),
       onTrouble: (error) => options.onTrouble?.(error),
+      onRelayed: (endpoint) => options.onRelayed?.(this.#given.plan.introduction, endpoint),
       onError: options.onError,
     });
     this.begin(start);
@@ -87,7 +93,11 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
 
   begin(start: PunchStart<Raw>): void {
     this.#given = givenOf(start);
-    this.#puncher.begin(start.plan.plan, start.key, start.mains);
+    this.#puncher.begin(start);
+  }
+
+  hearRelayed(introduction: number, endpoint: Endpoint | undefined): void {
+    if (introduction === this.#given.plan.introduction) this.#puncher.hearRelayed(endpoint);
   }
 
   stop(code?: StopCode): void {
@@ -125,7 +135,7 @@ class PunchingRun<Raw> implements Punching<PunchStart<Raw>> {
   #open(opened: OpenHole): void {
     const { plan, key } = this.#given;
     const socket = this.#puncher.socket(opened.socket)!;
-    const report = reportOfHole(plan, opened, socket.local);
+    const report = reportOfHole(plan, opened, socket.local, this.#puncher.wayThrough(opened.remote));
     this.#tellOutcome(report);
     const state = { socket, remote: opened.remote, report, key, role: plan.plan.role };
     if (this.#hole !== undefined) {
@@ -259,13 +269,23 @@ class OpenedHole<Raw> implements Hole<Raw> {
   }
 }
 
-export function reportOfHole(plan: Plan, hole: Omit<OpenHole, 'socket'>, local: Endpoint): PunchReport {
+/** `way` where a relay carries it. */
+export function reportOfHole(
+  plan: Plan,
+  hole: Omit<OpenHole, 'socket'>,
+  local: Endpoint,
+  way?: RelayedWay,
+): PunchReport {
   return {
     ...commonReport(plan),
     outcome: 'open',
     strategy: hole.strategy,
     path: hole.path,
-    endpoints: { local: formatEndpoint(local), remote: formatEndpoint(hole.remote) },
+    endpoints: {
+      local: formatEndpoint(local),
+      remote: formatEndpoint(way?.peer ?? hole.remote),
+      ...(way !== undefined && { relayed: formatEndpoint(way.relayed) }),
+    },
     timing: { totalMs: hole.tookMs, rttMs: hole.rttMs },
     packets: hole.packets,
     attempts: hole.attempt,

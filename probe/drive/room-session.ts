@@ -84,6 +84,8 @@ class RoomSession<Raw> implements Membership<Raw> {
         ),
       cancel: (request) => this.#cancel(request),
       report: (introduction, outcome) => this.#runner.deliver({ kind: 'outcome', introduction, outcome }),
+      tellRelayed: (introduction, endpoint) =>
+        this.#runner.deliver({ kind: 'relayed', introduction, ...(endpoint && { endpoint }) }),
       withdraw: (introduction) => this.#runner.deliver({ kind: 'withdraw', introduction }),
       tell: (event) => this.#tell(event),
     });
@@ -316,6 +318,9 @@ class RoomSession<Raw> implements Membership<Raw> {
         return;
       case 'withdrawn':
         this.#asks.withdraw(event.introduction);
+        return;
+      case 'relayed':
+        this.#punches.hearRelayed(event.introduction, event.endpoint);
         return;
       case 'given-up':
         this.#punches.giveUp(event.introduction);

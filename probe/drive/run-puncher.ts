@@ -1,5 +1,6 @@
 /** Carries out what a puncher machine asks for, on real sockets. */
 import { randomBytes, randomInt } from 'node:crypto';
+import type { Plan, Relay } from '../../shared/broker/messages.ts';
 import type { Endpoint, Family } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { PunchPlan } from '../../shared/punch/plan.ts';
@@ -7,6 +8,8 @@ import type { PuncherAction, PuncherEvent, PuncherInput, StopCode } from '../pun
 import { createPuncher } from '../punch/puncher.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
+import type { RelayedWay } from './relay.ts';
+import { Relays } from './relays.ts';
 import { createRunner } from './run-machine.ts';
 import { systemErrorCode, type UdpHandlers } from './udp.ts';
 
@@ -19,13 +22,25 @@ export interface PuncherRun<Raw> {
   readonly onDatagram: (from: Endpoint, bytes: Uint8Array) => void;
   /** ERR_FEW_SOCKETS: of those that a plan takes some could not be opened. */
   readonly onTrouble: (error: NatprobeError) => void;
+  /** The peer is to hear of the endpoint that a relay gave this side, or that it gave none. */
+  readonly onRelayed: (endpoint: Endpoint | undefined) => void;
   /** A bug: the punch is over. */
   readonly onError: (error: unknown) => void;
 }
 
+export interface PuncherStart<Raw> {
+  readonly plan: Pick<Plan, 'plan' | 'relay'>;
+  readonly key: Uint8Array;
+  readonly mains: MainSockets<Raw>;
+}
+
 export interface RunningPuncher<Raw> {
   /** The first plan, and each that answers a renewal; `mains` are used for as long as the punch needs them. */
-  begin(plan: PunchPlan, key: Uint8Array, mains: MainSockets<Raw>): void;
+  begin(start: PuncherStart<Raw>): void;
+  /** What a relay gave the peer for the latest plan. */
+  hearRelayed(endpoint: Endpoint | undefined): void;
+  /** Undefined unless what is sent to `remote` goes by a relay. */
+  wayThrough(remote: Endpoint): RelayedWay | undefined;
   /** Undefined once it is closed. */
   socket(name: string): PunchSocket<Raw> | undefined;
   /** Once every socket is closed: of a hole that is closed, when the peer knows. */
@@ -39,6 +54,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
   const sockets = new Map<string, PunchSocket<Raw> | undefined>();
   let servers: MainSockets<Raw>['servers'] = {};
   let rounds = 0;
+  let relays: Relays | undefined;
   let isClosed = false;
   /** Of the sockets of a plan, until all that it takes are there or can't be. */
   let opening = { asked: 0, pending: 0, failed: 0, code: '' };
@@ -48,7 +64,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
     { perform, emit, fail },
   );
   return {
-    begin(plan, key, mains) {
+    begin({ plan: { plan, relay }, key, mains }) {
       const round = ++rounds;
       const nameOf = (family: Family): string => `main-${round}-${family}`;
       const used = mains.use((family) => handlersOf(nameOf(family)));
@@ -60,8 +76,18 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
         sockets.set(nameOf(family), socket);
       }
       servers = mains.servers;
-      runner.deliver({ kind: 'plan', plan, key, sockets: names });
+      void relays?.release();
+      relays = relay && relaysFor(plan, relay, used.ipv4 ?? used.ipv6);
+      runner.deliver({
+        kind: 'plan',
+        plan,
+        key,
+        sockets: names,
+        ...(relay && { relay: plan.predicted.strategy === 'relay' ? 'at-once' : 'at-last' }),
+      });
     },
+    hearRelayed: (endpoint) => relays?.hear(endpoint),
+    wayThrough: (remote) => relays?.wayThrough(remote),
     ended: ended.promise,
     socket: (name) => sockets.get(name),
     stop: (code = 'stopped') => runner.deliver({ kind: 'stop', code }),
@@ -79,15 +105,43 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
         closeSocket(action.socket);
         if (isClosed && sockets.size === 0) end();
         return;
+      case 'relay':
+        relays!.open();
+        return;
       case 'renew':
         run.onRenew(action.attempt);
         return;
     }
   }
 
+  function relaysFor(plan: PunchPlan, relay: Relay, main: PunchSocket<Raw> | undefined): Relays {
+    const isCurrent = (): boolean => relays === own;
+    const deliver = (input: PuncherInput): void => {
+      if (isCurrent()) runner.deliver(input);
+    };
+    const own = new Relays({
+      relay,
+      peers: plan.peer.candidates.filter(({ kind }) => kind !== 'private').map(({ endpoint }) => endpoint),
+      local: main?.local,
+      onAllocated: (endpoint) => {
+        if (isCurrent()) run.onRelayed(endpoint);
+      },
+      onFound: (remote) => deliver({ kind: 'relay-found', remote }),
+      onFailed: (text) => {
+        deliver({ kind: 'relay-failed', side: 'own', text });
+        if (isCurrent()) run.onRelayed(undefined);
+      },
+      onPeerFailed: () => deliver({ kind: 'relay-failed', side: 'peer' }),
+      onError: fail,
+    });
+    return own;
+  }
+
   function emit(event: PuncherEvent): void {
     // Whatever comes later is not for this punch.
     isClosed ||= event.kind === 'closed';
+    if (event.kind === 'open' && relays?.isOwn(event.remote) === false) void relays.release();
+    if (event.kind === 'lost') void relays?.release();
     if (event.kind === 'failed' || (isClosed && sockets.size === 0)) end();
     run.onEvent(event);
   }
@@ -100,7 +154,7 @@ export function runPuncher<Raw>(run: PuncherRun<Raw>): RunningPuncher<Raw> {
   function end(): void {
     runner.stop();
     for (const name of [...sockets.keys()]) closeSocket(name);
-    ended.resolve(undefined);
+    void Promise.resolve(relays?.release()).then(() => ended.resolve(undefined));
   }
 
   async function openSocket({ socket, family, localPorts }: OpenAction): Promise<void> {

@@ -4,8 +4,9 @@ import type { Check } from '../../shared/ice/check.ts';
 import type { PunchPlan, PunchStep } from '../../shared/punch/plan.ts';
 import type { StrategyName } from '../../shared/punch/strategy.ts';
 import type { Exchange, SentCheck } from './exchange.ts';
-import type { FailureCode, Guessing, PuncherAction } from './io.ts';
+import type { FailureCode, Guessing, PuncherAction, PuncherInput, PunchFailure } from './io.ts';
 import { CHECK_PACE_MS, type Path, PathTable, scheduleNext } from './paths.ts';
+import { Relaying } from './relaying.ts';
 import { planVolley, type RandomBytes, type Shot, type SpreadSocket } from './volley.ts';
 
 export interface AttemptOptions {
@@ -14,6 +15,7 @@ export interface AttemptOptions {
   /** Which of its puncher's attempts it is, lost holes counted in: its sockets are named by it. */
   readonly serial: number;
   readonly mains: Readonly<Partial<Record<Family, string>>>;
+  readonly relay: Extract<PuncherInput, { kind: 'plan' }>['relay'];
   readonly exchange: Exchange;
   readonly random: RandomBytes;
   readonly act: (action: PuncherAction) => void;
@@ -33,6 +35,7 @@ const TELL_GUESSES_MS = 100;
 export class Attempt {
   readonly #options: AttemptOptions;
   readonly #paths = new PathTable();
+  readonly #relaying: Relaying;
   /** Check steps that haven't begun, the next one last. */
   readonly #steps: PunchStep[];
   /** The sockets that each spreading step has asked for, by its index among the steps. */
@@ -56,6 +59,7 @@ export class Attempt {
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    this.#relaying = new Relaying(options);
     const { plan, startAt } = options;
     this.#guessesToldAt = startAt;
     this.#steps = plan.steps
@@ -74,7 +78,8 @@ export class Attempt {
   }
 
   get deadlineAt(): number {
-    const atLast = this.#options.startAt + this.#options.plan.timeMs;
+    const planned = this.#options.startAt + this.#options.plan.timeMs;
+    const atLast = Math.max(planned, this.#relaying.deadlineAt ?? planned);
     return this.#nominatedAt === undefined
       ? atLast
       : Math.max(atLast, this.#nominatedAt + NOMINATED_WITHIN_MS);
@@ -86,7 +91,11 @@ export class Attempt {
   }
 
   /** Why there is no hole, as far as seen. */
-  get failure(): FailureCode {
+  get failure(): PunchFailure {
+    return this.#relaying.explain(this.#failureCode);
+  }
+
+  get #failureCode(): FailureCode {
     if (this.#options.plan.steps.length === 0) return 'no-way';
     if (this.#paths.first(({ echoedAt }) => echoedAt !== undefined) !== undefined) return 'not-agreed';
     if (this.#paths.first(({ heardAt }) => heardAt !== undefined) !== undefined) return 'one-way';
@@ -161,11 +170,26 @@ export class Attempt {
     this.#agree(now);
   }
 
+  /** The peer is reached there, by way of a relay. */
+  handleRelay(remote: Endpoint, now: number): void {
+    const socket = this.#options.mains[familyOf(remote.address)];
+    if (socket === undefined || this.#agreed !== undefined || !this.#relaying.handleFound()) return;
+    const path = this.#paths.add(socket, remote, 'relay');
+    if (path === undefined) return;
+    path.untilAt = this.deadlineAt;
+    path.nextAt = now;
+  }
+
+  handleNoRelay(failed: Extract<PuncherInput, { kind: 'relay-failed' }>, now: number): void {
+    this.#relaying.handleFailed(failed, now);
+  }
+
   /** Does what is due. */
   handleTimeout(now: number): void {
     if (now < this.#options.startAt || this.#agreed !== undefined) return;
     this.#shots ??= this.#planShots();
     this.#beginSteps(now);
+    if (this.#nominated === undefined) this.#relaying.handleTimeout(now);
     if (this.#nominateAt !== undefined && this.#nominateAt <= now) this.#nominate(this.#nominated!, now);
     for (let path = this.#paths.due(now); path !== undefined; path = this.#paths.due(now))
       this.#check(path, now);
@@ -179,7 +203,8 @@ export class Attempt {
     const times = [this.#steps.at(-1)?.atMs, this.#nextShotMs()]
       .filter((atMs) => atMs !== undefined)
       .map((atMs) => startAt + atMs);
-    const others = [this.#paths.nextAt(), this.#nominateAt].filter((at) => at !== undefined);
+    const relayAt = this.#nominated === undefined ? this.#relaying.nextAt() : undefined;
+    const others = [this.#paths.nextAt(), this.#nominateAt, relayAt].filter((at) => at !== undefined);
     return Math.min(this.deadlineAt, ...times, ...others);
   }
 

@@ -13,10 +13,17 @@ export type PuncherInput =
       plan: PunchPlan;
       key: Uint8Array;
       sockets: Readonly<Partial<Record<Family, string>>>;
+      /** Whether a relay is there, and when it is turned to: at once, or when nothing else has opened. */
+      relay?: 'at-once' | 'at-last';
     }
   | { kind: 'datagram'; socket: string; from: Endpoint; bytes: Uint8Array }
   | { kind: 'socket-opened'; socket: string }
   | { kind: 'socket-failed'; socket: string }
+  /** Through a relay, this side's or the peer's, the peer is reached there from the main socket of that family. */
+  | { kind: 'relay-found'; remote: Endpoint }
+  /** There is none on that side; `text` goes on from "the relay", where it is this side's. */
+  | { kind: 'relay-failed'; side: 'own'; text: string }
+  | { kind: 'relay-failed'; side: 'peer' }
   /** Enough: close what is open. */
   | { kind: 'stop'; code?: StopCode };
 
@@ -32,6 +39,8 @@ export type PuncherAction =
   /** With `ttl` in place of the system's for this datagram alone. */
   | { kind: 'send'; socket: string; to: Endpoint; bytes: Uint8Array; ttl?: number }
   | { kind: 'close-socket'; socket: string }
+  /** A relayed address that the peer is told of: ends in `relay-failed`, or `relay-found` when the peer is heard there. */
+  | { kind: 'relay' }
   /** Main sockets on fresh ports, registered afresh, and a plan for them (MEASURING.md §7). */
   | { kind: 'renew'; attempt: number };
 
@@ -69,7 +78,7 @@ export interface OpenHole {
    * that they send to, its packets come from elsewhere.
    */
   readonly remote: Endpoint;
-  readonly path: 'direct' | 'lan' | 'hairpin';
+  readonly path: 'direct' | 'lan' | 'hairpin' | 'relay';
   readonly strategy: StrategyName;
   readonly attempt: number;
   /** All that this side sent for it, in every attempt. */
@@ -96,12 +105,17 @@ export const FAILURES = {
   'not-agreed': 'packets passed both ways, but the two did not agree on a path in time',
   'too-many-packets': 'the limit of packets was reached before a hole was open',
   'no-plan': 'no plan came for another attempt',
+  'no-relay': 'no relay could be used',
+  'relay-not-through': 'nothing came through the relay either',
   /** Over TCP. */
   refused: 'every connection was refused',
   'not-the-peer': 'who took the connection did not have the key',
   stopped: 'it was stopped',
   'given-up': 'the peer has given up',
 } as const;
+
+/** To allocate, to tell the peer, and to be heard there, through some losses. */
+export const RELAY_MS = 8000;
 
 /** Sockets, registration and a plan for another attempt should take a second or two. */
 export const RENEW_MS = 10_000;
@@ -111,5 +125,5 @@ export function failureOf(code: FailureCode): PunchFailure {
 }
 
 export function pathOf(strategy: StrategyName): OpenHole['path'] {
-  return strategy === 'lan' || strategy === 'hairpin' ? strategy : 'direct';
+  return strategy === 'lan' || strategy === 'hairpin' || strategy === 'relay' ? strategy : 'direct';
 }

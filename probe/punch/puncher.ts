@@ -9,13 +9,13 @@ import { Exchange } from './exchange.ts';
 import { Goodbye } from './goodbye.ts';
 import { Hold, LOSS_MS } from './hold.ts';
 import {
-  type FailureCode,
   failureOf,
   type OpenHole,
   pathOf,
   type PuncherAction,
   type PuncherEvent,
   type PuncherInput,
+  type PunchFailure,
   RENEW_MS,
   type StopCode,
 } from './io.ts';
@@ -77,6 +77,12 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
         if (this.#state !== 'punching' || !this.#attempt!.handleOpened(input.socket))
           this.#close(input.socket);
         return;
+      case 'relay-found':
+        if (this.#state === 'punching') this.#attempt!.handleRelay(input.remote, now);
+        break;
+      case 'relay-failed':
+        if (this.#state === 'punching') this.#attempt!.handleNoRelay(input, now);
+        break;
       case 'socket-failed':
         // One of many; those that are there have to do.
         return;
@@ -89,7 +95,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
 
   handleTimeout(now: number): void {
     if (this.#state === 'waiting' && this.#renewBy !== undefined && now >= this.#renewBy)
-      this.#fail('no-plan', now);
+      this.#fail(failureOf('no-plan'), now);
     if (this.#state === 'punching') this.#attempt!.handleTimeout(now);
     if (this.#state === 'open') this.#hold!.handleTimeout(now);
     if (this.#state === 'closing') this.#goodbye!.handleTimeout(now);
@@ -136,6 +142,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       startAt,
       serial: ++this.#attempts,
       mains: sockets,
+      relay: given.relay,
       exchange,
       random: this.#random,
       act,
@@ -156,7 +163,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   }
 
   #hearGoodbye(now: number): void {
-    if (this.#state === 'punching') this.#fail('given-up', now);
+    if (this.#state === 'punching') this.#fail(failureOf('given-up'), now);
     else if (this.#state === 'open') {
       this.#exchange!.sayGoodbye(this.#hold!.path, now);
       this.#events.push({ kind: 'closed' });
@@ -204,17 +211,17 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     this.#events.push({ kind: 'open', ...hole });
   }
 
-  #giveUp(code: FailureCode, now: number): void {
+  #giveUp(reason: PunchFailure, now: number): void {
     const { attempt, attempts } = this.#given!.plan;
     if (attempt >= attempts) {
-      this.#fail(code, now);
+      this.#fail(reason, now);
       return;
     }
     this.#endAttempt();
     this.#events.push({
       kind: 'retrying',
       attempt: attempt + 1,
-      reason: failureOf(code),
+      reason,
       packets: this.#packetsBefore,
       tookMs: Math.max(0, now - this.#startedAt),
     });
@@ -227,11 +234,11 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     this.#actions.push({ kind: 'renew', attempt });
   }
 
-  #fail(code: FailureCode, now: number): void {
+  #fail(reason: PunchFailure, now: number): void {
     this.#end();
     this.#events.push({
       kind: 'failed',
-      reason: failureOf(code),
+      reason,
       attempt: this.#given?.plan.attempt ?? 0,
       packets: this.#packetsBefore,
       tookMs: Math.max(0, now - this.#startedAt),
@@ -248,7 +255,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   #stop(code: StopCode, now: number): void {
     if (this.#state === 'closing') return;
     if (this.#state !== 'open') {
-      this.#fail(code, now);
+      this.#fail(failureOf(code), now);
       return;
     }
     this.#state = 'closing';

@@ -18,6 +18,8 @@ export type HandedHole = Pick<Hole<unknown>, 'report' | 'peer' | 'role' | 'key' 
 
 /** Hands the hole over to the command, run in a shell, and returns its exit code. Throws ERR_EXEC. */
 export async function execThrough(hole: HandedHole, command: string, signal?: AbortSignal): Promise<number> {
+  if (hole.report.path === 'relay')
+    throw new NatprobeError('ERR_EXEC', '--exec', 'a relay carries the hole, and ends with its socket');
   const environment = holeEnvironment(hole);
   const { socket } = hole;
   const connection = socket instanceof TcpSocket ? socket : undefined;

@@ -8,7 +8,7 @@ import type { StreamEnd } from './keys.ts';
 /** What a stream needs of a hole. */
 export type StreamHole<Raw = UDXSocket | TcpSocket> = Pick<
   Hole<Raw>,
-  'role' | 'key' | 'socket' | 'remote' | 'on' | 'off'
+  'report' | 'role' | 'key' | 'socket' | 'remote' | 'on' | 'off'
 >;
 
 export function isOverUdp(hole: StreamHole): hole is StreamHole<UDXSocket> {

@@ -38,6 +38,8 @@ const PACKET_BYTES = 1500;
 const LONGEST_DATAGRAM = 65_507;
 /** UDP, UDX, a nonce and what authenticates. */
 const DATAGRAM_OVERHEAD = 8 + 20 + 8 + 16;
+/** Of a channel (RFC 8656 §12.4). */
+const RELAY_OVERHEAD = 4;
 const IP_HEADER: Readonly<Record<Family, number>> = { ipv4: 20, ipv6: 40 };
 
 /**
@@ -141,7 +143,10 @@ export class SecureStream implements AsyncIterable<Uint8Array> {
   /** The largest datagram that goes through; over UDP provided that the path takes packets of 1500 bytes. */
   get longestDatagram(): number {
     if (!isOverUdp(this.#hole)) return LONGEST_DATAGRAM;
-    return PACKET_BYTES - IP_HEADER[familyOf(this.#hole.remote.address)] - DATAGRAM_OVERHEAD;
+    const { remote, report } = this.#hole;
+    // How a relay is spoken to, only its own side knows.
+    if (report.path === 'relay') return PACKET_BYTES - IP_HEADER.ipv6 - RELAY_OVERHEAD - DATAGRAM_OVERHEAD;
+    return PACKET_BYTES - IP_HEADER[familyOf(remote.address)] - DATAGRAM_OVERHEAD;
   }
 
   /** Says which program speaks, and waits until the peer has said the same. */

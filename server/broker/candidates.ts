@@ -99,7 +99,8 @@ function readPrivate(candidate: Endpoint, place: string): Endpoint {
   return endpoint;
 }
 
-function readEndpoint({ address, port }: Endpoint, place: string): Endpoint {
+/** With its address as canonical text. Throws ERR_CANDIDATE. */
+export function readEndpoint({ address, port }: Endpoint, place: string): Endpoint {
   const canonical = canonicalAddress(address);
   if (canonical === undefined || port === 0) throw refused(place, 'not an endpoint');
   return { address: canonical, port };

@@ -3,6 +3,7 @@ import {
   type Outcome,
   type PlannedPrediction,
   type Relay,
+  type Relayed,
   type ServerMessage,
   TEXT_LENGTH,
   type Transport,
@@ -13,7 +14,7 @@ import type { Prediction } from '../../shared/punch/predict.ts';
 import { type Preflight, preflightOf } from '../../shared/punch/preflight.ts';
 import { planTcpPunch } from '../../shared/punch/tcp-plan.ts';
 import { plainLine } from '../../shared/words.ts';
-import { candidatesFor } from './candidates.ts';
+import { candidatesFor, readEndpoint } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
 import type { BrokerLimits, BrokerTimes } from './limits.ts';
 import { PerPeer } from './per-peer.ts';
@@ -26,6 +27,8 @@ export type PlanPunch = (a: PlannedSide, b: PlannedSide, attempt: number) => Pun
 export type Planners = Readonly<Partial<Record<Transport, PlanPunch>>>;
 
 export const PLANNERS: Planners = { udp: planPunch, tcp: planTcpPunch };
+
+const SIDES = ['a', 'b'] as const;
 
 /** Where peers may be relayed; `user` is what the relay knows a side of a punch as. */
 export type NameRelay = (user: string) => Relay;
@@ -101,6 +104,8 @@ interface Planned {
   readonly hasMore: boolean;
   /** What became of it has been told. It is kept where both may be waiting for another attempt. */
   isConcluded: boolean;
+  /** Who may still say what became of a relay; nobody where none was named. */
+  readonly relaying: Set<'a' | 'b'>;
 }
 
 export class Punches {
@@ -134,19 +139,21 @@ export class Punches {
     const pair = { transport, a: predicted.a.name, b: predicted.b.name };
     const record = { introduction, attempt, ...pair, prediction: plannedPrediction(predicted) };
     const prediction = this.correct(pair, record.prediction);
+    // A relay costs its operator: it is named where the punch may well fail, or has failed.
+    const mayNeedRelay = attempt > 1 || prediction.outcome === 'unlikely' || prediction.outcome === 'relay';
+    const nameRelay = mayNeedRelay ? this.nameRelay : undefined;
     const planned: Planned = {
       record,
       sides: { a: a.session, b: b.session },
       outcomes: {},
       hasMore: attempt < plans.a.attempts,
       isConcluded: false,
+      relaying: new Set(nameRelay === undefined ? [] : SIDES),
     };
     this.planned.set(introduction, planned);
     this.plannedOf.add(a.session, planned);
     this.plannedOf.add(b.session, planned);
     this.outcomeDue.set(introduction, now);
-    // A relay costs its operator: it is named where the punch may well fail, or has failed.
-    const mayNeedRelay = attempt > 1 || prediction.outcome === 'unlikely' || prediction.outcome === 'relay';
     for (const [side, own, other] of [
       ['a', a, b],
       ['b', b, a],
@@ -159,7 +166,7 @@ export class Punches {
         peer: other.session.peer,
         prediction,
         plan: plans[side],
-        ...(mayNeedRelay && this.nameRelay && { relay: this.nameRelay(`${introduction}${side}`) }),
+        ...(nameRelay && { relay: nameRelay(`${introduction}${side}`) }),
       });
     this.outlet.emit({ kind: 'planned', ...record });
   }
@@ -190,9 +197,8 @@ export class Punches {
     session: PeerSession,
     { introduction, outcome, strategy, path, packets, timeMs, reason }: Outcome,
   ): void {
-    const planned = this.planned.get(introduction);
-    const side = planned?.sides.a === session ? 'a' : planned?.sides.b === session ? 'b' : undefined;
-    if (planned === undefined || side === undefined || planned.outcomes[side] !== undefined)
+    const { planned, side } = this.underWay(session, introduction) ?? {};
+    if (planned === undefined || side === undefined)
       throw new NatprobeError('ERR_NO_INTRODUCTION', 'outcome');
     planned.outcomes[side] = {
       outcome,
@@ -215,15 +221,30 @@ export class Punches {
     introduction: number,
   ): { readonly other: PeerSession; readonly transport: Transport } | undefined {
     const planned = this.planned.get(introduction);
-    const side = planned?.sides.a === session ? 'a' : planned?.sides.b === session ? 'b' : undefined;
+    const side = planned && sideOf(planned, session);
     if (planned === undefined || side === undefined) return undefined;
     const said = planned.outcomes[side]?.outcome;
     if (said === 'open' || (said === 'failed' && !planned.hasMore)) return undefined;
     if (said === undefined) this.forget(planned);
     else this.end(planned);
-    const other = planned.sides[side === 'a' ? 'b' : 'a'];
+    const other = planned.sides[otherOf(side)];
     this.outlet.send(other, { kind: 'withdrawn', introduction });
     return { other, transport: planned.record.transport };
+  }
+
+  /**
+   * Tells the other side, which holds it to the relay's own addresses. Throws ERR_NO_INTRODUCTION where none
+   * was named, or that side has said it, and ERR_CANDIDATE.
+   */
+  tellRelayed(session: PeerSession, { introduction, endpoint }: Relayed): void {
+    const { planned, side } = this.underWay(session, introduction) ?? {};
+    if (planned === undefined || side === undefined || !planned.relaying.delete(side))
+      throw new NatprobeError('ERR_NO_INTRODUCTION', 'relayed');
+    this.outlet.send(planned.sides[otherOf(side)], {
+      kind: 'relayed',
+      introduction,
+      ...(endpoint !== undefined && { endpoint: readEndpoint(endpoint, '/endpoint') }),
+    });
   }
 
   handleTimeout(now: number): void {
@@ -239,6 +260,17 @@ export class Punches {
     const planner = this.planners[transport];
     if (planner === undefined) throw new NatprobeError('ERR_TRANSPORT', place, transport);
     return planner;
+  }
+
+  /** Undefined where that side has no such punch, or has said how it went. */
+  private underWay(
+    session: PeerSession,
+    introduction: number,
+  ): { readonly planned: Planned; readonly side: 'a' | 'b' } | undefined {
+    const planned = this.planned.get(introduction);
+    const side = planned && sideOf(planned, session);
+    if (planned === undefined || side === undefined || planned.outcomes[side] !== undefined) return undefined;
+    return { planned, side };
   }
 
   /** A new plan of the same two takes the place of the one before. */
@@ -283,6 +315,14 @@ export interface Foresight extends Pick<Preflight, 'budget' | 'reasons'> {
 
 export function tooMany(which: string): NatprobeError {
   return new NatprobeError('ERR_INTRODUCTIONS', 'introduce', which);
+}
+
+function sideOf({ sides }: Planned, session: PeerSession): 'a' | 'b' | undefined {
+  return SIDES.find((name) => sides[name] === session);
+}
+
+function otherOf(side: 'a' | 'b'): 'a' | 'b' {
+  return side === 'a' ? 'b' : 'a';
 }
 
 function sideToPlan(of: PunchSide, to: PunchSide, transport: Transport, now: number): PlannedSide {

@@ -1,7 +1,7 @@
 /**
  * The broker as a machine without I/O: connections and their frames go in, frames to send and
  * connections to close come out. It keeps the promise that nobody is told an address that was not
- * witnessed in its peer's session, and that whatever one connection does disturbs no other.
+ * witnessed in its peer's session or, as the one that is told checks, is of a relay that the server names; and that whatever one connection does disturbs no other.
  */
 import { decodeClientMessage } from '../../shared/broker/decode.ts';
 import {
@@ -299,6 +299,9 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         break;
       case 'refuse':
         this.refuseIntroduction(session, message);
+        break;
+      case 'relayed':
+        this.punches.tellRelayed(session, message);
         break;
       case 'outcome':
         this.punches.report(session, message);

@@ -25,7 +25,7 @@ export interface BrokerCounts {
 }
 
 /** What peers say of a punch: the same, or not; or nothing in time. A side that says nothing is not asked. */
-export type PunchEnd = 'open' | 'failed' | 'disputed' | 'unreported';
+export type PunchEnd = 'open' | 'relayed' | 'failed' | 'disputed' | 'unreported';
 
 /** Who doesn't read what the broker says is cut off at so much that waits. */
 const MOST_WAITING_BYTES = 256 << 10;
@@ -131,11 +131,12 @@ export class BrokerService {
 }
 
 function createPunchCounts(): Record<PunchEnd, number> {
-  return { open: 0, failed: 0, disputed: 0, unreported: 0 };
+  return { open: 0, relayed: 0, failed: 0, disputed: 0, unreported: 0 };
 }
 
 function endOf({ a, b }: Extract<PunchEvent, { kind: 'punched' }>['outcomes']): PunchEnd {
   const said = a?.outcome ?? b?.outcome;
   if (said === undefined) return 'unreported';
-  return b === undefined || b.outcome === said ? said : 'disputed';
+  if (b !== undefined && b.outcome !== said) return 'disputed';
+  return said === 'open' && (a ?? b)?.path === 'relay' ? 'relayed' : said;
 }

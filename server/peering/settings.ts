@@ -1,5 +1,6 @@
 /** What natprobed is told about its broker: flags in, settings out. Pure. */
 import { NatprobeError } from '../../shared/errors.ts';
+import { parseTurnUri } from '../../shared/turn-uri.ts';
 
 /** As typed. */
 export interface PeeringFlags {
@@ -58,13 +59,8 @@ function readCount(text: string, place: string): number {
 /** As many as a plan names. */
 const MOST_RELAYS = 8;
 
-/** RFC 7065 §3.1. */
-const RELAY_URI =
-  /^turns?:(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::(\d{1,5}))?(?:\?transport=(?:udp|tcp))?$/i;
-
 function readRelay(text: string): string {
-  const [, host, port] = RELAY_URI.exec(text) ?? [];
-  if (host === undefined || (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)))
+  if (parseTurnUri(text) === undefined)
     throw new NatprobeError('ERR_RELAY', '--relay', `got ${JSON.stringify(text)}`);
   return text;
 }

@@ -205,9 +205,9 @@ async function removeOldest(database: Kysely<ReportDatabase>, timeMs: number): P
   });
 }
 
-/** That both say so, or only one does, is the same here: those that count agree. */
+/** That both say so, or only one does, is the same here: those that count agree. What a relay carries was not punched. */
 function isOpen({ outcomes: { a } }: EndedPunch): boolean {
-  return a?.outcome === 'open';
+  return a?.outcome === 'open' && a.path !== 'relay';
 }
 
 /** A pair is the same, whoever of the two asked. */

@@ -97,6 +97,16 @@ export const OutcomeSchema = Type.Object({
   reason: Type.Optional(Words),
 });
 
+/**
+ * What a side says, once, of a relay that its plan named, and the other side is told: the relayed address
+ * that it was given there, at which it takes packets of the other's; without `endpoint` it was given none.
+ */
+export const RelayedSchema = Type.Object({
+  kind: Type.Literal('relayed'),
+  introduction: IntroductionNumber,
+  endpoint: Type.Optional(BrokerEndpoint),
+});
+
 /** The broker's question, and the peer's answer with the same number; its time is a round trip. */
 const HeartbeatSchema = Type.Object({ kind: Type.Literal('heartbeat'), beat: Count });
 const IntroduceSchema = Type.Object({
@@ -138,6 +148,7 @@ export const ClientMessageSchema = Type.Union([
   IntroduceSchema,
   ConsentSchema,
   RefuseSchema,
+  RelayedSchema,
   OutcomeSchema,
   ByeSchema,
 ]);
@@ -148,6 +159,7 @@ export type Introduce = Static<typeof IntroduceSchema>;
 export type Foresee = Static<typeof ForeseeSchema>;
 export type Refuse = Static<typeof RefuseSchema>;
 export type Outcome = Static<typeof OutcomeSchema>;
+export type Relayed = Static<typeof RelayedSchema>;
 
 /** What peers of a room know of each other. */
 const PeerSchema = Type.Object({
@@ -245,6 +257,7 @@ export const ServerMessageSchema = Type.Union([
   /** What was asked is no question any more; or the peer has ended the punch. */
   Type.Object({ kind: Type.Literal('withdrawn'), introduction: IntroductionNumber }),
   PlanSchema,
+  RelayedSchema,
   HeartbeatSchema,
   Type.Object({
     kind: Type.Literal('error'),

@@ -137,18 +137,26 @@ describe('WebSocket /broker', () => {
     const [ann, bob] = [new Client(), new Client()];
     await Promise.all([ann.register('ann', AT_ANN), bob.register('bob', AT_BOB)]);
     const ends = [
-      ['open', 'open'],
-      ['failed', 'failed'],
-      ['open', 'failed'],
+      ['open', 'open', 'direct'],
+      ['failed', 'failed', undefined],
+      ['open', 'failed', 'direct'],
+      ['open', 'open', 'relay'],
     ] as const;
-    for (const [id, [said, answered]] of ends.entries()) {
+    for (const [id, [said, answered, path]] of ends.entries()) {
       await ann.say({ kind: 'introduce', id, peer: 'bob' });
       const plan = await ann.next();
       if (plan.kind !== 'plan') throw new Error(JSON.stringify(plan));
       await bob.next();
       const { introduction } = plan;
-      await ann.say({ kind: 'outcome', introduction, outcome: said, packets: 3, timeMs: 4 });
-      await bob.say({ kind: 'outcome', introduction, outcome: answered, packets: 3, timeMs: 4 });
+      const outcome = {
+        kind: 'outcome',
+        introduction,
+        packets: 3,
+        timeMs: 4,
+        ...(path && { path }),
+      } as const;
+      await ann.say({ ...outcome, outcome: said });
+      await bob.say({ ...outcome, outcome: answered });
       await expect.poll(() => broker.counts().events.punched).toBe(id + 1);
     }
     const { body } = await running.app.inject('/metrics');
@@ -157,6 +165,7 @@ describe('WebSocket /broker', () => {
       .filter((line) => line.startsWith('natprobed_punches_total{transport="udp"'));
     expect(counted.map((line) => line.replace(/^.*outcome=/, ''))).toEqual([
       '"open"} 1',
+      '"relayed"} 1',
       '"failed"} 1',
       '"disputed"} 1',
       '"unreported"} 0',

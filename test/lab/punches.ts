@@ -37,17 +37,18 @@ export interface LabPunch {
   readonly carries: boolean;
 }
 
-/** natprobed with its broker, for any number of members. */
+/** natprobed with its broker, for any number of members; `more` are flags of it. */
 export function startBroker(
   { server }: Pick<Internet, 'server'>,
   families: readonly Family[] = FAMILIES,
+  more: readonly string[] = [],
 ): Promise<RunningServer> {
   const addresses = families.flatMap((family) => {
     const { primary, alternate } = SERVER_ADDRESSES[family];
     return ['--ip', primary, '--alt-ip', alternate];
   });
   const http = ['--http', `${SERVER_ADDRESSES.ipv4.primary}:${HTTP_PORT}`, '--no-rate-limit'];
-  return startNatprobedOn(server, addresses, http);
+  return startNatprobedOn(server, addresses, [...http, ...more]);
 }
 
 export interface MemberOptions {

@@ -1,5 +1,6 @@
 /** Two clients of the lab with a hole between them, and a program that runs through it. */
 import type { ChildProcess, StdioOptions } from 'node:child_process';
+import { expect } from 'vitest';
 import { SERVER_ADDRESSES } from './internet.ts';
 import type { Namespace } from './namespaces.ts';
 import { NATPROBE_COMMAND, NATPROBE_ENVIRONMENT } from './natprobe.ts';
@@ -28,6 +29,23 @@ export async function runThroughHole(
   await atBob.said(/registered as bob/);
   const asked = ['punch', 'bob', '--as', 'alice', ...SERVER, ...programs.alice];
   return { alice: startEnd(alice, asked, stdio.alice), bob: atBob };
+}
+
+/** Has both say hello to each other, and alice leave; what alice's natprobe has said to her. */
+export async function chatThroughHole(alice: Namespace, bob: Namespace): Promise<string> {
+  const chat = ['--chat'];
+  const ends = await runThroughHole(alice, bob, { alice: chat, bob: chat });
+  const heard = { alice: '', bob: '' };
+  for (const name of ['alice', 'bob'] as const)
+    ends[name].process.stdout!.setEncoding('utf8').on('data', (text: string) => (heard[name] += text));
+  await Promise.all([ends.alice.said(/bob is here/), ends.bob.said(/alice is here/)]);
+  ends.alice.process.stdin!.write('hello bob\n');
+  ends.bob.process.stdin!.write('hello alice\n');
+  await expect.poll(() => heard).toEqual({ alice: 'bob: hello alice\n', bob: 'alice: hello bob\n' });
+  ends.alice.process.stdin!.write('/quit\n');
+  expect(await Promise.all([ends.alice.ended, ends.bob.ended])).toEqual([0, 0]);
+  expect(ends.bob.talk()).toContain('* alice has left');
+  return ends.alice.talk();
 }
 
 function startEnd(

@@ -10,7 +10,7 @@ import { labMissing } from './namespaces.ts';
 import type { RunningServer } from './natprobe.ts';
 import { labNat } from './nats.ts';
 import { startBroker } from './punches.ts';
-import { runThroughHole } from './stream-pairs.ts';
+import { chatThroughHole, runThroughHole } from './stream-pairs.ts';
 import { startUdpEcho } from './udp-echo.ts';
 
 describeIf(labMissing())('through a hole between two NATs', () => {
@@ -35,18 +35,7 @@ describeIf(labMissing())('through a hole between two NATs', () => {
   });
 
   it('two people chat', async () => {
-    const chat = ['--chat'];
-    const ends = await runThroughHole(alice.client, bob.client, { alice: chat, bob: chat });
-    const heard = { alice: '', bob: '' };
-    for (const name of ['alice', 'bob'] as const)
-      ends[name].process.stdout!.setEncoding('utf8').on('data', (text: string) => (heard[name] += text));
-    await Promise.all([ends.alice.said(/bob is here/), ends.bob.said(/alice is here/)]);
-    ends.alice.process.stdin!.write('hello bob\n');
-    ends.bob.process.stdin!.write('hello alice\n');
-    await expect.poll(() => heard).toEqual({ alice: 'bob: hello alice\n', bob: 'alice: hello bob\n' });
-    ends.alice.process.stdin!.write('/quit\n');
-    expect(await Promise.all([ends.alice.ended, ends.bob.ended])).toEqual([0, 0]);
-    expect(ends.bob.talk()).toContain('* alice has left');
+    await chatThroughHole(alice.client, bob.client);
   });
 
   for (const { megabytes, loss } of [

@@ -25,6 +25,7 @@ export function renderPunch(report: PunchReport, style: Style): string {
     ['Round trip', timing.rttMs === undefined ? undefined : formatMs(timing.rttMs)],
     ['Predicted', predicted.outcome === 'relay' ? undefined : describePrediction(predicted)],
     ['Why', reason && plainLine(reason, TEXT_LENGTH)],
+    ['Relayed at', endpoints.relayed],
     ['Relay', relay?.urls.map((url) => plainLine(url, TEXT_LENGTH)).join('\n')],
   ];
   const lines = rows.flatMap(([label, text]) =>

@@ -26,6 +26,11 @@ export const RESPONSE_ORIGIN = addressAttribute(ATTRIBUTE.RESPONSE_ORIGIN);
 /** RFC 8489 §14.15. */
 export const ALTERNATE_SERVER = addressAttribute(ATTRIBUTE.ALTERNATE_SERVER);
 
+/** RFC 8656 §18.3. */
+export const XOR_PEER_ADDRESS = xorAddressAttribute(ATTRIBUTE.XOR_PEER_ADDRESS);
+/** RFC 8656 §18.5. */
+export const XOR_RELAYED_ADDRESS = xorAddressAttribute(ATTRIBUTE.XOR_RELAYED_ADDRESS);
+
 /**
  * Parses an endpoint's address into `out`, 4 or 16 bytes from its start; returns which family it
  * is. Throws RangeError for what is no address or no port.

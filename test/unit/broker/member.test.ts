@@ -140,6 +140,23 @@ describe('an introduction', () => {
     expect(ann.endOf(request)).toBe(code);
   });
 
+  it('lets one side tell the other of a relay', () => {
+    const nameRelay = () => ({ urls: ['turn:relay.example.org'] });
+    const world = new MemberWorld({ nameRelay });
+    const moving = { ...PORT_RESTRICTED, type: 'symmetric', mapping: 'address-and-port-dependent' } as const;
+    const [ann, bob] = ['ann', 'bob'].map((name) => world.enter(name, { behaviours: [moving] }));
+    ann!.introduce('bob');
+    world.run(100);
+    const { introduction, relay } = ann!.punches[0]!.plan;
+    expect(relay).toEqual(nameRelay());
+    const endpoint = { address: '198.51.100.1', port: 50_000 };
+    ann!.hear({ kind: 'relayed', introduction, endpoint });
+    bob!.hear({ kind: 'relayed', introduction });
+    world.run(100);
+    expect(bob!.last('relayed')).toEqual({ kind: 'relayed', introduction, endpoint });
+    expect(ann!.last('relayed')).toEqual({ kind: 'relayed', introduction });
+  });
+
   it('waits until the peer has said yes', () => {
     const world = new MemberWorld();
     const [ann, bob] = [world.enter('ann'), world.enter('bob', { consent: 'ask' })];

@@ -45,6 +45,38 @@ describe('a relay', () => {
     expect(relaysIn(introduce(new BrokerPlay({ nameRelay }), PORT_RESTRICTED, 2))).toEqual(['1a', '1b']);
   });
 
+  it('is told of by each side once, to the other one, and while the punch goes on', () => {
+    const play = new BrokerPlay({ nameRelay });
+    introduce(play, SYMMETRIC);
+    const endpoint = { address: '2001:DB8::0:7', port: 50_000 };
+    const told = play.say(1, { kind: 'relayed', introduction: 1, endpoint });
+    expect(inShort(told)).toEqual(['2 relayed']);
+    expect(messagesTo(2, told)).toEqual([
+      { kind: 'relayed', introduction: 1, endpoint: { address: '2001:db8::7', port: 50_000 } },
+    ]);
+    expect(inShort(play.say(1, { kind: 'relayed', introduction: 1 }))).toEqual(['1 ERR_NO_INTRODUCTION']);
+    expect(inShort(play.say(2, { kind: 'relayed', introduction: 1 }))).toEqual(['1 relayed']);
+
+    const over = new BrokerPlay({ nameRelay });
+    introduce(over, SYMMETRIC);
+    over.say(1, { kind: 'outcome', introduction: 1, outcome: 'failed', packets: 1, timeMs: 1 });
+    expect(inShort(over.say(1, { kind: 'relayed', introduction: 1 }))).toEqual(['1 ERR_NO_INTRODUCTION']);
+  });
+
+  it('is told of by nobody else, and as an endpoint', () => {
+    const play = new BrokerPlay({ nameRelay });
+    introduce(play, SYMMETRIC);
+    const stranger = play.greet('eve').connection;
+    expect(inShort(play.say(stranger, { kind: 'relayed', introduction: 1 }))).toEqual([
+      `${stranger} ERR_NO_INTRODUCTION`,
+    ]);
+    const endpoint = { address: '1.2.3', port: 1 };
+    expect(inShort(play.say(1, { kind: 'relayed', introduction: 1, endpoint }))).toEqual(['1 ERR_CANDIDATE']);
+    const without = new BrokerPlay();
+    introduce(without, SYMMETRIC);
+    expect(inShort(without.say(1, { kind: 'relayed', introduction: 1 }))).toEqual(['1 ERR_NO_INTRODUCTION']);
+  });
+
   it('is not there where the server has none', () => {
     expect(relaysIn(introduce(new BrokerPlay(), SYMMETRIC))).toEqual([undefined, undefined]);
   });

@@ -271,6 +271,13 @@ describe('another program', () => {
     expect(code).toBe(7);
   });
 
+  it('is not handed a hole that a relay carries, which would end with its socket', async () => {
+    const pair = await openHolePair();
+    pairs.push(pair);
+    Object.assign(pair.a.report, { path: 'relay' });
+    await expect(execThrough(pair.a, 'true')).rejects.toMatchObject({ code: 'ERR_EXEC' });
+  });
+
   it('ends with the code that a shell gives for a signal, also when natprobe is stopped', async () => {
     const pair = await openHolePair();
     pairs.push(pair);
