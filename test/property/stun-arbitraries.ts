@@ -12,6 +12,8 @@ import {
   RESPONSE_ORIGIN,
   SOURCE_ADDRESS,
   XOR_MAPPED_ADDRESS,
+  XOR_PEER_ADDRESS,
+  XOR_RELAYED_ADDRESS,
 } from '../../shared/stun/attributes/address.ts';
 import type { Attribute, AttributeValue } from '../../shared/stun/attributes/attribute.ts';
 import { CHANGE_REQUEST, PADDING, RESPONSE_PORT } from '../../shared/stun/attributes/behaviour.ts';
@@ -43,6 +45,14 @@ import {
   SOFTWARE,
   USERNAME,
 } from '../../shared/stun/attributes/text.ts';
+import {
+  CHANNEL_NUMBER,
+  CHANNELS,
+  DATA,
+  LIFETIME,
+  REQUESTED_ADDRESS_FAMILY,
+  REQUESTED_TRANSPORT,
+} from '../../shared/stun/attributes/turn.ts';
 import type { Integrity } from '../../shared/stun/integrity.ts';
 import { transactionIdOf } from '../../shared/stun/message.ts';
 import type { MessageToEncode } from '../../shared/stun/message.ts';
@@ -100,6 +110,8 @@ function attributeCases(modern: boolean): fc.Arbitrary<AttributeCase>[] {
       OTHER_ADDRESS,
       RESPONSE_ORIGIN,
       ALTERNATE_SERVER,
+      XOR_PEER_ADDRESS,
+      XOR_RELAYED_ADDRESS,
     ].map((attribute) => attributeCase(attribute, endpoint)),
     attributeCase(CHANGE_REQUEST, fc.record({ address: fc.boolean(), port: fc.boolean() })),
     attributeCase(RESPONSE_PORT, port),
@@ -115,6 +127,11 @@ function attributeCases(modern: boolean): fc.Arbitrary<AttributeCase>[] {
     attributeCase(USE_CANDIDATE, fc.constant(true as const)),
     attributeCase(ICE_CONTROLLED, fc.bigInt({ min: 0n, max: (1n << 64n) - 1n })),
     attributeCase(ICE_CONTROLLING, fc.bigInt({ min: 0n, max: (1n << 64n) - 1n })),
+    attributeCase(LIFETIME, fc.integer({ min: 0, max: 0xffffffff })),
+    attributeCase(CHANNEL_NUMBER, fc.integer({ min: CHANNELS.first, max: CHANNELS.last })),
+    attributeCase(DATA, bytes(0, 99)),
+    attributeCase(REQUESTED_TRANSPORT, fc.integer({ min: 0, max: 0xff })),
+    attributeCase(REQUESTED_ADDRESS_FAMILY, fc.constantFrom('ipv4' as const, 'ipv6' as const)),
     attributeCase(RECEIPT_REQUEST, fillerLength),
     attributeCase(
       RECEIPT,

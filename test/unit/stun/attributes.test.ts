@@ -9,6 +9,8 @@ import {
   RESPONSE_ORIGIN,
   SOURCE_ADDRESS,
   XOR_MAPPED_ADDRESS,
+  XOR_PEER_ADDRESS,
+  XOR_RELAYED_ADDRESS,
 } from '../../../shared/stun/attributes/address.ts';
 import { rawAttribute } from '../../../shared/stun/attributes/attribute.ts';
 import type { Attribute, AttributeValue } from '../../../shared/stun/attributes/attribute.ts';
@@ -35,6 +37,14 @@ import {
   SOFTWARE,
   USERNAME,
 } from '../../../shared/stun/attributes/text.ts';
+import {
+  CHANNEL_NUMBER,
+  DATA,
+  LIFETIME,
+  REQUESTED_ADDRESS_FAMILY,
+  REQUESTED_TRANSPORT,
+  UDP_PROTOCOL,
+} from '../../../shared/stun/attributes/turn.ts';
 import { encodeMessage, readAttribute } from '../../../shared/stun/message.ts';
 import { fromHex, toHex } from '../../vectors/hex.ts';
 import { CLASSIC_ID, decodedMessage, MODERN_ID } from './messages.ts';
@@ -252,6 +262,32 @@ describe('ICE attributes (RFC 8445 §16.1)', () => {
     expect(() => ICE_CONTROLLING.of(1n << 64n)).toThrow(RangeError);
     expect(written(USE_CANDIDATE.of(true))).toBe('00250000');
     expect(read(USE_CANDIDATE, '00')).toBeUndefined();
+  });
+});
+
+describe('attributes of relays (RFC 8656 §18)', () => {
+  it('are 32 bits, or a number and what is reserved', () => {
+    expect(written(LIFETIME.of(600))).toBe('000d000400000258');
+    expect(read(LIFETIME, '00000258')).toBe(600);
+    expect(read(LIFETIME, '0258')).toBeUndefined();
+    expect(written(CHANNEL_NUMBER.of(0x4001))).toBe('000c000440010000');
+    expect(read(CHANNEL_NUMBER, '4fffffff')).toBe(0x4fff);
+    expect(read(CHANNEL_NUMBER, '50000000')).toBeUndefined();
+    expect(read(CHANNEL_NUMBER, '4001')).toBeUndefined();
+    expect(() => CHANNEL_NUMBER.of(0x5000)).toThrow(RangeError);
+    expect(written(REQUESTED_TRANSPORT.of(UDP_PROTOCOL))).toBe('0019000411000000');
+    expect(read(REQUESTED_TRANSPORT, '11ffffff')).toBe(17);
+    expect(written(REQUESTED_ADDRESS_FAMILY.of('ipv6'))).toBe('0017000402000000');
+    expect(read(REQUESTED_ADDRESS_FAMILY, '01000000')).toBe('ipv4');
+    expect(read(REQUESTED_ADDRESS_FAMILY, '03000000')).toBeUndefined();
+  });
+
+  it('carry a datagram, and endpoints as XOR-MAPPED-ADDRESS does', () => {
+    expect(written(DATA.of(Buffer.from('abc')))).toBe('0013000361626300');
+    expect(read(DATA, '616263')).toEqual(new Uint8Array([0x61, 0x62, 0x63]));
+    const endpoint = { address: '192.0.2.1', port: 32853 };
+    expect(written(XOR_PEER_ADDRESS.of(endpoint))).toBe('001200080001a147e112a643');
+    expect(written(XOR_RELAYED_ADDRESS.of(endpoint))).toBe('001600080001a147e112a643');
   });
 });
 
