@@ -84,7 +84,7 @@ describe('the compose files', () => {
   itIf(missingPrograms('docker-compose'))(
     'are taken by docker compose with the example of settings',
     async () => {
-      expect(files).toEqual(['compose/full.yaml', 'compose/one-host.yaml']);
+      expect(files).toEqual(['compose/full.yaml', 'compose/one-host.yaml', 'compose/two-hosts.yaml']);
       for (const file of files) {
         const shown = await run('docker-compose', [
           '--env-file',
@@ -294,7 +294,8 @@ describe('all of deploy/', () => {
 
 /** Each file that starts natprobed, and what it starts it with. */
 function commandLines(): [file: string, words: string[]][] {
-  const compose = ['compose/full.yaml', 'compose/one-host.yaml'].map((file): [string, string[]] => {
+  const composeFiles = ['compose/full.yaml', 'compose/one-host.yaml', 'compose/two-hosts.yaml'];
+  const compose = composeFiles.map((file): [string, string[]] => {
     const [{ services }] = readYaml(file) as [{ services: { natprobed: { command: string[] } } }];
     return [file, services.natprobed.command];
   });

@@ -1,4 +1,7 @@
 /** Rules and dashboard ask for metrics that natprobed has, by labels that they carry. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findFreePorts } from '../unit/server/loopback.ts';
 import { PRIMARY, startNatprobed, type LocalServer } from '../cli/programs.ts';
@@ -43,21 +46,30 @@ const queries = [
   ...rules.map(({ expr }) => expr),
 ];
 
+let folder: string;
 let server: LocalServer;
 /** Label names and values by series, as natprobed exposes them. */
 let series: Map<string, Map<string, Set<string>>>;
 
 beforeAll(async () => {
   const [http] = await findFreePorts(PRIMARY);
+  folder = mkdtempSync(join(tmpdir(), 'natprobe-metrics-'));
+  const keys = join(folder, 'keys');
+  writeFileSync(keys, '00'.repeat(32));
+  // With a pair's metrics too, though there is no NATS.
+  const pair = ['--pair', 'nat-1', '--nats', 'nats://127.0.0.1:9', '--witness-key-file', keys];
   // The last one wins over startNatprobed's --no-http.
-  server = await startNatprobed(undefined, ['--http', `${PRIMARY}:${http}`]);
+  server = await startNatprobed([PRIMARY], ['--http', `${PRIMARY}:${http}`, ...pair]);
   await fetch(`http://${PRIMARY}:${http}/healthz`);
   const response = await fetch(`http://${PRIMARY}:${http}/metrics`);
   expect(response.status).toBe(200);
   series = readExposition(await response.text());
 });
 
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
 
 describe('every query', () => {
   it('names metrics that natprobed exposes', () => {
