@@ -69,6 +69,28 @@ describeIf(labMissing())('natprobe punch behind the kernel’s NATs', () => {
     });
   });
 
+  it('connects over TCP in the order that what both have measured of it asks for, as foreseen', async () => {
+    // Without an input chain the router's own TCP refuses what comes too early.
+    await withAlice(['linux-router', 'port-restricted-cone'], async ({ client }, told) => {
+      const foreseen = await runNatprobe(client, ['preflight', 'alice', '--tcp', ...SERVER]);
+      expect(JSON.parse(foreseen.stdout)).toMatchObject({
+        decision: 'go-with-strategy',
+        strategy: 'sequential',
+      });
+      expect(foreseen.stdout).not.toContain('assumed');
+      const punched = await runNatprobe(client, ['punch', 'alice', '--tcp', ...SERVER]);
+      expect(JSON.parse(punched.stdout) as PunchReport, punched.stderr).toMatchObject({
+        outcome: 'open',
+        transport: 'tcp',
+        strategy: 'sequential',
+        path: 'direct',
+        attempts: 1,
+      });
+      expect([foreseen.code, punched.code]).toEqual([0, 0]);
+      await expect.poll(told, { timeout: 5000 }).toContain('open by connecting one after the other');
+    });
+  });
+
   it('ends in 4 where it takes a relay, before and after the punch', async () => {
     await withAlice(['symmetric-random', 'symmetric-random'], async ({ client }) => {
       const foreseen = await runNatprobe(client, ['preflight', 'alice', ...SERVER]);
