@@ -124,6 +124,7 @@ interface Statistic {
   readonly candidateType?: string;
   readonly protocol?: string;
   readonly requestsSent?: number;
+  readonly responsesReceived?: number;
 }
 
 async function readStats(connection: RTCPeerConnection): Promise<IceBrowserStats> {
@@ -133,9 +134,14 @@ async function readStats(connection: RTCPeerConnection): Promise<IceBrowserStats
     ({ type, state }) => type === 'candidate-pair' && state !== 'frozen' && state !== 'waiting',
   );
   const local = all.filter(({ type, protocol }) => type === 'local-candidate' && protocol !== 'tcp');
-  // Not by responses that it received: Firefox counts them for the host's pair, and succeeds with another.
-  const succeeded = pairs.find(({ state }) => state === 'succeeded');
-  const localType = all.find(({ id }) => id === succeeded?.localCandidateId)?.candidateType;
+  const typeOf = (pair: Statistic | undefined): string | undefined =>
+    all.find(({ id }) => id === pair?.localCandidateId)?.candidateType;
+  // Where Chromium has taken it back, a response has still made the local candidate `prflx`. With `host` it would
+  // say nothing: Firefox counts responses for the host's pair, and succeeds with another.
+  const succeeded =
+    pairs.find(({ state }) => state === 'succeeded') ??
+    pairs.find((pair) => (pair.responsesReceived ?? 0) > 0 && typeOf(pair) === 'prflx');
+  const localType = typeOf(succeeded);
   const counted = pairs.map(({ requestsSent }) => requestsSent).filter((count) => count !== undefined);
   return {
     localCandidates: local.length,
