@@ -4,13 +4,13 @@ import { defineConfig } from 'vitest/config';
 const PURE = [
   'test/{fuzz,property,sim}/**/*.test.ts',
   'test/unit/*.test.ts',
-  'test/unit/{answer,broker,classify,ice,nat,peering,portmap,punch,report,stun,witness}/**/*.test.ts',
+  'test/unit/{answer,broker,classify,ice,nat,pair,peering,portmap,punch,report,stun,witness}/**/*.test.ts',
 ];
 /** What makes namespaces, and mostly waits. */
 const LAB = ['test/{interop,lab}/**/*.test.ts'];
 /** What holds times that a busy neighbour would exceed. */
 const TIMED = [
-  'test/lab/{axes,browser,classify,families,full,layers,tcp}.test.ts',
+  'test/lab/{axes,browser,classify,families,full,layers,pair,tcp}.test.ts',
   'test/unit/server/{graceful-stop,hostile-connections,scrape}.test.ts',
   'test/unit/streams/secure-stream.test.ts',
 ];
