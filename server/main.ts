@@ -29,6 +29,9 @@ try {
   } else if (line?.command === 'top') {
     const { top } = await import('./top/top.ts');
     await top(line.flags, process);
+  } else if (line?.command === 'check') {
+    const { check } = await import('./check/check.ts');
+    process.exitCode = await check(line.flags, process);
   }
 } catch (error) {
   // All that is foreseen is in the catalogue; the rest is a bug, and shows its stack.

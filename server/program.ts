@@ -29,7 +29,9 @@ export type ProgramFlags = ServerFlags & LogFlags;
 export type CommandLine =
   | { readonly command: 'serve'; readonly flags: ProgramFlags }
   | { readonly command: 'export'; readonly flags: ExportFlags }
-  | { readonly command: 'top'; readonly flags: TopFlags };
+  | { readonly command: 'top'; readonly flags: TopFlags }
+  /** With the options that the server would be started with. */
+  | { readonly command: 'check'; readonly flags: ProgramFlags };
 
 /** Undefined where help or version was all that was wanted. Throws ERR_USAGE. */
 export function parseCommandLine(args: readonly string[]): CommandLine | undefined {
@@ -66,10 +68,11 @@ Examples:
   natprobed --ip 127.0.0.1 --alt-ip 127.0.0.2   (this machine alone, Linux)
   natprobed export --data /var/lib/natprobed --format csv > reports.csv
   natprobed top                                 (what it does, live)
+  natprobed check --ip 192.0.2.1 --alt-ip 192.0.2.2   (what is wrong here)
 
 Exit codes:
   0  stopped by a signal
-  1  a socket, the self-test or the store failed
+  1  a socket, the self-test or the store failed; check: something is wrong
   2  a wrong option, address, port or directory
   3  top: no natprobed answers there
 `;
@@ -78,9 +81,33 @@ function createProgram(parsed: (command: CommandLine) => void): Command {
   const program = commonSettings(new Command('natprobed'))
     .description('STUN server (RFC 8489, 5780 and 3489) that shows clients which NAT is in front of them.')
     .usage('[options]')
-    .option('--no-self-test', 'start although the server might not answer itself')
     .version(VERSION, '-v, --version', 'print the version')
     .addHelpText('after', HELP_END);
+  addServerOptions(program)
+    .option('--json', 'NDJSON, for the log and for the line that says that it is ready')
+    .action(() => parsed({ command: 'serve', flags: flagsOf(program) }));
+  // So that `export` has options of its own with the same names.
+  program.enablePositionalOptions();
+  program.addCommand(createExportCommand((flags) => parsed({ command: 'export', flags })));
+  program.addCommand(createTopCommand((flags) => parsed({ command: 'top', flags })));
+  program.addCommand(createCheckCommand(program, (flags) => parsed({ command: 'check', flags })));
+  return program;
+}
+
+/** commander has true where an option was not named that `--no-` can turn off, and then false. */
+type TypedFlags = Omit<ProgramFlags, 'http' | 'rateLimit'> & {
+  readonly http: string | boolean;
+  readonly rateLimit: string | boolean;
+};
+
+function flagsOf(command: Command): ProgramFlags {
+  const { http, rateLimit, ...flags } = command.opts<TypedFlags>();
+  return { ...flags, ...(http !== true && { http }), ...(rateLimit !== true && { rateLimit }) };
+}
+
+/** All that says how the server is to be. */
+function addServerOptions(command: Command): Command {
+  command.option('--no-self-test', 'start although the server might not answer itself');
   for (const addOptions of [
     addStunOptions,
     addHttpOptions,
@@ -90,25 +117,10 @@ function createProgram(parsed: (command: CommandLine) => void): Command {
     addReportOptions,
     addLogOptions,
   ]) {
-    addOptions(program);
+    addOptions(command);
   }
-  program.action(() => {
-    const { http, rateLimit, ...flags } = program.opts<TypedFlags>();
-    const named = { ...(http !== true && { http }), ...(rateLimit !== true && { rateLimit }) };
-    parsed({ command: 'serve', flags: { ...flags, ...named } });
-  });
-  // So that `export` has options of its own with the same names.
-  program.enablePositionalOptions();
-  program.addCommand(createExportCommand((flags) => parsed({ command: 'export', flags })));
-  program.addCommand(createTopCommand((flags) => parsed({ command: 'top', flags })));
-  return program;
+  return command;
 }
-
-/** commander has true where an option was not named that `--no-` can turn off, and then false. */
-type TypedFlags = Omit<ProgramFlags, 'http' | 'rateLimit'> & {
-  readonly http: string | boolean;
-  readonly rateLimit: string | boolean;
-};
 
 function addStunOptions(program: Command): void {
   program
@@ -260,8 +272,7 @@ function addLogOptions(program: Command): void {
     .option(
       '--log-addresses <how-much>',
       `what the log keeps of client addresses, as --addresses (default: ${DEFAULT_LOGGED_ADDRESSES})`,
-    )
-    .option('--json', 'NDJSON, for the log and for the line that says that it is ready');
+    );
 }
 
 function repeatable(flags: string, description: string): Option {
@@ -310,6 +321,27 @@ function createTopCommand(parsed: (flags: TopFlags) => void): Command {
     .option('--json', 'a JSON document, natprobed/top@1, for each interval, on a line')
     .option('--no-color', 'no colours; NO_COLOR says so too')
     .action(() => parsed(command.opts<TopFlags>()));
+}
+
+function createCheckCommand(program: Command, parsed: (flags: ProgramFlags) => void): Command {
+  const command = commonSettings(new Command('check'));
+  addServerOptions(
+    command
+      .description(
+        'Looks at a deployment from inside, with the options of the server, and says what to change: addresses, ' +
+          'ports, room in sockets, files, certificate, reports, NATS, relays, HTTP. Where nothing runs there yet ' +
+          'a server is tried for a moment. It ends in 1 if something is wrong.',
+      )
+      .option('--json', 'a JSON document, natprobe/check@1'),
+  ).action(() => {
+    const early = program.options.find(
+      (option) => program.getOptionValueSource(option.attributeName()) === 'cli',
+    );
+    if (early !== undefined)
+      throw new NatprobeError('ERR_USAGE', early.long ?? early.flags, 'it goes behind `check`');
+    parsed(flagsOf(command));
+  });
+  return command;
 }
 
 /** What all have: errors are printed in one place, with their remedy. */

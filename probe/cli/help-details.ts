@@ -1,5 +1,5 @@
 import { EXIT_CODE_LINES } from './exit-codes.ts';
-import { WIDTH, wrap } from './render/layout.ts';
+import { WIDTH, wrap } from '../../shared/wrap.ts';
 
 /** The lines of the report by their labels, each in a sentence. The last ones are there only if asked for. */
 export const REPORT_LINES: readonly (readonly [label: string, sentence: string])[] = [

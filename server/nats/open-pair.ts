@@ -13,7 +13,7 @@ import type { FamilyConfig } from '../config.ts';
 import type { Log } from '../log.ts';
 import { decodePairMessage, encodePairMessage, type PairMessage } from '../pair/messages.ts';
 import { type Misfit, Pair, type PairAction, type PairCounts, type PairEvent } from '../pair/pair.ts';
-import type { PairSettings } from '../pair/settings.ts';
+import { type PairSettings, pairSubject } from '../pair/settings.ts';
 import type { RelaySender } from '../udp/udp-lane.ts';
 import type { WitnessKeys } from '../witness/witness-keys.ts';
 import type { NatsLink } from './open.ts';
@@ -57,7 +57,7 @@ export interface PairParts {
 const FAREWELL_MS = 500;
 
 export function openPair({ settings: { name }, families, link, keys, log }: PairParts): OpenPair {
-  const subject = `natprobe.pair.${name}`;
+  const subject = pairSubject(name);
   const endpoints = Object.fromEntries(
     families.map(({ family, advertised: [pp, pa] }) => [family, [pp, pa] as const]),
   ) as PartnerEndpoints;

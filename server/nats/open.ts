@@ -103,7 +103,7 @@ export function openNats({ servers, credentialsFile }: NatsSettings, log: Log): 
  * A file of credentials as NATS's own tools write it (a JWT and its key), `USER:PASSWORD`, or a token.
  * Throws ERR_KEY_FILE, which does not show them.
  */
-function readCredentials(file: string): Authenticator {
+export function readCredentials(file: string): Authenticator {
   let text: string;
   try {
     text = readFileSync(file, 'utf8').trim();

@@ -14,6 +14,11 @@ export interface PairSettings {
 /** Of a subject of NATS one word. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** What the two tell each other goes there, over NATS. */
+export function pairSubject(name: string): string {
+  return `natprobe.pair.${name}`;
+}
+
 /** Undefined without --pair. Throws ERR_FLAGS or ERR_PAIR_NAME. */
 export function readPairSettings({
   pair,

@@ -16,10 +16,8 @@ export interface Peering {
 
 /** Throws ERR_KEY_FILE. */
 export function openPeering(settings: PeeringSettings): Peering {
-  const { relays, relaySecretFile, roomKeyFile, roomAudience, limits } = settings;
-  const secret =
-    relaySecretFile === undefined ? undefined : readKeyFile(relaySecretFile, '--relay-secret-file').trim();
-  if (secret === '') throw new NatprobeError('ERR_KEY_FILE', '--relay-secret-file', 'it is empty');
+  const { relays, roomKeyFile, roomAudience, limits } = settings;
+  const secret = readRelaySecret(settings);
   const roomKey = roomKeyFile === undefined ? undefined : readRoomKey(roomKeyFile, roomAudience);
   return {
     limits,
@@ -28,6 +26,14 @@ export function openPeering(settings: PeeringSettings): Peering {
       checkRoomToken: (token, room, name) => checkRoomToken(roomKey, token, room, name, Date.now()),
     }),
   };
+}
+
+/** Undefined where none is given. Throws ERR_KEY_FILE. */
+export function readRelaySecret({ relaySecretFile }: PeeringSettings): string | undefined {
+  if (relaySecretFile === undefined) return undefined;
+  const secret = readKeyFile(relaySecretFile, '--relay-secret-file').trim();
+  if (secret === '') throw new NatprobeError('ERR_KEY_FILE', '--relay-secret-file', 'it is empty');
+  return secret;
 }
 
 function readRoomKey(file: string, audience: string): ReturnType<typeof readRoomTokenKey> {

@@ -10,6 +10,7 @@ import {
   type PostgresPool,
   type PostgresPoolClient,
   replaceWithNoncontingentExpression,
+  sql,
 } from 'kysely';
 import pg from 'pg';
 import { NatprobeError } from '../../shared/errors.ts';
@@ -84,6 +85,35 @@ export async function openForReading(settings: PostgresSettings): Promise<Kysely
   } catch (error) {
     await database.destroy();
     throw databaseError(error, placeOf(settings));
+  }
+}
+
+export interface PostgresState {
+  /** Without user, password and options. */
+  readonly place: string;
+  readonly version: string;
+  /** Whether its tables are up to date. */
+  readonly isCurrent: boolean;
+  /** Whether this user may make tables. */
+  readonly mayCreate: boolean;
+  /** Its clock's, since 1970. */
+  readonly clockMs: number;
+}
+
+/** How the database is now; changes nothing. Throws ERR_DATABASE, also for tables of a newer natprobed. */
+export async function inspectPostgres(settings: PostgresSettings): Promise<PostgresState> {
+  const place = placeOf(settings);
+  const database = kyselyOver(new Connections(configOf(settings), () => Promise.resolve()));
+  try {
+    const { rows } = await sql<Pick<PostgresState, 'version' | 'mayCreate' | 'clockMs'>>`
+      select current_setting('server_version') as "version",
+        has_schema_privilege(current_schema(), 'create') as "mayCreate",
+        (extract(epoch from clock_timestamp()) * 1000)::bigint as "clockMs"`.execute(database);
+    return { place, ...rows[0]!, isCurrent: await checkVersion(database, DIALECT) };
+  } catch (error) {
+    throw databaseError(error, place);
+  } finally {
+    await database.destroy();
   }
 }
 

@@ -1,5 +1,5 @@
 /** All that is SQLite's own: how a database is opened, and what it calls its types. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely';
@@ -47,15 +47,40 @@ export async function openSqlite(
   }
 }
 
+/**
+ * Whether the tables in `directory` are up to date; undefined if there are none yet. Changes nothing.
+ * Throws ERR_DATA, also for those of a newer natprobed.
+ */
+export async function inspectSqlite(directory: string): Promise<boolean | undefined> {
+  const file = join(directory, DATABASE_FILE);
+  if (!existsSync(file)) return undefined;
+  try {
+    const native = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
+    const database = kyselyOver(native);
+    try {
+      return await checkVersion(database, DIALECT);
+    } finally {
+      await database.destroy();
+    }
+  } catch (error) {
+    if (error instanceof NatprobeError) throw error;
+    throw new NatprobeError('ERR_DATA', '--data', `${directory}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function kyselyOver(native: DatabaseSync): Kysely<ReportDatabase> {
+  return new Kysely<ReportDatabase>({
+    dialect: new SqliteDialect({ database: new NodeSqlite(native) }),
+  });
+}
+
 async function openFile(file: string, { readOnly = false }: SqliteOptions): Promise<Kysely<ReportDatabase>> {
   const native = new DatabaseSync(file, { readOnly, timeout: BUSY_TIMEOUT_MS });
   try {
     native.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = memory`);
     // FULL: what was committed is on the disk, also after a loss of power (sqlite.org/pragma.html).
     if (!readOnly) native.exec('PRAGMA journal_mode = wal; PRAGMA synchronous = full');
-    const database = new Kysely<ReportDatabase>({
-      dialect: new SqliteDialect({ database: new NodeSqlite(native) }),
-    });
+    const database = kyselyOver(native);
     const isCurrent = await checkVersion(database, DIALECT);
     if (!readOnly) await migrateTables(database, DIALECT);
     else if (!isCurrent) throw new NatprobeError('ERR_DATA', '--data', NOT_CURRENT);

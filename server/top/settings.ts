@@ -3,7 +3,7 @@ import { DEFAULT_HTTP_PORT } from '../../shared/default-ports.ts';
 import { formatEndpoint, parseHostPort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
-import { DEFAULT_HTTP_HOST } from '../default-http.ts';
+import { askableHost, DEFAULT_HTTP_HOST } from '../default-http.ts';
 import { openTokens } from '../http/tokens.ts';
 import { DEFAULT_INTERVAL_SECONDS } from './defaults.ts';
 
@@ -33,8 +33,6 @@ export interface TopSettings {
 /** More often than that, from elsewhere, a server may limit. */
 const SHORTEST_SECONDS = 0.2;
 const LONGEST_SECONDS = 3600;
-/** What a server listens on to be reached at all of its addresses; it is asked at its own. */
-const EVERYWHERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** Throws ERR_ENDPOINT, ERR_PORT, ERR_URL, ERR_NUMBER or ERR_TOKENS. */
 export function readTopSettings(flags: TopFlags, env: NodeJS.ProcessEnv): TopSettings {
@@ -57,8 +55,9 @@ function readUrl(text: string | undefined): URL {
   if (text?.includes('://') === true) return parseHttpUrl(text, '--http');
   const { host, port } =
     text === undefined ? { host: DEFAULT_HTTP_HOST, port: undefined } : parseHostPort(text, '--http');
-  const address = EVERYWHERE[host] ?? host;
-  return new URL(`http://${formatEndpoint({ address, port: port ?? DEFAULT_HTTP_PORT })}/`);
+  return new URL(
+    `http://${formatEndpoint({ address: askableHost(host), port: port ?? DEFAULT_HTTP_PORT })}/`,
+  );
 }
 
 function readInterval(text: string | undefined): number {

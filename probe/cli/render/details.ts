@@ -9,7 +9,7 @@ import type {
 import { observe, type Observations } from '../../../shared/nat/observations.ts';
 import { FAMILY_NAMES, type FamilyReport } from '../../../shared/report/report.ts';
 import { describeSteps } from './classic-steps.ts';
-import { WIDTH, wrap } from './layout.ts';
+import { WIDTH, wrap } from '../../../shared/wrap.ts';
 
 import type { Style } from '../../../shared/style.ts';
 

@@ -1,7 +1,7 @@
 import type { Family } from '../../../shared/endpoint.ts';
 import type { Verdict } from '../../../shared/nat/verdict.ts';
 import { FAMILY_NAMES } from '../../../shared/report/report.ts';
-import { WIDTH } from './layout.ts';
+import { WIDTH } from '../../../shared/wrap.ts';
 
 /** A run shorter than this shows none. */
 const SHOWN_AFTER_MS = 1000;

@@ -2,7 +2,7 @@
 import type { BrokerPeer, PlannedPrediction } from '../../../shared/broker/messages.ts';
 import { formatMs, plainLine } from '../../../shared/words.ts';
 import type { PunchReport } from '../../hole.ts';
-import { WIDTH, wrap } from './layout.ts';
+import { WIDTH, wrap } from '../../../shared/wrap.ts';
 import { describePeer, describePunching, namePeer, plainName, summarisePunch } from './punch.ts';
 import type { Style } from '../../../shared/style.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { layoutRow, wrap } from '../../../probe/cli/render/layout.ts';
+import { layoutRow } from '../../../probe/cli/render/layout.ts';
+import { wrap } from '../../../shared/wrap.ts';
 import { decideStyle, PLAIN } from '../../../shared/style.ts';
 
 describe('wrapping', () => {
