@@ -22,8 +22,8 @@ export interface MappedPortsOptions {
 
 /** A punch leaves its mapping behind, as the hole may need it; of more than these the oldest goes. */
 const MOST_MAPPINGS = 8;
-/** Of the time that the broker gives for fresh candidates (server/broker/limits.ts). */
-const NEXT_WITHIN_MS = 3000;
+/** Looking for the router's mappers, asking them and trying the mapping take a second or two, where nothing is lost. */
+const NEXT_WITHIN_MS = 10_000;
 
 export class MappedPorts {
   readonly #options: MappedPortsOptions;
