@@ -8,9 +8,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { validate as validateDockerfile } from 'dockerfile-utils';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
+import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet';
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { Secret } from 'kubernetes-models/v1/Secret';
+import { Service } from 'kubernetes-models/v1/Service';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   DEFAULT_ALTERNATE_PORT,
@@ -21,6 +24,7 @@ import {
 import { ROOT } from '../cli/programs.ts';
 import { labMissing } from '../lab/namespaces.ts';
 import { describeIf, itIf } from '../support/requirements.ts';
+import { natsMissing } from '../support/nats-server.ts';
 import { missingPrograms, systemPath } from '../support/system-programs.ts';
 import { DEPLOY, deployFiles, natprobedOptions, readDeployFile, readYaml } from './deploy-files.ts';
 
@@ -29,7 +33,7 @@ const { parse: parseHcl } = createRequire(import.meta.url)('@cdktn/hcl2json') as
   parse: (name: string, source: string) => Promise<unknown>;
 };
 
-const MODELS = { Deployment, Namespace, PodDisruptionBudget, Secret };
+const MODELS = { ConfigMap, Deployment, Namespace, PodDisruptionBudget, Secret, Service, StatefulSet };
 const STUN_PORTS = [DEFAULT_PORT, DEFAULT_ALTERNATE_PORT];
 const TLS_PORTS = [DEFAULT_TLS_PORT, DEFAULT_TLS_PORT + 1];
 
@@ -41,12 +45,17 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
-async function run(program: string, args: readonly string[], cwd = DEPLOY): Promise<string> {
+async function run(program: string, args: readonly string[], env = {}): Promise<string> {
   const { stdout, stderr } = await promisify(execFile)(program, args, {
-    cwd,
-    env: { ...process.env, PATH: systemPath() },
+    cwd: DEPLOY,
+    env: { ...process.env, ...env, PATH: systemPath() },
   });
   return stdout + stderr;
+}
+
+/** Its own check of a configuration. */
+function runNatsServer(file: string, env = {}): Promise<string> {
+  return run('nats-server', ['-t', '-c', file], env);
 }
 
 describe('the Dockerfile', () => {
@@ -86,13 +95,8 @@ describe('the compose files', () => {
     async () => {
       expect(files).toEqual(['compose/full.yaml', 'compose/one-host.yaml', 'compose/two-hosts.yaml']);
       for (const file of files) {
-        const shown = await run('docker-compose', [
-          '--env-file',
-          'compose/env.example',
-          '--file',
-          file,
-          'config',
-        ]);
+        const example = ['--env-file', 'compose/env.example'];
+        const shown = await run('docker-compose', [...example, '--file', file, 'config']);
         expect(shown).toContain('--advertise=10.0.0.4=192.0.2.1');
       }
     },
@@ -128,6 +132,26 @@ describe('the compose files', () => {
   });
 });
 
+describeIf(natsMissing(), missingPrograms('openssl'))('what nats-server reads', () => {
+  it('is taken by it: alone, and with partners and their certificates', async () => {
+    const alone = join(folder, 'nats.conf');
+    await writeFile(alone, readDeployFile('nats/nats.conf'));
+    expect(await runNatsServer(alone)).toContain('is valid');
+    const [certificate, key] = [join(folder, 'nats.crt'), join(folder, 'nats.key')];
+    const subject = ['-subj', '/CN=nats', '-keyout', key, '-out', certificate];
+    await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...subject]);
+    const paired = join(folder, 'nats-cluster.conf');
+    const cluster = readDeployFile('nats/cluster.conf').replaceAll('/run/natprobed', folder);
+    await writeFile(paired, readDeployFile('nats/nats.conf') + cluster.replace('nats-ca.crt', 'nats.crt'));
+    const [{ services }] = readYaml('compose/two-hosts.yaml') as [
+      { services: { nats: { environment: Record<string, string> } } },
+    ];
+    const routes = services.nats.environment['NATS_ROUTES']!.replace(/\$\{.*\}/, '192.0.2.129');
+    expect(await runNatsServer(paired, { NATS_ROUTES: routes })).toContain('is valid');
+    await expect(runNatsServer(paired)).rejects.toThrow(/NATS_ROUTES/);
+  });
+});
+
 describe('the systemd files', () => {
   itIf(missingPrograms('systemd-analyze'))('hold to systemd’s checks, and leave little exposed', async () => {
     // The checker wants the program to be there.
@@ -151,7 +175,12 @@ describe('the systemd files', () => {
 });
 
 describe('the Kubernetes manifests', () => {
-  const objects = readYaml('kubernetes/natprobed.yaml') as { kind: keyof typeof MODELS; spec?: unknown }[];
+  const read = (
+    file: string,
+  ): { kind: keyof typeof MODELS; spec?: unknown; data?: Record<string, string> }[] =>
+    readYaml(file) as ReturnType<typeof read>;
+  const objects = read('kubernetes/natprobed.yaml');
+  const nats = read('kubernetes/nats.yaml');
 
   it('hold to the API’s schemas', () => {
     expect(objects.map(({ kind }) => kind)).toEqual([
@@ -161,7 +190,19 @@ describe('the Kubernetes manifests', () => {
       'Deployment',
       'PodDisruptionBudget',
     ]);
-    for (const object of objects) new MODELS[object.kind](object as never).validate();
+    expect(nats.map(({ kind }) => kind)).toEqual([
+      'ConfigMap',
+      'Service',
+      'StatefulSet',
+      'PodDisruptionBudget',
+    ]);
+    for (const object of [...objects, ...nats]) new MODELS[object.kind](object as never).validate();
+  });
+
+  itIf(natsMissing())('give nats-server a configuration that it takes', async () => {
+    const file = join(folder, 'kubernetes-nats.conf');
+    await writeFile(file, nats[0]!.data!['nats.conf']!);
+    expect(await runNatsServer(file, { POD_NAME: 'nats-0' })).toContain('is valid');
   });
 
   it('are found wrong by these schemas where they are', () => {
@@ -294,11 +335,12 @@ describe('all of deploy/', () => {
 
 /** Each file that starts natprobed, and what it starts it with. */
 function commandLines(): [file: string, words: string[]][] {
-  const composeFiles = ['compose/full.yaml', 'compose/one-host.yaml', 'compose/two-hosts.yaml'];
-  const compose = composeFiles.map((file): [string, string[]] => {
-    const [{ services }] = readYaml(file) as [{ services: { natprobed: { command: string[] } } }];
-    return [file, services.natprobed.command];
-  });
+  const compose = deployFiles('.yaml')
+    .filter((file) => file.startsWith('compose/'))
+    .map((file): [string, string[]] => {
+      const [{ services }] = readYaml(file) as [{ services: { natprobed: { command: string[] } } }];
+      return [file, services.natprobed.command];
+    });
   const manifests = 'kubernetes/natprobed.yaml';
   const containers = (readYaml(manifests) as { kind: string }[])
     .filter(({ kind }) => kind === 'Deployment')
