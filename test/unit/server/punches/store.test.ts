@@ -81,6 +81,13 @@ function describeStore(freshPlace: () => Promise<string>): void {
       expect(pairs).toEqual([]);
     });
 
+    it('that a relay carries have opened nothing', async () => {
+      const relayed = { outcome: 'open', strategy: 'relay', path: 'relay', packets: 9, timeMs: 90 } as const;
+      await store.add(endedPunch(true, { outcomes: { a: relayed, b: relayed } }));
+      const { pairs } = await store.summarise({});
+      expect(pairs).toMatchObject([{ punches: 1, open: 0 }]);
+    });
+
     it('of a period are those of its days', async () => {
       await store.add(endedPunch());
       nowMs += DAY_MS;
