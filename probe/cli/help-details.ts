@@ -61,6 +61,7 @@ Examples:
   natprobe lifetime -s 192.0.2.1 --max 60     how long a mapping lives
   natprobe predict symmetric EIM/APDF         would a punch between them work?
   natprobe preflight EIM/APDF -s 192.0.2.1    and from here, to such a peer?
+  natprobe doctor -s 192.0.2.1                is that server set up right?
   natprobe join alice -s 192.0.2.1            be there for others
   natprobe punch alice -s 192.0.2.1 --chat    open a hole to alice, and chat
 `;

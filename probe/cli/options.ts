@@ -6,10 +6,12 @@ import { parseHttpUrl } from '../../shared/http-url.ts';
 
 /** What every command takes that measures by a server. */
 export function addProbeOptions(command: Command): Command {
-  addServerOptions(command)
-    .option('--alt <host[:port]>', "the server's other address and port (3479), if it tells none", checkHost)
-    .option('-4, --ipv4', 'IPv4 only')
-    .option('-6, --ipv6', 'IPv6 only')
+  addServerOptions(command).option(
+    '--alt <host[:port]>',
+    "the server's other address and port (3479), if it tells none",
+    checkHost,
+  );
+  addFamilyOptions(command)
     .option('--local-port <port>', 'measure the mapping from this local port, and punch from it', checkPort)
     .option(
       '--timeout <seconds>',
@@ -25,6 +27,11 @@ export function addServerOptions(command: Command): Command {
   return command
     .option('-s, --server <host[:port]>', 'STUN server to ask (port 3478); may be repeated', collectServer)
     .option('--config <file>', 'configuration file (JSON)');
+}
+
+/** What every command takes that measures over one family or both. */
+export function addFamilyOptions(command: Command): Command {
+  return command.option('-4, --ipv4', 'IPv4 only').option('-6, --ipv6', 'IPv6 only');
 }
 
 /** What every command takes. */

@@ -4,7 +4,14 @@ import { NatprobeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/version.ts';
 import { EXIT } from './exit-codes.ts';
 import { helpDetails } from './help-details.ts';
-import { addOutputOptions, addProbeOptions, checkApi, secondsOf } from './options.ts';
+import {
+  addFamilyOptions,
+  addOutputOptions,
+  addProbeOptions,
+  addServerOptions,
+  checkApi,
+  secondsOf,
+} from './options.ts';
 import { addPeerCommands, addRoomOptions } from './peer-commands.ts';
 import type { PreflightFlags } from './peer-settings.ts';
 import { reportError } from './report-error.ts';
@@ -98,6 +105,13 @@ export function createProgram(): Command {
     .action(async (peer: string | undefined, _own: unknown, command: Command) => {
       const { preflightCommand } = await import('./commands/preflight.ts');
       process.exitCode = await preflightCommand(peer, command.optsWithGlobals<PreflightFlags>());
+    });
+  addOutputOptions(addFamilyOptions(addServerOptions(program.command('doctor'))))
+    .description('Looks at a server from outside, and says what to change there.')
+    .option('--api <url>', 'where its HTTP API is, if not where the server says', checkApi)
+    .action(async (_own: unknown, command: Command) => {
+      const { doctorCommand } = await import('./commands/doctor.ts');
+      process.exitCode = await doctorCommand(command.optsWithGlobals<Flags>());
     });
   return program;
 }

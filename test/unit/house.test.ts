@@ -13,6 +13,7 @@ const PURE_FOLDERS = [
   'server/witness',
   'probe/broker',
   'probe/classify',
+  'probe/doctor',
   'probe/punch',
 ];
 
