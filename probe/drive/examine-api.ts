@@ -57,5 +57,11 @@ function describe(error: unknown): NonNullable<ApiFacts['failure']> {
   if (!(error instanceof NatprobeError) || error.code === 'ERR_ABORTED') throw error;
   const { problem, remedy } = ERROR_CATALOGUE[error.code];
   const detail = error.detail === undefined ? '' : ` (${error.detail})`;
-  return { seen: `${error.place}: ${problem}${detail}`, remedy };
+  const isUntrusted = CERTIFICATE_CODES.test(error.detail ?? '');
+  return { seen: `${error.place}: ${problem}${detail}`, remedy: isUntrusted ? CERTIFICATE_REMEDY : remedy };
 }
+
+/** Node's names for what is wrong with a certificate: DEPTH_ZERO_SELF_SIGNED_CERT, CERT_HAS_EXPIRED, ... */
+const CERTIFICATE_CODES = /CERT|ERR_TLS|UNABLE_TO_/;
+const CERTIFICATE_REMEDY =
+  'give it a certificate for that name, of an authority that clients know, that has not expired';

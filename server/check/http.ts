@@ -108,6 +108,14 @@ function checkExposure(
         'say --tls-cert and --tls-key, or put a proxy in front',
       ),
     );
+  if (host === '0.0.0.0' && publicUrl === undefined && families.some(({ family }) => family === 'ipv6'))
+    findings.push(
+      doubtful(
+        'HTTP',
+        'it is on IPv4 alone, and whoever asks over IPv6 is sent to it over IPv6',
+        'say --http [::]:PORT, which takes both',
+      ),
+    );
   if (publicUrl !== undefined && isLoopback(host) && access?.isTrustedProxy === undefined)
     findings.push(
       doubtful(

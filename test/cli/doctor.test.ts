@@ -3,9 +3,10 @@ import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DoctorDocument } from '../../probe/cli/commands/doctor.ts';
 import { type RunningServer, serverOf } from '../lab/natprobe.ts';
-import { describeIf } from '../support/requirements.ts';
+import { createCertificate, createCertificateDirectory } from '../support/certificates.ts';
+import { describeIf, itIf } from '../support/requirements.ts';
 import { missingPrograms, programPath } from '../support/system-programs.ts';
-import { findFreePorts } from '../unit/server/loopback.ts';
+import { findFreePorts, findPortPair } from '../unit/server/loopback.ts';
 import { ALTERNATE, type LocalServer, natprobe, PRIMARY, startNatprobed } from './programs.ts';
 
 interface Looked {
@@ -66,6 +67,22 @@ describe('natprobe doctor', () => {
     expect(trouble).toContainEqual(
       expect.stringMatching(/^error IPv4 CHANGE-REQUEST: answers come from elsewhere .*: 127\.0\.0\.2:\d+$/),
     );
+  });
+
+  itIf(missingPrograms('openssl'))('tells a certificate that clients do not accept', async () => {
+    const directory = createCertificateDirectory();
+    const { certFile, keyFile } = createCertificate(directory.path, 'own');
+    const [http] = await findFreePorts(PRIMARY);
+    const tlsPort = await findPortPair(PRIMARY, ALTERNATE);
+    const tls = ['--tls-cert', certFile, '--tls-key', keyFile, '--tls-port', `${tlsPort}`];
+    const { name } = await start([PRIMARY, ALTERNATE], ['--http', `${PRIMARY}:${http}`, ...tls]);
+    const { code, document, trouble } = await look(name);
+    directory.remove();
+    expect(code).toBe(1);
+    expect(trouble).toEqual([
+      `error HTTP API: https://${PRIMARY}:${http}/healthz: the HTTP API cannot be reached (DEPTH_ZERO_SELF_SIGNED_CERT)`,
+    ]);
+    expect(document.findings.at(-1)!.remedy).toMatch(/^give it a certificate for that name/);
   });
 
   it('tells what one address costs', async () => {

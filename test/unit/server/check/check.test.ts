@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkAddresses } from '../../../../server/check/addresses.ts';
-import { roleEndpoints } from '../../../../server/config.ts';
+import { checkHttp } from '../../../../server/check/http.ts';
+import { type FamilyConfig, roleEndpoints, type ServerConfig } from '../../../../server/config.ts';
+import { familyOf } from '../../../../shared/endpoint.ts';
 import type { LocalAddress } from '../../../../server/local-addresses.ts';
 import { openSqlite } from '../../../../server/reports/sqlite.ts';
 import { documentOf, doubtful, fine, renderFindings, wrong } from '../../../../shared/findings.ts';
@@ -17,7 +19,7 @@ import { serverOf } from '../../../lab/natprobe.ts';
 import { createCertificate } from '../../../support/certificates.ts';
 import { itIf } from '../../../support/requirements.ts';
 import { missingPrograms } from '../../../support/system-programs.ts';
-import { findPortPair } from '../loopback.ts';
+import { findFreePorts, findPortPair } from '../loopback.ts';
 import { freeFlags, look } from './deployments.ts';
 
 let folder: string;
@@ -176,6 +178,34 @@ describe('natprobed check', () => {
     expect(usage.stderr).toBe(
       'natprobed: error: --port: not understood (it goes behind `check`); see --help\n',
     );
+  });
+});
+
+describe('HTTP', () => {
+  it('is said where clients are led to it, and where not', async () => {
+    const families: readonly FamilyConfig[] = (['8.8.4.4', '2001:4860::1'] as const).map((address) => {
+      const bound = roleEndpoints(address, undefined, 3478, 3479);
+      return { family: familyOf(address), bound, advertised: bound };
+    });
+    const [port] = await findFreePorts('127.0.0.1');
+    const at = async (host: string, more: Partial<ServerConfig> = {}) => {
+      const config = { families, http: { host, port, required: true }, selfTest: true, ...more };
+      const found = await checkHttp(config, false);
+      return found.flatMap(({ state, seen }) => (state === 'ok' ? [] : [seen]));
+    };
+    const service = { scheme: 'http', port: 80 } as const;
+    expect(await at('127.0.0.1')).toEqual([
+      'it is on 127.0.0.1 alone, so clients are not told of it: no reports, no punches',
+    ]);
+    expect(await at('0.0.0.0', { service })).toEqual([
+      'it is open to the network without TLS',
+      'it is on IPv4 alone, and whoever asks over IPv6 is sent to it over IPv6',
+    ]);
+    const publicUrl = 'http://127.0.0.1:9/';
+    expect(await at('127.0.0.1', { service, publicUrl })).toEqual([
+      'a proxy on this machine is not believed who its clients are, and its limits count as one client’s',
+      `${publicUrl} does not lead to natprobed from here: ECONNREFUSED`,
+    ]);
   });
 });
 
