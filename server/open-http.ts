@@ -6,6 +6,7 @@ import { SERVER_ROLE_NAMES, type ServerRole } from '../shared/role.ts';
 import { VERSION } from '../shared/version.ts';
 import type { PartnerEndpoints } from './answer/relayed-answer.ts';
 import { bindError } from './bind-error.ts';
+import type { Bus } from './broker/bus/bus.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
 import type { HttpConfig } from './http/endpoint.ts';
@@ -34,6 +35,8 @@ export interface ServerParts {
   readonly browsers: BrowserClassifier;
   /** How it stands with the host that this one is paired with. */
   readonly pair?: () => PairStatus;
+  /** To the brokers of other servers. */
+  readonly bus?: Bus;
   /** Serves HTTPS. */
   readonly certificate?: CertificateSource;
   readonly log: Log;
@@ -56,7 +59,7 @@ export async function openHttp(
     peering = readPeeringSettings({}),
     reports: settings = readReportSettings({}),
   }: ServerConfig,
-  { findFault, counts, lanes, witnessKeys, browsers, pair, certificate, log }: ServerParts,
+  { findFault, counts, lanes, witnessKeys, browsers, pair, bus, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }, { recordPunches }] =
@@ -115,6 +118,7 @@ export async function openHttp(
     broker: new BrokerService({
       checkWitness: (witness, nonce) => checkBrokerWitness(witness, nonce, witnessKeys, Date.now()),
       ...brokerParts,
+      ...(bus && { bus }),
       correctPrediction: (pair, prediction) => reports.punches.learned.correct(pair, prediction),
       onEvent: (event) => event.kind === 'punched' && recordPunch(event),
       onError: (error) => log('error', `broker: ${error.stack ?? error.message}`),

@@ -1,12 +1,15 @@
 /** The server as a whole: opens the lanes and HTTP for a configuration, tests itself, and stops again. */
+import { randomBytes } from 'node:crypto';
 import type { Endpoint } from '../shared/endpoint.ts';
 import { AnswerCore } from './answer/answer-core.ts';
 import { WitnessMaker } from './answer/witness.ts';
+import type { Bus } from './broker/bus/bus.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts, StreamCounts } from './family-counts.ts';
 import { type Log, SILENT_LOG } from './log.ts';
 import * as machine from './machine.ts';
 import { type MachineFacts, MachineWatch } from './machine-watch.ts';
+import type { NatsLink } from './nats/open.ts';
 import { type OpenHttp, openHttp } from './open-http.ts';
 import { testFamily, testTlsFamily } from './self-test.ts';
 import {
@@ -114,6 +117,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         browsers,
         ...(certificate && { certificate }),
         ...(pair && { pair: () => pair.status() }),
+        ...(nats && { bus: await openBus(nats, log) }),
         log,
       }));
     // Where HTTP could not be had, somebody else may have that port.
@@ -179,6 +183,12 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     await stop();
     throw error;
   }
+}
+
+/** To the brokers of other servers: under another name each time it starts. */
+async function openBus(nats: NatsLink, log: Log): Promise<Bus> {
+  const { openBrokerBus } = await import('./nats/broker-bus.ts');
+  return openBrokerBus(nats, randomBytes(12).toString('base64url'), log);
 }
 
 function countStream({ counters }: AnswerCore, { counts, dials }: TcpLane): StreamCounts {

@@ -269,6 +269,12 @@ export const ERROR_CATALOGUE = {
     problem: 'the connection to the broker is lost',
     remedy: 'check the network and that natprobed runs, then join again',
   },
+  ERR_BROKERS_APART: {
+    exitCode: 1,
+    problem: 'the servers cannot agree just now',
+    remedy:
+      'try again in a few seconds; if that goes on, see that natprobed gets to NATS, and NATS’s JetStream has a leader',
+  },
   ERR_NO_BROKER: {
     exitCode: 3,
     problem: 'no connection to a broker',

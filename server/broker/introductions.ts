@@ -2,16 +2,9 @@
  * Introductions: asked for, consented to, and prepared where candidates have to be fresh. Only between
  * registered peers of one room.
  */
-import {
-  type Candidates,
-  type Foresee,
-  type Introduce,
-  TEXT_LENGTH,
-  type Transport,
-} from '../../shared/broker/messages.ts';
+import { type Foresee, type Introduce, TEXT_LENGTH, type Transport } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { plainLine } from '../../shared/words.ts';
-import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Deadlines } from './deadlines.ts';
 import type { BrokerLimits, BrokerTimes } from './limits.ts';
 import { PerPeer } from './per-peer.ts';
@@ -24,8 +17,13 @@ export interface IntroductionOptions {
   readonly times: BrokerTimes;
   readonly outlet: Outlet;
   readonly punches: Punches;
-  readonly checkWitness: CheckWitness;
 }
+
+/** What an asker says of what it wants. */
+export type Asking = Pick<Introduce, 'id' | 'attempt' | 'transport'>;
+
+/** Over that transport. Throws ERR_CANDIDATE. */
+export type AcceptFresh = (transport: Transport) => SessionCandidates;
 
 interface Pending {
   readonly number: number;
@@ -54,33 +52,84 @@ export class Introductions {
     this.prepareDue = new Deadlines(options.times.prepareMs);
   }
 
-  /** Throws ERR_NOT_REGISTERED, ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
-  introduce(asker: PeerSession, { id, peer, attempt = 1, transport = 'udp' }: Introduce, now: number): void {
+  /** To a peer that is here. Throws ERR_NOT_REGISTERED, ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
+  introduce(asker: PeerSession, message: Introduce, now: number): void {
     if (!asker.isRegistered(now)) throw new NatprobeError('ERR_NOT_REGISTERED', 'introduce');
-    const asked = findOther(asker, peer);
+    const asked = findOther(asker, message.peer);
     if (!isReachable(asked, now)) throw new NatprobeError('ERR_PEER_AWAY', 'peer');
+    this.options.punches.plannerOf(message.transport ?? 'udp');
+    takeOne(asker, now);
+    this.introduceTo(asker, asked, message, now);
+  }
+
+  /** What can be told before it is known who has that peer. Throws ERR_NOT_REGISTERED, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
+  mayAsk(asker: PeerSession, transport: Transport, now: number): void {
+    if (!asker.isRegistered(now)) throw new NatprobeError('ERR_NOT_REGISTERED', 'introduce');
     this.options.punches.plannerOf(transport);
     takeOne(asker, now);
+  }
+
+  /** Likewise. Throws ERR_TRANSPORT or ERR_INTRODUCTIONS. */
+  mayForesee(asker: PeerSession, transport: Transport, now: number): void {
+    this.options.punches.plannerOf(transport, 'foresee');
+    takeOne(asker, now);
+  }
+
+  /**
+   * To a peer that can be reached; `back` is what it asks the asker for, if it does. Throws ERR_PEER_REFUSED or
+   * ERR_INTRODUCTIONS.
+   */
+  introduceTo(
+    asker: PeerSession,
+    asked: PeerSession,
+    { id, attempt = 1, transport = 'udp' }: Asking,
+    now: number,
+    back?: Asking,
+  ): void {
     const other = this.pendingBetween(asked, asker, transport);
     if (other !== undefined) {
       this.askBack(other, id, attempt, now);
       return;
     }
-    if (asked.consent === 'refuse') throw new NatprobeError('ERR_PEER_REFUSED', 'peer');
+    if (asked.consent === 'refuse' && back === undefined) throw new NatprobeError('ERR_PEER_REFUSED', 'peer');
     const number = this.lastNumber + 1;
     const pending = {
       number,
       asker,
       asked,
       id,
-      askedId: undefined,
-      attempt,
+      askedId: back?.id,
+      attempt: Math.max(attempt, back?.attempt ?? 1),
       transport,
       fresh: undefined,
     };
-    if (asked.consent === 'auto') this.prepareOrPlan(pending, now);
+    if (asked.consent === 'auto' || back !== undefined) this.prepareOrPlan(pending, now);
     else this.ask(pending, now);
     this.lastNumber = number;
+  }
+
+  /** False if `asker` is asked for nothing by that peer; else that peer is asked back. Throws ERR_INTRODUCTIONS. */
+  askBackIfAsked(session: PeerSession, of: PeerSession, asking: Asking, now: number): boolean {
+    const { id, attempt = 1, transport = 'udp' } = asking;
+    const other = this.pendingBetween(of, session, transport);
+    if (other === undefined) return false;
+    this.askBack(other, id, attempt, now);
+    return true;
+  }
+
+  /** As a consent, of a peer that asks for whoever asks it. Throws ERR_NO_INTRODUCTION or ERR_INTRODUCTIONS. */
+  consentByAsking(session: PeerSession, number: number, { id, attempt = 1 }: Asking, now: number): void {
+    this.askBack(this.askedFor(session, number), id, attempt, now);
+  }
+
+  /** A number that no other introduction has. */
+  takeNumber(): number {
+    return ++this.lastNumber;
+  }
+
+  /** The other servers whose peers are waited for. */
+  serversWaitedFor(): string[] {
+    return [...this.pending.values()].flatMap(({ asked: { server } }) => server ?? []);
   }
 
   /** Nobody is asked for it. Throws ERR_NO_PEER, ERR_PEER_AWAY, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
@@ -136,17 +185,16 @@ export class Introductions {
   }
 
   /**
-   * Fresh candidates of one side for the introduction that they name. Throws ERR_NO_INTRODUCTION, or
-   * ERR_CANDIDATE, which ends the introduction.
+   * Fresh candidates of one side for the introduction that they name; `accept` throws where they can't be
+   * taken. Throws ERR_NO_INTRODUCTION, or ERR_CANDIDATE, which ends the introduction.
    */
-  prepare(session: PeerSession, number: number, message: Candidates, now: number): void {
+  prepare(session: PeerSession, number: number, accept: AcceptFresh, now: number): void {
     const pending = this.pending.get(number);
     if (pending?.fresh?.has(session) !== true || pending.fresh.get(session) !== undefined)
       throw new NatprobeError('ERR_NO_INTRODUCTION', 'candidates');
     const { transport, fresh } = pending;
     try {
-      const { checkWitness } = this.options;
-      fresh.set(session, acceptCandidates(message, session.identity.nonce, checkWitness, now, transport));
+      fresh.set(session, accept(transport));
     } catch (error) {
       this.fail(pending, [session]);
       throw error;
@@ -197,6 +245,8 @@ export class Introductions {
 
   /** Who asks back consents. */
   private askBack(pending: Pending, id: number, attempt: number, now: number): void {
+    // From another server it may come twice.
+    if (pending.askedId === id && pending.asked.server !== undefined) return;
     if (pending.fresh !== undefined && pending.askedId !== undefined) throw tooMany('of this peer');
     pending.askedId = id;
     pending.attempt = Math.max(pending.attempt, attempt);
@@ -306,7 +356,7 @@ function findOther(asker: PeerSession, peer: string | number): PeerSession {
 }
 
 function isReachable(session: PeerSession, now: number): boolean {
-  return session.connection !== undefined && session.isRegistered(now);
+  return session.isThere && session.isRegistered(now);
 }
 
 function givenUp(): NatprobeError {

@@ -50,6 +50,14 @@ export interface BrokerTimes {
   readonly portsMs: number;
   /** To report the outcome of a plan: more than a birthday punch with its retries takes. */
   readonly outcomeMs: number;
+  /** Where servers share names: for one to be decided on, less than what a peer waits for its welcome. */
+  readonly claimMs: number;
+  /** For a peer to be found at another server, twice; a server of the bus may fail in the meantime. */
+  readonly seekMs: number;
+  /** For an introduction between servers to be planned, once nobody is to be asked for consent. */
+  readonly settleMs: number;
+  /** Between two looks whether the server at the other end of an undecided introduction is there. */
+  readonly checkMs: number;
 }
 
 export const DEFAULT_BROKER_TIMES: BrokerTimes = {
@@ -61,4 +69,11 @@ export const DEFAULT_BROKER_TIMES: BrokerTimes = {
   prepareMs: 5000,
   portsMs: 1500,
   outcomeMs: 120_000,
+  claimMs: 8000,
+  seekMs: 800,
+  settleMs: 4500,
+  checkMs: 1000,
 };
+
+/** Where servers share names it is less, so that with the search for the peer it takes less than 5 s. */
+export const PREPARE_BETWEEN_SERVERS_MS = 3300;

@@ -14,3 +14,8 @@ export function readName(text: string, place: string): string {
 export function keyOf(name: string): string {
   return name.normalize('NFKC').toLowerCase();
 }
+
+/** A peer as somebody asks for it: the key of its name, or its number. */
+export function keyOfPeer(peer: string | number): string | number {
+  return typeof peer === 'number' ? peer : keyOf(plainLine(peer, NAME_LENGTH).trim());
+}

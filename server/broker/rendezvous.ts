@@ -14,63 +14,30 @@ import {
 } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
+import type { BusAction, BusInput } from './bus/bus.ts';
+import { Cluster } from './bus/cluster.ts';
+import { SharedNames } from './bus/shared-names.ts';
 import { acceptCandidates, type CheckWitness } from './candidates.ts';
 import { Clients } from './clients.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
 import { Introductions } from './introductions.ts';
+import type { RendezvousAction, RendezvousEvent, RendezvousInput, RendezvousOptions } from './io.ts';
 import {
   type BrokerLimits,
   type BrokerTimes,
   DEFAULT_BROKER_LIMITS,
   DEFAULT_BROKER_TIMES,
+  PREPARE_BETWEEN_SERVERS_MS,
 } from './limits.ts';
-import {
-  type CorrectPrediction,
-  type NameRelay,
-  type Outlet,
-  PLANNERS,
-  type Planners,
-  type PunchEvent,
-  Punches,
-} from './punches.ts';
+import { type Outlet, PLANNERS, Punches } from './punches.ts';
 import { refusalIn, refusalOf } from './refusal.ts';
-import { type CheckRoomToken, listPeers, type RandomBytes, Rooms } from './rooms.ts';
+import { type Entry, findPeer, listPeers, Rooms } from './rooms.ts';
 import type { PeerSession } from './session.ts';
 
-export type RendezvousInput =
-  /** `connection` is a number of its own; `client` is whom the limit of connections goes by. */
-  | { readonly kind: 'opened'; readonly connection: number; readonly client: string }
-  | { readonly kind: 'frame'; readonly connection: number; readonly text: string }
-  | { readonly kind: 'closed'; readonly connection: number }
-  /** Nobody is served any more. */
-  | { readonly kind: 'stop' };
-
-export type RendezvousAction =
-  | { readonly kind: 'send'; readonly connection: number; readonly message: ServerMessage }
-  /** After what was sent; `code` as in RFC 6455 §7.4.1. Nothing more is said of this connection. */
-  | { readonly kind: 'close'; readonly connection: number; readonly code: number };
-
-export type RendezvousEvent =
-  | { readonly kind: 'joined' | 'resumed' | 'lost' | 'left'; readonly peers: number }
-  | { readonly kind: 'refused'; readonly code: NatprobeError['code'] }
-  | PunchEvent;
-
-export interface RendezvousOptions {
-  readonly checkWitness: CheckWitness;
-  readonly random: RandomBytes;
-  readonly planners?: Planners;
-  /** Absent where there is no relay. */
-  readonly nameRelay?: NameRelay;
-  /** Absent where nothing is learned. */
-  readonly correctPrediction?: CorrectPrediction;
-  /** Absent where rooms take no tokens. */
-  readonly checkRoomToken?: CheckRoomToken;
-  readonly limits?: Partial<BrokerLimits>;
-  readonly times?: Partial<BrokerTimes>;
-}
-
 const CLOSE = { normal: 1000, goingAway: 1001, policy: 1008, tryAgainLater: 1013 } as const;
+
+export type { RendezvousAction, RendezvousEvent, RendezvousInput, RendezvousOptions } from './io.ts';
 
 export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, RendezvousEvent> {
   private readonly limits: BrokerLimits;
@@ -79,6 +46,9 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
   private readonly rooms: Rooms;
   private readonly introductions: Introductions;
   private readonly punches: Punches;
+  /** Where its broker is one with those of other servers. */
+  private readonly cluster: Cluster | undefined;
+  private readonly names: SharedNames | undefined;
   private readonly connections = new Map<number, Connection>();
   private readonly clients: Clients;
   /** For whom a name is kept while its connection is lost. */
@@ -98,11 +68,16 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     nameRelay,
     correctPrediction,
     checkRoomToken,
+    server,
     limits,
     times,
   }: RendezvousOptions) {
     this.limits = { ...DEFAULT_BROKER_LIMITS, ...limits };
-    this.times = { ...DEFAULT_BROKER_TIMES, ...times };
+    this.times = {
+      ...DEFAULT_BROKER_TIMES,
+      ...(server !== undefined && { prepareMs: PREPARE_BETWEEN_SERVERS_MS }),
+      ...times,
+    };
     this.checkWitness = checkWitness;
     this.clients = new Clients(this.limits);
     this.rooms = new Rooms(this.limits, random, checkRoomToken);
@@ -111,11 +86,14 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     this.silenceDue = new Deadlines(this.times.silenceMs);
     this.graceDue = new Deadlines(this.times.graceMs);
     const outlet: Outlet = {
-      send: ({ connection }, message) => {
+      send: (session, message) => {
+        const { connection } = session;
         if (connection !== undefined) this.actions.push({ kind: 'send', connection, message });
+        else if (session.server !== undefined) this.cluster?.tell(session, message);
       },
-      refuse: ({ connection }, error, id) => {
-        if (connection !== undefined) this.refuse(connection, error, id);
+      refuse: (session, error, id) => {
+        if (session.connection !== undefined) this.refuse(session.connection, error, id);
+        else if (session.server !== undefined) this.cluster?.tell(session, refusalOf(error, id));
       },
       emit: (event) => this.events.push(event),
     };
@@ -132,7 +110,20 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       times: this.times,
       outlet,
       punches: this.punches,
+    });
+    if (server === undefined) return;
+    const act = (action: BusAction): void => void this.actions.push({ kind: 'bus', action });
+    this.names = new SharedNames(this.times.claimMs, act);
+    this.cluster = new Cluster({
+      server,
+      limits: this.limits,
+      times: this.times,
       checkWitness,
+      introductions: this.introductions,
+      punches: this.punches,
+      outlet,
+      act,
+      find: (room, peer) => this.rooms.find(room, peer),
     });
   }
 
@@ -143,6 +134,9 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         break;
       case 'stop':
         this.stop(now);
+        break;
+      case 'bus':
+        this.handleBus(input.input, now);
         break;
       case 'frame':
       case 'closed': {
@@ -159,6 +153,8 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     for (const connection of this.helloDue.takeDue(now)) this.silence(connection, now);
     for (const connection of this.silenceDue.takeDue(now)) this.silence(connection, now);
     for (const connection of this.heartbeatDue.takeDue(now)) this.beat(connection, now);
+    for (const connection of this.names?.takeDue(now) ?? []) this.turnAway(connection, now);
+    this.cluster?.handleTimeout(now);
     this.introductions.handleTimeout(now);
     this.punches.handleTimeout(now);
     for (const session of this.graceDue.takeDue(now)) this.leave(session);
@@ -174,6 +170,8 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       this.silenceDue.next(),
       this.heartbeatDue.next(),
       this.graceDue.next(),
+      this.names?.nextDue(),
+      ...(this.cluster?.nextDue() ?? []),
       ...this.introductions.nextDue(),
       this.punches.nextDue(),
     ].filter((at) => at !== undefined);
@@ -211,7 +209,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     if (!connection.frames.take(1, now) || !connection.bytes.take(text.length, now))
       throw new NatprobeError('ERR_BROKER_RATE', 'the connection');
     const message = decodeClientMessage(text);
-    const isFirst = connection.session === undefined;
+    const isFirst = connection.session === undefined && this.names?.isWaiting(connection) !== true;
     if ((message.kind === 'hello') === isFirst) return message;
     const detail = isFirst ? 'hello comes first' : 'hello comes once';
     throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', detail);
@@ -225,15 +223,29 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       this.greet(connection, message, now);
       return;
     }
+    // Before its welcome a peer has nothing to say that anybody could make use of.
+    if (session === undefined) throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', 'too early');
     try {
-      this.serve(connection, session!, message, now);
+      this.serve(connection, session, message, now);
     } catch (error) {
       this.refuse(connection.number, refusalIn(error), 'id' in message ? message.id : undefined);
     }
   }
 
   private greet(connection: Connection, hello: Hello, now: number): void {
-    const { session, token, resumed, admittedUntil } = this.rooms.enter(hello, now);
+    this.helloDue.delete(connection);
+    if (this.names === undefined) {
+      this.welcome(connection, hello, this.rooms.enter(hello, now), now);
+      return;
+    }
+    const entry = this.rooms.want(hello, now);
+    if ('session' in entry) this.welcome(connection, hello, entry, now);
+    else this.names.claim(connection, entry, now);
+  }
+
+  private welcome(connection: Connection, hello: Hello, entry: Entry, now: number): void {
+    const { session, token, resumed, admittedUntil } = entry;
+    const isHere = session.connection !== undefined || this.keptFor.has(session);
     const earlier = session.connection === undefined ? undefined : this.connections.get(session.connection);
     if (earlier !== undefined)
       this.expel(earlier, new NatprobeError('ERR_SESSION_MOVED', 'the connection'), now);
@@ -241,7 +253,6 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     session.attach(connection.number, connection.client, hello);
     connection.session = session;
     connection.admittedUntil = admittedUntil;
-    this.helloDue.delete(connection);
     const { room, name, number, nonce } = session.identity;
     this.send(connection, {
       kind: 'welcome',
@@ -256,7 +267,8 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
       resumed,
     });
     this.beat(connection, now);
-    if (!resumed) this.peers++;
+    if (!isHere) this.peers++;
+    this.names?.hold(session, now);
     this.events.push({ kind: resumed ? 'resumed' : 'joined', peers: this.peers });
   }
 
@@ -269,7 +281,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     switch (message.kind) {
       case 'candidates':
         if (message.introduction === undefined) this.register(connection, session, message, now);
-        else this.introductions.prepare(session, message.introduction, message, now);
+        else this.prepare(session, message.introduction, message, now);
         break;
       case 'heartbeat':
         if (message.beat !== connection.beat || connection.beatSentAt === undefined) break;
@@ -278,24 +290,33 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         if (session.wantsRoundTrip) this.beat(connection, now);
         break;
       case 'peers':
-        this.send(connection, {
-          kind: 'peers',
-          id: message.id,
-          peers: listPeers(session.identity.room, now),
-        });
+        if (this.names !== undefined) this.names.list(connection, session, message.id);
+        else
+          this.send(connection, {
+            kind: 'peers',
+            id: message.id,
+            peers: listPeers(session.identity.room, now),
+          });
         break;
       case 'foresee': {
         this.takeIntroduction(connection, 'foresee', now);
+        if (this.cluster !== undefined && isElsewhere(session, message.peer)) {
+          this.cluster.foresee(session, message, now);
+          break;
+        }
         const { peer, ...foresight } = this.introductions.foresee(session, message, now);
         this.send(connection, { kind: 'prediction', id: message.id, peer: peer.peer, ...foresight });
         break;
       }
       case 'introduce':
         this.takeIntroduction(connection, 'introduce', now);
-        this.introductions.introduce(session, message, now);
+        if (this.cluster !== undefined && isElsewhere(session, message.peer))
+          this.cluster.introduce(session, message, now);
+        else this.introductions.introduce(session, message, now);
         break;
       case 'consent':
-        this.introductions.consent(session, message.introduction, now);
+        if (this.cluster?.consent(session, message.introduction) !== true)
+          this.introductions.consent(session, message.introduction, now);
         break;
       case 'refuse':
         this.refuseIntroduction(session, message);
@@ -304,7 +325,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         this.punches.tellRelayed(session, message);
         break;
       case 'outcome':
-        this.punches.report(session, message);
+        if (this.cluster?.report(session, message) !== true) this.punches.report(session, message);
         break;
       case 'bye':
         this.lose(connection, now);
@@ -314,7 +335,9 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
   }
 
   /** Of the asker it is a withdrawal, and once there is a plan of either side. Throws ERR_NO_INTRODUCTION. */
-  private refuseIntroduction(session: PeerSession, { introduction, text }: Refuse): void {
+  private refuseIntroduction(session: PeerSession, message: Refuse): void {
+    const { introduction, text } = message;
+    if (this.cluster?.refuse(session, message) === true) return;
     if (this.introductions.giveUp(session, introduction)) return;
     const punch = this.punches.withdraw(session, introduction);
     if (punch === undefined) this.introductions.decline(session, introduction, text);
@@ -328,12 +351,83 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     const { udp, tcp } = session.candidates.witnessed;
     const renewInMs = Math.min(...[...udp, ...tcp].map(({ goodUntil }) => goodUntil - now));
     this.send(connection, { kind: 'registered', public: udp.map(({ endpoint }) => endpoint), renewInMs });
+    this.names?.hold(session, now);
+  }
+
+  /** Throws ERR_NO_INTRODUCTION or ERR_CANDIDATE. */
+  private prepare(session: PeerSession, introduction: number, message: Candidates, now: number): void {
+    if (this.cluster?.prepare(session, introduction, message, now) === true) return;
+    const { nonce } = session.identity;
+    this.introductions.prepare(
+      session,
+      introduction,
+      (transport) => acceptCandidates(message, nonce, this.checkWitness, now, transport),
+      now,
+    );
   }
 
   /** Throws ERR_INTRODUCTIONS where the peers of one client together ask too much. */
   private takeIntroduction({ client }: Connection, place: string, now: number): void {
     if (!this.clients.mayIntroduce(client, now))
       throw new NatprobeError('ERR_INTRODUCTIONS', place, 'from one address in a second');
+  }
+
+  private handleBus(input: BusInput, now: number): void {
+    switch (input.kind) {
+      case 'claimed':
+        this.handleClaimed(input, now);
+        break;
+      case 'listed':
+        this.handleListed(input);
+        break;
+      case 'usurped': {
+        const session = this.rooms.find(input.room, input.name);
+        if (session !== undefined) this.usurp(session, now);
+        break;
+      }
+      default:
+        this.cluster?.handleInput(input, now);
+    }
+  }
+
+  private handleClaimed(input: BusInput & { kind: 'claimed' }, now: number): void {
+    const decided = this.names?.decide(input);
+    if (decided === undefined) return;
+    const { connection, wanted, end } = decided;
+    if (end.kind === 'undecided') this.turnAway(connection, now);
+    else if (end.kind === 'refused') {
+      const place = end.code === 'ERR_ROOM_KEY' ? 'room' : 'name';
+      this.expel(connection, new NatprobeError(end.code, place), now);
+    } else {
+      const entry = this.rooms.settle(wanted, end.number, end.kind === 'resumed', now);
+      this.welcome(connection, wanted.hello, entry, now);
+    }
+  }
+
+  private handleListed({ request, peers }: BusInput & { kind: 'listed' }): void {
+    const list = this.names?.takeList(request);
+    if (list === undefined) return;
+    const { connection, id } = list;
+    if (peers !== undefined) this.send(connection, { kind: 'peers', id, peers });
+    else this.refuse(connection.number, new NatprobeError('ERR_BROKERS_APART', 'peers'), id);
+  }
+
+  /** The session goes on at another server: it is none of this one's any more, and nothing is kept for it. */
+  private usurp(session: PeerSession, now: number): void {
+    const connection =
+      session.connection === undefined ? undefined : this.connections.get(session.connection);
+    session.connection = undefined;
+    this.introductions.withdraw(session);
+    this.cluster?.lose(session);
+    this.forget(session);
+    if (connection === undefined) return;
+    connection.session = undefined;
+    this.expel(connection, new NatprobeError('ERR_SESSION_MOVED', 'the connection'), now);
+  }
+
+  /** Who has its name can't be told just now. */
+  private turnAway(connection: Connection, now: number): void {
+    this.expel(connection, new NatprobeError('ERR_BROKERS_APART', 'name'), now, CLOSE.tryAgainLater);
   }
 
   /** The time for a peer whose token has expired to go, too. */
@@ -370,18 +464,27 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     this.helloDue.delete(connection);
     this.heartbeatDue.delete(connection);
     this.silenceDue.delete(connection);
+    this.names?.drop(connection);
     if (session === undefined) {
       this.clients.release(client);
       return;
     }
+    this.cluster?.lose(session);
     session.connection = undefined;
     this.keptFor.set(session, client);
     this.graceDue.set(session, now);
     this.introductions.withdraw(session);
+    this.names?.hold(session, now);
     this.events.push({ kind: 'lost', peers: this.peers });
   }
 
   private leave(session: PeerSession): void {
+    this.names?.release(session);
+    this.forget(session);
+  }
+
+  private forget(session: PeerSession): void {
+    this.cluster?.leave(session);
     this.release(session);
     this.rooms.leave(session);
     this.peers--;
@@ -411,4 +514,9 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
     this.actions.push({ kind: 'send', connection, message: refusalOf(error, id) });
     this.events.push({ kind: 'refused', code: error.code });
   }
+}
+
+/** Asked for by whoever is not that peer itself, nor in one room with it at this server. */
+function isElsewhere({ identity: { room } }: PeerSession, peer: string | number): boolean {
+  return findPeer(room, peer) === undefined;
 }

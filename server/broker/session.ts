@@ -14,6 +14,9 @@ export interface WitnessedEndpoint {
   readonly goodUntil: number;
 }
 
+/** What a peer says of itself that plans take. */
+export type PeerTraits = Pick<Hello, 'consent' | 'publicKey' | 'behaviours' | 'natLayers' | 'lifetimeMs'>;
+
 /** Canonical, and checked where that takes a check. */
 export interface SessionCandidates {
   readonly witnessed: Readonly<Record<Transport, readonly WitnessedEndpoint[]>>;
@@ -44,34 +47,53 @@ export interface SessionIdentity {
 export class PeerSession {
   readonly identity: SessionIdentity;
   candidates = NO_CANDIDATES;
-  /** Undefined while the connection is lost. */
+  /** Undefined while the connection is lost, and of a peer that is at another server. */
   connection: number | undefined;
+  /** The other server that has it, if one has. */
+  server: string | undefined;
   /** Whom limits go by, of its last connection. */
   client = '';
-  private hello: Hello;
+  private known: PeerTraits;
   private behaviour: PunchBehaviour | undefined;
   private roundTripsMs: number[] = [];
 
-  constructor(identity: SessionIdentity, hello: Hello) {
+  constructor(identity: SessionIdentity, traits: PeerTraits) {
     this.identity = identity;
-    this.hello = hello;
+    this.known = traits;
   }
 
   /** Begins, or goes on, over a connection. */
-  attach(connection: number, client: string, hello: Hello): void {
+  attach(connection: number, client: string, traits: PeerTraits): void {
     this.connection = connection;
-    this.client = client;
-    this.hello = hello;
-    this.behaviour = undefined;
-    this.roundTripsMs = [];
+    this.begin(client, traits);
+  }
+
+  /** Begins, or goes on, at another server. */
+  attachAt(server: string, client: string, traits: PeerTraits): void {
+    this.server = server;
+    this.begin(client, traits);
+  }
+
+  get traits(): PeerTraits {
+    return this.known;
   }
 
   get consent(): Consent {
-    return this.hello.consent;
+    return this.known.consent;
+  }
+
+  /** Whether messages get to it. */
+  get isThere(): boolean {
+    return this.connection !== undefined || this.server !== undefined;
   }
 
   get introductions(): Allowance {
     return this.identity.introductions;
+  }
+
+  /** The quickest of the last ones; undefined if there was none yet. */
+  get rttMs(): number | undefined {
+    return this.roundTripsMs.length === 0 ? undefined : Math.min(...this.roundTripsMs);
   }
 
   addRoundTrip(ms: number): void {
@@ -84,13 +106,18 @@ export class PeerSession {
   }
 
   isRegistered(now: number): boolean {
+    return this.registeredForMs(now) > 0;
+  }
+
+  /** As its candidates are now; 0 if it isn't. */
+  registeredForMs(now: number): number {
     const { udp, tcp } = this.candidates.witnessed;
-    return [...udp, ...tcp].some(({ goodUntil }) => now < goodUntil);
+    return Math.max(0, ...[...udp, ...tcp].map(({ goodUntil }) => goodUntil - now));
   }
 
   /** Whether what was seen of its sockets longer than `afterMs` ago no longer tells where its next ports will be. */
   havePortsMoved(now: number, afterMs: number): boolean {
-    const [first] = this.hello.behaviours;
+    const [first] = this.known.behaviours;
     if (first === undefined || !hasCountedPorts(first)) return false;
     return this.candidates.witnessed.udp.some(({ seenAt }) => now - seenAt > afterMs);
   }
@@ -98,7 +125,7 @@ export class PeerSession {
   /** What others in the room are told. */
   get peer(): BrokerPeer {
     const { number, name } = this.identity;
-    return { number, name, type: this.hello.behaviours[0]!.type };
+    return { number, name, type: this.known.behaviours[0]!.type };
   }
 
   /** As a plan for it and its peer takes it; `told` is what the peer is told of its candidates. */
@@ -108,7 +135,7 @@ export class PeerSession {
     transport: Transport,
     now: number,
   ): PlannedSide {
-    const { publicKey, behaviours, natLayers, lifetimeMs } = this.hello;
+    const { publicKey, behaviours, natLayers, lifetimeMs } = this.known;
     const ports = soundPorts(behaviours[0]!);
     const seenAt = witnessed[transport].find(({ goodUntil }) => now < goodUntil)?.seenAt ?? now;
     return {
@@ -116,11 +143,20 @@ export class PeerSession {
       behaviour: (this.behaviour ??= behaviourOfPeer(behaviours)),
       candidates: told,
       publicKey,
-      rttMs: Math.min(LONGEST_RTT_MS, ...this.roundTripsMs),
+      rttMs: Math.min(LONGEST_RTT_MS, this.rttMs ?? Infinity),
       seenAgoMs: now - seenAt,
       ...(ports !== undefined && { ports }),
       ...(natLayers !== undefined && { natLayers }),
       ...(lifetimeMs !== undefined && { lifetimeMs }),
     };
+  }
+
+  private begin(client: string, traits: PeerTraits): void {
+    // A peer at another server is described each time that it is asked for, mostly as before.
+    if (JSON.stringify(traits.behaviours) !== JSON.stringify(this.known.behaviours))
+      this.behaviour = undefined;
+    this.client = client;
+    this.known = traits;
+    this.roundTripsMs = [];
   }
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { WebSocket } from '@fastify/websocket';
 import type { Transport } from '../../shared/punch/plan.ts';
+import type { Bus } from '../broker/bus/bus.ts';
 import type { PunchEvent } from '../broker/punches.ts';
 import {
   Rendezvous,
@@ -10,7 +11,9 @@ import {
   type RendezvousOptions,
 } from '../broker/rendezvous.ts';
 
-export interface BrokerServiceOptions extends Omit<RendezvousOptions, 'random'> {
+export interface BrokerServiceOptions extends Omit<RendezvousOptions, 'random' | 'server'> {
+  /** To the brokers of other servers, with which it is one. */
+  readonly bus?: Bus;
   /** Told of mistakes of this program's own; the connection that met one is closed. */
   readonly onError?: (error: Error) => void;
   readonly onEvent?: (event: RendezvousEvent) => void;
@@ -34,6 +37,7 @@ const STOP_GRACE_MS = 250;
 
 export class BrokerService {
   private readonly rendezvous: Rendezvous;
+  private readonly bus: Bus | undefined;
   private readonly onError: (error: Error) => void;
   private readonly onEvent: (event: RendezvousEvent) => void;
   private readonly sockets = new Map<number, WebSocket>();
@@ -44,10 +48,16 @@ export class BrokerService {
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
 
-  constructor({ onError, onEvent, ...options }: BrokerServiceOptions) {
+  constructor({ onError, onEvent, bus, ...options }: BrokerServiceOptions) {
     this.onError = onError ?? (() => undefined);
     this.onEvent = onEvent ?? (() => undefined);
-    this.rendezvous = new Rendezvous({ random: randomBytes, ...options });
+    this.bus = bus;
+    this.rendezvous = new Rendezvous({
+      random: randomBytes,
+      ...options,
+      ...(bus !== undefined && { server: bus.server }),
+    });
+    bus?.open((input) => this.handle({ kind: 'bus', input }));
   }
 
   /** Takes a connection over; `client` is whom the limit of connections goes by. */
@@ -86,6 +96,7 @@ export class BrokerService {
     const cutOff = setTimeout(() => left.forEach((socket) => socket.terminate()), STOP_GRACE_MS);
     await Promise.all(closed);
     clearTimeout(cutOff);
+    await this.bus?.close();
   }
 
   private handle(input: RendezvousInput): void {
@@ -100,6 +111,10 @@ export class BrokerService {
 
   private drive(): void {
     for (let action = this.rendezvous.pollAction(); action; action = this.rendezvous.pollAction()) {
+      if (action.kind === 'bus') {
+        this.bus?.perform(action.action);
+        continue;
+      }
       const socket = this.sockets.get(action.connection);
       if (socket === undefined) continue;
       if (action.kind === 'close') socket.close(action.code);

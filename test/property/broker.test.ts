@@ -9,7 +9,7 @@ import { expect, it } from 'vitest';
 import type { ClientMessage, Consent, Plan, Transport } from '../../shared/broker/messages.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
 import { planPunch } from '../../shared/punch/plan.ts';
-import type { RendezvousAction } from '../../server/broker/rendezvous.ts';
+import type { PeerAction } from '../../server/broker/io.ts';
 import { BrokerPlay, helloOf, OTHER_KEY } from '../support/broker.ts';
 import { checkProperty } from './property.ts';
 
@@ -283,7 +283,7 @@ class World {
     };
   }
 
-  private check(actions: readonly RendezvousAction[], hello?: Step & { kind: 'hello' }): void {
+  private check(actions: readonly PeerAction[], hello?: Step & { kind: 'hello' }): void {
     for (const action of actions) {
       expect(this.open.has(action.connection)).toBe(true);
       if (action.kind === 'close') {

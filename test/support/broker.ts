@@ -12,12 +12,9 @@ import { parseIpAddress } from '../../shared/address.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
 import type { GivenWitness } from '../../shared/report/witnesses.ts';
 import type { WitnessPurpose } from '../../shared/stun/attributes/natprobe.ts';
-import {
-  Rendezvous,
-  type RendezvousAction,
-  type RendezvousEvent,
-  type RendezvousOptions,
-} from '../../server/broker/rendezvous.ts';
+import type { BusAction, BusInput } from '../../server/broker/bus/bus.ts';
+import type { PeerAction } from '../../server/broker/io.ts';
+import { Rendezvous, type RendezvousEvent, type RendezvousOptions } from '../../server/broker/rendezvous.ts';
 import { checkBrokerWitness } from '../../server/witness/check-witnesses.ts';
 import { type WitnessKey, WitnessKeys, witnessKeyOf } from '../../server/witness/witness-keys.ts';
 import { witnessMac } from '../../server/witness/witness-mac.ts';
@@ -86,6 +83,8 @@ export interface JoinedPeer {
 
 export class BrokerPlay {
   readonly rendezvous: Rendezvous;
+  /** What it has asked of the bus, where it has one; whoever plays the bus empties it. */
+  readonly forBus: BusAction[] = [];
   now = 0;
   private connections = 0;
   private drawn = 0;
@@ -108,19 +107,25 @@ export class BrokerPlay {
   }
 
   /** What the broker does about a message, or about the text of a frame. */
-  say(connection: number, message: ClientMessage | string): RendezvousAction[] {
+  say(connection: number, message: ClientMessage | string): PeerAction[] {
     const text = typeof message === 'string' ? message : JSON.stringify(message);
     this.rendezvous.handleInput({ kind: 'frame', connection, text }, this.now);
     return this.actions();
   }
 
-  drop(connection: number): RendezvousAction[] {
+  /** What the broker does about what comes over the bus. */
+  hear(input: BusInput): PeerAction[] {
+    this.rendezvous.handleInput({ kind: 'bus', input }, this.now);
+    return this.actions();
+  }
+
+  drop(connection: number): PeerAction[] {
     this.rendezvous.handleInput({ kind: 'closed', connection }, this.now);
     return this.actions();
   }
 
   /** Lets time pass, and wakes the machine whenever it wants to be. */
-  wait(ms: number): RendezvousAction[] {
+  wait(ms: number): PeerAction[] {
     const until = this.now + ms;
     for (let due = this.rendezvous.pollTimeout(); due !== undefined && due <= until;) {
       this.now = Math.max(this.now, due);
@@ -131,10 +136,11 @@ export class BrokerPlay {
     return this.actions();
   }
 
-  actions(): RendezvousAction[] {
-    const actions: RendezvousAction[] = [];
+  actions(): PeerAction[] {
+    const actions: PeerAction[] = [];
     for (let next = this.rendezvous.pollAction(); next; next = this.rendezvous.pollAction())
-      actions.push(next);
+      if (next.kind === 'bus') this.forBus.push(next.action);
+      else actions.push(next);
     return actions;
   }
 
@@ -172,14 +178,14 @@ export class BrokerPlay {
   }
 }
 
-export function messagesTo(connection: number, actions: readonly RendezvousAction[]): ServerMessage[] {
+export function messagesTo(connection: number, actions: readonly PeerAction[]): ServerMessage[] {
   return actions.flatMap((action) =>
     action.kind === 'send' && action.connection === connection ? [action.message] : [],
   );
 }
 
 /** What is done to whom, in short: `1 ERR_NO_PEER`, `2 plan`, `2 close 1008`. */
-export function inShort(actions: readonly RendezvousAction[]): string[] {
+export function inShort(actions: readonly PeerAction[]): string[] {
   return actions.map((action) => {
     if (action.kind === 'close') return `${action.connection} close ${action.code}`;
     const { message } = action;

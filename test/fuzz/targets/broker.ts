@@ -1,6 +1,6 @@
 import { decodeServerMessage } from '../../../shared/broker/decode.ts';
 import { ERROR_CATALOGUE } from '../../../shared/errors.ts';
-import type { RendezvousAction } from '../../../server/broker/rendezvous.ts';
+import type { PeerAction } from '../../../server/broker/io.ts';
 import { BrokerPlay, helloOf } from '../../support/broker.ts';
 import type { Random } from '../../sim/random.ts';
 import { mutateJson } from '../mutate.ts';
@@ -69,7 +69,7 @@ class Play {
     ensure((peers.at(-1) ?? 0) === 0, `${peers.at(-1)} peers are left`);
   }
 
-  private judge(actions: readonly RendezvousAction[]): void {
+  private judge(actions: readonly PeerAction[]): void {
     for (const action of actions) {
       // Those that were dropped are told nothing; a frame in the same breath may have closed others.
       ensure(this.open.has(action.connection), `something is said to connection ${action.connection}`);

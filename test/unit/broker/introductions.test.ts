@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { predict } from '../../../shared/punch/predict.ts';
 import { parseBehaviour } from '../../../shared/punch/behaviour.ts';
-import type { RendezvousAction } from '../../../server/broker/rendezvous.ts';
+import type { PeerAction } from '../../../server/broker/io.ts';
 import { BrokerPlay, helloOf, inShort, type JoinedPeer, messagesTo } from '../../support/broker.ts';
 
 const AT_ANN = { address: '198.51.100.7', port: 40000 };
@@ -17,7 +17,7 @@ beforeEach(() => {
   ann = play.register('ann', AT_ANN, {}, 100);
 });
 
-function introduce(peer: string | number, id = 1, asker = ann): RendezvousAction[] {
+function introduce(peer: string | number, id = 1, asker = ann): PeerAction[] {
   return play.say(asker.connection, { kind: 'introduce', id, peer });
 }
 

@@ -5,7 +5,7 @@ import type { Candidates, Introduce } from '../../../shared/broker/messages.ts';
 import type { Endpoint } from '../../../shared/endpoint.ts';
 import { planPunch } from '../../../shared/punch/plan.ts';
 import { planTcpPunch } from '../../../shared/punch/tcp-plan.ts';
-import type { RendezvousAction } from '../../../server/broker/rendezvous.ts';
+import type { PeerAction } from '../../../server/broker/io.ts';
 import { BrokerPlay, inShort, type JoinedPeer, messagesTo, PORT_RESTRICTED } from '../../support/broker.ts';
 
 const AT_ANN = { address: '198.51.100.7', port: 40000 };
@@ -40,7 +40,7 @@ beforeEach(() => {
   bob = play.register('bob', AT_BOB);
 });
 
-function introduce(more: Partial<Introduce> = {}, asker = ann, peer = 'bob'): RendezvousAction[] {
+function introduce(more: Partial<Introduce> = {}, asker = ann, peer = 'bob'): PeerAction[] {
   return play.say(asker.connection, { kind: 'introduce', id: 5, peer, ...more });
 }
 
@@ -49,12 +49,12 @@ function prepare(
   at: readonly Endpoint[],
   introduction = 1,
   more: Partial<Candidates> = {},
-): RendezvousAction[] {
+): PeerAction[] {
   return play.say(who.connection, play.candidates(who.nonce, at, { introduction, ...more }));
 }
 
 /** What each of the two is told to send to. */
-function targets(actions: readonly RendezvousAction[]): unknown[] {
+function targets(actions: readonly PeerAction[]): unknown[] {
   return [ann, bob].map(({ connection }) => {
     const plan = messagesTo(connection, actions).find((message) => message.kind === 'plan');
     return plan?.kind === 'plan' && plan.plan.peer.candidates.map(({ endpoint }) => endpoint);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BrokerBehaviour } from '../../../shared/broker/behaviour.ts';
 import { NatprobeError } from '../../../shared/errors.ts';
-import type { RendezvousAction } from '../../../server/broker/rendezvous.ts';
+import type { PeerAction } from '../../../server/broker/io.ts';
 import { BrokerPlay, helloOf, inShort, messagesTo, PORT_RESTRICTED } from '../../support/broker.ts';
 
 const AT_ANN = { address: '198.51.100.7', port: 40000 };
@@ -15,13 +15,13 @@ const SYMMETRIC: BrokerBehaviour = {
 
 describe('a relay', () => {
   const nameRelay = (user: string) => ({ urls: ['turn:relay.example.org'], username: user });
-  const relaysIn = (actions: readonly RendezvousAction[]) =>
+  const relaysIn = (actions: readonly PeerAction[]) =>
     [1, 2].map((connection) => {
       const plan = messagesTo(connection, actions).find(({ kind }) => kind === 'plan');
       return plan?.kind === 'plan' ? plan.relay?.username : 'no plan';
     });
 
-  function introduce(play: BrokerPlay, behaviour: BrokerBehaviour, attempt = 1): RendezvousAction[] {
+  function introduce(play: BrokerPlay, behaviour: BrokerBehaviour, attempt = 1): PeerAction[] {
     const peers = [
       play.register('ann', AT_ANN, { behaviours: [behaviour] }),
       play.register('bob', AT_BOB, { behaviours: [behaviour] }),
