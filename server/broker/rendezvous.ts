@@ -322,7 +322,7 @@ export class Rendezvous implements Machine<RendezvousInput, RendezvousAction, Re
         this.refuseIntroduction(session, message);
         break;
       case 'relayed':
-        this.punches.tellRelayed(session, message);
+        if (this.cluster?.relayed(session, message) !== true) this.punches.tellRelayed(session, message);
         break;
       case 'outcome':
         if (this.cluster?.report(session, message) !== true) this.punches.report(session, message);

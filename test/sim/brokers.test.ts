@@ -160,6 +160,19 @@ describe('peers at two servers', () => {
     ]);
   });
 
+  it('tell each other where a relay has them', () => {
+    joinBoth();
+    brokers.introduce(ann, 1, 'bob', { attempt: 2 });
+    brokers.run(100);
+    const [endpoint, other] = [1, 2].map((port) => ({ address: '192.0.2.9', port }));
+    const [toAnn, toBob] = [ann, bob].map((peer) => peer.messages('plan')[0]!.introduction);
+    brokers.say(bob, { kind: 'relayed', introduction: toBob!, endpoint: endpoint! });
+    brokers.say(ann, { kind: 'relayed', introduction: toAnn!, endpoint: other! });
+    brokers.run(50);
+    expect(ann.messages('relayed')).toEqual([{ kind: 'relayed', introduction: toAnn, endpoint }]);
+    expect(bob.messages('relayed')).toEqual([{ kind: 'relayed', introduction: toBob, endpoint: other }]);
+  });
+
   it('end a punch that the other would go on with', () => {
     joinBoth();
     brokers.introduce(ann, 1, 'bob');

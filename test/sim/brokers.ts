@@ -47,6 +47,7 @@ export class SimServer {
     this.play = new BrokerPlay({
       server: name,
       planners: { udp: planPunch, tcp: planPunch },
+      nameRelay: () => ({ urls: ['turn:192.0.2.9'] }),
       limits: { introductionsPerSecond: 50, introductionsPerClient: 1000 },
       random: (count) => createHash('sha256').update(`${name} ${drawn++}`).digest().subarray(0, count),
     });

@@ -8,6 +8,7 @@ import type {
   Introduce,
   Outcome,
   Refuse,
+  Relayed,
   ServerMessage,
 } from '../../../shared/broker/messages.ts';
 import { NatprobeError } from '../../../shared/errors.ts';
@@ -101,6 +102,11 @@ export class Cluster {
       ...(reason !== undefined && { reason }),
     };
     return this.pass(session, introduction, ['planned'], { kind: 'outcome', outcome: told });
+  }
+
+  relayed(session: PeerSession, { introduction, endpoint }: Relayed): boolean {
+    const word = { kind: 'relayed', ...(endpoint !== undefined && { endpoint }) } as const;
+    return this.pass(session, introduction, ['planned'], word);
   }
 
   /** They are checked here, where the session is. Throws ERR_CANDIDATE, which ends the introduction. */
@@ -320,6 +326,9 @@ export class Cluster {
       case 'outcome':
         punches.report(session, { kind: 'outcome', introduction, ...word.outcome });
         break;
+      case 'relayed':
+        punches.tellRelayed(session, { ...word, introduction });
+        break;
       case 'asks-back':
         introductions.consentByAsking(session, introduction, word, now);
         break;
@@ -372,7 +381,7 @@ export class Cluster {
 }
 
 function isLeadersMessage(message: ServerMessage): message is LeadersMessage {
-  return ['ask', 'prepare', 'plan', 'withdrawn', 'error'].includes(message.kind);
+  return ['ask', 'prepare', 'plan', 'withdrawn', 'relayed', 'error'].includes(message.kind);
 }
 
 /** Throws ERR_CANDIDATE. */

@@ -12,7 +12,7 @@ import type { Word } from './messages.ts';
 /** What a server that leads has to say to the other's peer. */
 export type LeadersMessage = Extract<
   ServerMessage,
-  { readonly kind: 'ask' | 'prepare' | 'plan' | 'withdrawn' | 'error' }
+  { readonly kind: 'ask' | 'prepare' | 'plan' | 'withdrawn' | 'relayed' | 'error' }
 >;
 
 export interface Led {
@@ -62,6 +62,8 @@ export class LedElsewhere {
         if (known === undefined) return undefined;
         this.forget(known);
         return { ...message, introduction: known.number };
+      case 'relayed':
+        return known && { ...message, introduction: known.number };
       default: {
         const led = known ?? this.add(leader, introduction, session);
         led.stage = STAGES[message.kind];
@@ -97,6 +99,7 @@ export class LedElsewhere {
     switch (word.kind) {
       case 'consent':
       case 'asks-back':
+      case 'relayed':
         break;
       case 'prepared':
         led.stage = 'prepared';

@@ -84,6 +84,7 @@ const WordSchema = Type.Union([
   Type.Object({ kind: Type.Literal('unprepared'), detail: Type.Optional(Type.String()) }),
   Type.Object({ kind: Type.Literal('outcome'), outcome: Type.Omit(OutcomeSchema, ['kind', 'introduction']) }),
   Type.Object({ kind: Type.Literal('asks-back'), ...Asked.properties }),
+  Type.Object({ kind: Type.Literal('relayed'), endpoint: Type.Optional(Endpoints.items) }),
   /** It can't be reached any more. */
   Type.Object({ kind: Type.Literal('gone') }),
 ]);
