@@ -117,7 +117,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         browsers,
         ...(certificate && { certificate }),
         ...(pair && { pair: () => pair.status() }),
-        ...(nats && { bus: await openBus(nats, log) }),
+        // The NATS of a pair need have no JetStream, without which names can't be shared.
+        ...(nats && config.pair === undefined && { bus: await openBus(nats, log) }),
         log,
       }));
     // Where HTTP could not be had, somebody else may have that port.
