@@ -163,6 +163,7 @@ describeIf(natsMissing())('the bus over NATS', () => {
     }
     expect(await one.seek('bob', SEEK)).toEqual({ kind: 'not-found', request: 5, isKept: false });
     await two.bus.close();
+    await (await links[1]!.connected).flush();
     expect(await one.seek('ann', SEEK)).toEqual({ kind: 'not-found', request: 5, isKept: true });
   });
 
