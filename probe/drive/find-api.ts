@@ -5,7 +5,7 @@ import { NatprobeError } from '../../shared/errors.ts';
 import type { GivenService } from '../classify/enclosures.ts';
 import { createInquiry } from '../classify/inquiry.ts';
 import { planService, SERVICE_TIMEOUT_MS } from '../classify/inquiries/service.ts';
-import { type Addresses, namedAddresses, resolveServers } from './resolve.ts';
+import { type Addresses, namedAddresses, resolveEach, resolveServers } from './resolve.ts';
 import { runProbe } from './run-probe.ts';
 
 const PACE_MS = 5;
@@ -36,6 +36,34 @@ export async function findServer(
     const endpoint = addresses.ipv4 ?? addresses.ipv6;
     if (endpoint === undefined) continue;
     const service = await askForService(endpoint, signal);
+    if (service !== undefined) return { api: apiUrlOf(host, service), addresses };
+  }
+  throw noApi(servers);
+}
+
+/**
+ * Another way to the broker, once the connection to it is lost: of all addresses of all servers the one in that
+ * turn, or the next one after it that answers. Where there is but one, `known` is its API, and nobody is asked.
+ * Rejects as findServer does.
+ */
+export async function findServerAgain(
+  servers: readonly HostPort[],
+  turn: number,
+  known: URL,
+  signal?: AbortSignal,
+): Promise<FoundServer> {
+  const resolved = await Promise.all(
+    servers.map(async (host) => {
+      const each = await resolveEach(host, SERVICE_TIMEOUT_MS);
+      return each.map((addresses) => ({ host, addresses }));
+    }),
+  );
+  const places = resolved.flat();
+  const [only] = places;
+  if (only !== undefined && places.length === 1) return { api: known, addresses: only.addresses };
+  for (let index = 0; index < places.length; index++) {
+    const { host, addresses } = places[(turn + index) % places.length]!;
+    const service = await askForService((addresses.ipv4 ?? addresses.ipv6)!, signal);
     if (service !== undefined) return { api: apiUrlOf(host, service), addresses };
   }
   throw noApi(servers);

@@ -45,9 +45,17 @@ export class Gatherings<Raw> {
   /** With the port or the socket of choice, or another port that is mapped, until a punch has used it. */
   #chosen: Gathering<Raw> | undefined;
   #isChoiceUsed = false;
+  #servers: Addresses;
 
   constructor(options: GatheringOptions<Raw>) {
     this.#options = options;
+    this.#servers = options.servers;
+  }
+
+  /** The broker's connection is to another server from now on, or to another one's address. */
+  moveTo(servers: Addresses): void {
+    this.#servers = servers;
+    for (const { opened } of this.#byNumber.values()) opened?.moveTo(servers);
   }
 
   /** Opens sockets, or takes those at hand, and has them seen. Rejects as openMainSockets does. */
@@ -102,7 +110,7 @@ export class Gatherings<Raw> {
     this.#overTcp.set(number, gathering);
     const { signal } = gathering.end;
     try {
-      gathering.opened = await openTcpPorts({ servers: this.#options.servers, nonce, signal });
+      gathering.opened = await openTcpPorts({ servers: this.#servers, nonce, signal });
     } catch (error) {
       this.#overTcp.delete(number);
       throw error;
@@ -163,9 +171,9 @@ export class Gatherings<Raw> {
       adopt,
     }: { readonly localPort: number | undefined; readonly adopt?: OpenPunchSocket<Raw> | undefined },
   ): Promise<MainSockets<Raw>> {
-    const { servers, open } = this.#options;
+    const { open } = this.#options;
     return openMainSockets({
-      servers,
+      servers: this.#servers,
       nonce,
       open: adopt ?? open,
       ...(localPort !== undefined && { localPort }),

@@ -12,7 +12,7 @@ import { generateName, NAME_BYTES } from '../generate-name.ts';
 import type { Hole } from '../hole.ts';
 import type { JoinOptions, Membership, PunchOptions, RoomOptions } from '../join.ts';
 import { socketFamily } from './classify-families.ts';
-import { findServer, type FoundServer } from './find-api.ts';
+import { findServer, findServerAgain, type FoundServer } from './find-api.ts';
 import { hasLowPorts } from './low-ports.ts';
 import type { MappedPorts } from './mapped-ports.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
@@ -208,6 +208,13 @@ async function prepare<Raw>(
     session: {
       api: server.api,
       servers,
+      ...(options.api === undefined && {
+        relocate: async (turn) => {
+          const [hosts] = whereToLook(options);
+          const found = await findServerAgain(hosts, turn, server.api, signal);
+          return { api: found.api, servers: ofFamilies(found.addresses, report, families) };
+        },
+      }),
       open,
       ...(socket !== undefined && adopt !== undefined && { adopt }),
       ...(localPort !== undefined && { localPort }),

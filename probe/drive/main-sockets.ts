@@ -42,6 +42,8 @@ export interface MainSockets<Raw> {
   use(handlersOf: (family: Family) => UdpHandlers): Partial<Record<Family, PunchSocket<Raw>>>;
   /** Witnesses anew, from the same sockets. Rejects as openMainSockets does; the sockets stay open. */
   renew(nonce: string, signal?: AbortSignal): Promise<OwnCandidates>;
+  /** From now on these see them. */
+  moveTo(servers: Addresses): void;
   /** Registers no more; who else uses them goes on. */
   close(): void;
 }
@@ -93,7 +95,9 @@ function mainSocketsOf<Raw>(mains: readonly Main<Raw>[], timeoutMs: number): Mai
     };
   };
   return {
-    servers: Object.fromEntries(mains.map(({ family, server }) => [family, server])),
+    get servers() {
+      return Object.fromEntries(mains.map(({ family, server }) => [family, server]));
+    },
     get candidates() {
       return candidates();
     },
@@ -102,6 +106,9 @@ function mainSocketsOf<Raw>(mains: readonly Main<Raw>[], timeoutMs: number): Mai
     async renew(nonce, signal) {
       await witnessAll(mains, nonce, timeoutMs, signal);
       return candidates();
+    },
+    moveTo(servers) {
+      for (const main of mains) main.server = servers[main.family] ?? main.server;
     },
     close: () => {
       for (const main of mains) main.close();
@@ -163,7 +170,8 @@ interface WitnessRun {
 
 class Main<Raw> {
   readonly family: Family;
-  readonly server: Endpoint;
+  /** Which sees it. */
+  server: Endpoint;
   readonly socket: SharedSocket<Raw>;
   /** Of the latest request; undefined unless it was answered with one. */
   witness: GivenWitness | undefined;

@@ -66,15 +66,21 @@ export async function resolveAlternate(alternate: HostPort, timeoutMs: number): 
   return result.addresses;
 }
 
+/** All addresses of a server's name, one of each family at a time; none if it doesn't resolve. */
+export async function resolveEach(server: HostPort, timeoutMs: number): Promise<readonly Addresses[]> {
+  const result = await resolveOne(server, DEFAULT_PORT, timeoutMs);
+  return result.kind === 'failed' ? [] : [result.addresses, ...result.others];
+}
+
 type Resolution =
-  | { readonly kind: 'resolved'; readonly addresses: Addresses }
+  | { readonly kind: 'resolved'; readonly addresses: Addresses; readonly others: readonly Addresses[] }
   | { readonly kind: 'failed'; readonly error: NatprobeError };
 
 async function resolveOne(server: HostPort, defaultPort: number, timeoutMs: number): Promise<Resolution> {
   const port = server.port ?? defaultPort;
   const literal = canonicalAddress(server.host);
   if (literal !== undefined) {
-    return { kind: 'resolved', addresses: { [familyOf(literal)]: { address: literal, port } } };
+    return { kind: 'resolved', addresses: { [familyOf(literal)]: { address: literal, port } }, others: [] };
   }
   let timer: NodeJS.Timeout | undefined;
   // The system's resolver can't be cancelled; a late answer is dropped.
@@ -83,12 +89,17 @@ async function resolveOne(server: HostPort, defaultPort: number, timeoutMs: numb
   });
   try {
     const found = await Promise.race([lookup(server.host, { all: true, order: 'verbatim' }), late]);
-    const addresses: Partial<Record<Family, Endpoint>> = {};
+    const each: Partial<Record<Family, Endpoint>>[] = [];
     for (const { address: text } of found) {
       const address = canonicalAddress(text);
-      if (address !== undefined) addresses[familyOf(address)] ??= { address, port };
+      if (address === undefined) continue;
+      const family = familyOf(address);
+      const place = each.find((addresses) => addresses[family] === undefined);
+      if (place === undefined) each.push({ [family]: { address, port } });
+      else place[family] = { address, port };
     }
-    return { kind: 'resolved', addresses };
+    const [addresses = {}, ...others] = each;
+    return { kind: 'resolved', addresses, others };
   } catch (error) {
     const code = systemErrorCode(error);
     const detail = error instanceof Error && code === 'Error' ? error.message : code;

@@ -20,10 +20,19 @@ import { AskDesk } from './ask-desk.ts';
 import { type BrokerConnection, connectBroker } from './broker-connection.ts';
 import { type GatherAction, Gatherings, type GatheringOptions } from './gatherings.ts';
 import { PeerPunches } from './peer-punches.ts';
+import type { Addresses } from './resolve.ts';
 import { createRunner, type MachineRunner } from './run-machine.ts';
+
+/** The API of a broker, and the STUN endpoints of its server. */
+export interface BrokerPlace {
+  readonly api: URL;
+  readonly servers: Addresses;
+}
 
 export interface SessionOptions<Raw> extends GatheringOptions<Raw> {
   readonly api: URL;
+  /** Where to go on once a connection is lost, in that turn of looking; there again if absent. */
+  readonly relocate?: (turn: number) => Promise<BrokerPlace>;
   readonly hello: MemberHello;
   readonly psk?: string;
   readonly onAsk?: JoinOptions<Raw>['onAsk'];
@@ -216,7 +225,7 @@ class RoomSession<Raw> implements Membership<Raw> {
   #perform(action: MemberAction): void {
     switch (action.kind) {
       case 'connect':
-        this.#connect(action.connection);
+        void this.#connectSomewhere(action.connection);
         return;
       case 'send':
         if (this.#connection?.number === action.connection) this.#connection.link.send(action.message);
@@ -236,8 +245,25 @@ class RoomSession<Raw> implements Membership<Raw> {
     }
   }
 
-  #connect(connection: number): void {
-    const link = connectBroker(this.#options.api, {
+  async #connectSomewhere(connection: number): Promise<void> {
+    const { api, relocate } = this.#options;
+    if (connection === 1 || relocate === undefined) {
+      this.#connect(connection, api);
+      return;
+    }
+    try {
+      const place = await relocate(connection - 2);
+      if (this.#isOver) return;
+      this.#gatherings.moveTo(place.servers);
+      this.#connect(connection, place.api);
+    } catch (error) {
+      if (!(error instanceof NatprobeError)) throw error;
+      this.#runner.deliver({ kind: 'closed', connection, error });
+    }
+  }
+
+  #connect(connection: number, api: URL): void {
+    const link = connectBroker(api, {
       onOpen: () => {
         const keys = keyPairOf(randomBytes(PRIVATE_KEY_BYTES));
         this.#connection = { number: connection, link, keys };

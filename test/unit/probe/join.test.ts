@@ -24,12 +24,16 @@ import { findFreePorts, loopbackConfig, type LoopbackServer, startOnLoopback } f
 let running: LoopbackServer;
 let report: Report;
 let server: string;
-beforeAll(async () => {
+async function startWithService(): Promise<LoopbackServer> {
   const [port] = await findFreePorts('127.0.0.1');
-  running = await startOnLoopback({
+  return startOnLoopback({
     http: { host: '127.0.0.1', port, required: true },
     service: { scheme: 'http', port },
   });
+}
+
+beforeAll(async () => {
+  running = await startWithService();
   server = formatEndpoint(running.endpoints[0]!);
   report = await classify({ server, families: ['ipv4'], forPunch: true });
 });
@@ -54,6 +58,21 @@ async function firstHole(member: Membership): Promise<Hole<Socket | TcpSocket>> 
 async function nextMessage(hole: Hole<unknown>): Promise<string> {
   return new Promise((resolve) => hole.on('message', (bytes) => resolve(Buffer.from(bytes).toString())));
 }
+
+describe('a member that knows of several servers', () => {
+  it('goes on at another one once its own is gone, and is seen by that one', async () => {
+    const [gone, other] = await Promise.all([startWithService(), startWithService()]);
+    const servers = [gone, other].map(({ endpoints }) => formatEndpoint(endpoints[0]!));
+    const ann = await join({ servers, report, name: 'ann' });
+    const bob = await join({ server: servers[1]!, report, name: 'bob' });
+    await gone.server.stop();
+    await expect
+      .poll(async () => (await bob.peers()).map(({ name }) => name), { timeout: 20_000, interval: 300 })
+      .toContain('ann');
+    await Promise.all([ann.leave(), bob.leave()]);
+    await other.server.stop();
+  }, 40_000);
+});
 
 describe('two members of a room', () => {
   it('open a hole that carries datagrams both ways', async () => {
