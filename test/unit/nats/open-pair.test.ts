@@ -100,12 +100,19 @@ describeIf(natsMissing())('two hosts and NATS', () => {
     await vi.waitFor(() => expect([a.partner, b.partner]).toEqual([undefined, undefined]), PATIENCE);
     await nats.servers[0]!.restart();
     await untilPaired(a, b);
-    expect(a.logged.filter((line) => line.includes('pair test'))).toEqual([
+    const said = a.logged.filter((line) => line.includes('pair test'));
+    const isPaired = `info: pair test: two-address mode with ${B}:3478`;
+    expect(said.slice(0, 2)).toEqual([
       'info: pair test: one-address mode until the other host is found over NATS',
-      `info: pair test: two-address mode with ${B}:3478`,
-      'warning: pair test: one-address mode, since the other host answers no more over NATS',
-      `info: pair test: two-address mode with ${B}:3478`,
+      isPaired,
     ]);
+    // A busy machine may keep one of them from the other's notice once more.
+    for (const line of said.slice(2, -1).filter((other) => other !== isPaired))
+      expect(line).toMatch(
+        /^warning: pair test: one-address mode, since the other host (answers|hears this one) no more/,
+      );
+    expect(said.length).toBeGreaterThan(3);
+    expect(said.at(-1)).toBe(isPaired);
   });
 
   it('have the response sent there, and then the receipt here, which states the time', async () => {
