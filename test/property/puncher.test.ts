@@ -265,6 +265,8 @@ class Play {
         return;
       case 'renew':
         return;
+      case 'relay':
+        throw new Error('it turned to a relay, and was told of none');
     }
   }
 }

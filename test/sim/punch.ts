@@ -306,6 +306,9 @@ export class Peer {
         return;
       case 'renew':
         this.#onRenew(action.attempt);
+        return;
+      case 'relay':
+        throw new Error('it turned to a relay, and was told of none');
     }
   }
 
