@@ -58,7 +58,7 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
       lines: ['authorization { user: pair, password: "some secret" }'],
     });
     [first, second] = await Promise.all([startHost('primary'), startHost('alternate')]);
-    await untilPaired();
+    await untilLanesKnow();
   }, 120_000);
 
   afterAll(async () => {
@@ -116,6 +116,7 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
       await site.forget();
       const said = verdictOf(readReport(await runNatprobe(site.client, ['--server', server])));
       if (losses === countLosses()) return said;
+      await untilLanesKnow();
     }
   }
 
@@ -192,6 +193,12 @@ describeIf(labMissing(), natsMissing())('two natprobed that are a pair', () => {
   async function untilPaired(): Promise<void> {
     for (const host of [internet.server, internet.secondServer!])
       await vi.waitFor(async () => expect(await modesOf(host)).toEqual(bothAs('two-address')), PATIENCE);
+  }
+
+  /** Also that they answer so, which the lanes do a moment later. */
+  async function untilLanesKnow(): Promise<void> {
+    await untilPaired();
+    await pause(LANES_HEED_MS);
   }
 
   async function untilAlone(hosts: readonly Namespace[]): Promise<void> {
