@@ -6,15 +6,16 @@ import { SERVER_ROLE_NAMES, type ServerRole } from '../shared/role.ts';
 import { VERSION } from '../shared/version.ts';
 import type { PartnerEndpoints } from './answer/relayed-answer.ts';
 import { bindError } from './bind-error.ts';
-import type { Bus } from './broker/bus/bus.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
 import type { HttpConfig } from './http/endpoint.ts';
-import type { FamilyStatus, HealthOfPair, UdpStatus } from './http/status.ts';
+import type { FamilyStatus, HealthOfNats, HealthOfPair, UdpStatus } from './http/status.ts';
 import type { Log } from './log.ts';
 import { readAccessSettings } from './http/settings.ts';
 import { openTokens } from './http/tokens.ts';
+import type { BrokerBus } from './nats/broker-bus.ts';
 import type { PairStatus } from './nats/open-pair.ts';
+import type { NatsLink } from './nats/open.ts';
 import { readPeeringSettings } from './peering/settings.ts';
 import { readReportSettings } from './reports/settings.ts';
 import type { CertificateSource } from './tls/certificate.ts';
@@ -35,8 +36,9 @@ export interface ServerParts {
   readonly browsers: BrowserClassifier;
   /** How it stands with the host that this one is paired with. */
   readonly pair?: () => PairStatus;
+  readonly nats?: NatsLink;
   /** To the brokers of other servers. */
-  readonly bus?: Bus;
+  readonly bus?: BrokerBus;
   /** Serves HTTPS. */
   readonly certificate?: CertificateSource;
   readonly log: Log;
@@ -59,7 +61,7 @@ export async function openHttp(
     peering = readPeeringSettings({}),
     reports: settings = readReportSettings({}),
   }: ServerConfig,
-  { findFault, counts, lanes, witnessKeys, browsers, pair, bus, certificate, log }: ServerParts,
+  { findFault, counts, lanes, witnessKeys, browsers, pair, nats, bus, certificate, log }: ServerParts,
 ): Promise<OpenHttp | undefined> {
   // Loaded late: they take longer than the rest of the start.
   const [{ buildApp }, { BrokerService }, { openReports }, { openPeering }, { recordPunches }] =
@@ -98,6 +100,7 @@ export async function openHttp(
       families: families.map((family) => describeFamily(family, pair?.().partner)),
       ...udpHealth(),
       ...(pair && { pair: describePair(pair()) }),
+      ...(nats && { nats: describeNats(nats, bus) }),
     }),
     async findFault() {
       const fault = findFault();
@@ -107,6 +110,8 @@ export async function openHttp(
     laneCounts: counts,
     laneStatus: lanes,
     ...(pair && { pairStatus: pair }),
+    ...(nats && { isNatsUp: () => nats.isUp() }),
+    ...(bus && { busStatus: () => bus.status() }),
     reports: {
       store: reports.store,
       keepsAddresses: settings.addresses === 'full',
@@ -173,5 +178,12 @@ function describePair({ name, partner, roundTripMs }: PairStatus): HealthOfPair 
     name,
     partner: partner === undefined ? 'lost' : 'there',
     ...(roundTripMs !== undefined && { roundTripMs: Math.ceil(roundTripMs) }),
+  };
+}
+
+function describeNats(link: NatsLink, bus: BrokerBus | undefined): HealthOfNats {
+  return {
+    connection: link.isUp() ? 'there' : 'lost',
+    ...(bus && { names: bus.status().hasNames ? 'there' : 'lost' }),
   };
 }

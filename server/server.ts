@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto';
 import type { Endpoint } from '../shared/endpoint.ts';
 import { AnswerCore } from './answer/answer-core.ts';
 import { WitnessMaker } from './answer/witness.ts';
-import type { Bus } from './broker/bus/bus.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts, StreamCounts } from './family-counts.ts';
 import { type Log, SILENT_LOG } from './log.ts';
 import * as machine from './machine.ts';
 import { type MachineFacts, MachineWatch } from './machine-watch.ts';
+import type { BrokerBus } from './nats/broker-bus.ts';
 import type { NatsLink } from './nats/open.ts';
 import { type OpenHttp, openHttp } from './open-http.ts';
 import { testFamily, testTlsFamily } from './self-test.ts';
@@ -117,6 +117,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
         browsers,
         ...(certificate && { certificate }),
         ...(pair && { pair: () => pair.status() }),
+        ...(nats && { nats }),
         // The NATS of a pair need have no JetStream, without which names can't be shared.
         ...(nats && config.pair === undefined && { bus: await openBus(nats, log) }),
         log,
@@ -187,7 +188,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
 }
 
 /** To the brokers of other servers: under another name each time it starts. */
-async function openBus(nats: NatsLink, log: Log): Promise<Bus> {
+async function openBus(nats: NatsLink, log: Log): Promise<BrokerBus> {
   const { openBrokerBus } = await import('./nats/broker-bus.ts');
   return openBrokerBus(nats, randomBytes(12).toString('base64url'), log);
 }

@@ -5,6 +5,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { NatType } from '../../shared/nat/behaviour.ts';
 import { type Log, SILENT_LOG } from '../log.ts';
 import { isLoopback } from '../local-addresses.ts';
+import type { BusStatus } from '../nats/broker-bus.ts';
 import type { PairStatus } from '../nats/open-pair.ts';
 import type { PunchStore } from '../punches/punch-store.ts';
 import type { LaneStatus } from '../udp/open-udp.ts';
@@ -49,6 +50,10 @@ export interface AppOptions extends HealthOptions {
   readonly laneStatus?: () => LaneStatus | undefined;
   /** How it stands with the host that this one is paired with. */
   readonly pairStatus?: () => PairStatus;
+  /** Whether NATS is connected. */
+  readonly isNatsUp?: () => boolean;
+  /** Of the bus between brokers. */
+  readonly busStatus?: () => BusStatus;
   readonly reports: ReportOptions;
   /** Measures browsers; without it there is no page that does. */
   readonly browsers?: BrowserMeasurer;

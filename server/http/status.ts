@@ -40,6 +40,18 @@ export const HealthOfPair = Type.Object({
 });
 export type HealthOfPair = Type.Static<typeof HealthOfPair>;
 
+/** How it stands with NATS, over which servers work together. */
+export const HealthOfNats = Type.Object({
+  connection: Type.Union([Type.Literal('there'), Type.Literal('lost')]),
+  names: Type.Optional(
+    Type.Union([Type.Literal('there'), Type.Literal('lost')], {
+      description:
+        'What keeps the names of peers that the brokers of all servers share: lost, nobody can join',
+    }),
+  ),
+});
+export type HealthOfNats = Type.Static<typeof HealthOfNats>;
+
 /** What GET /healthz says. */
 export const Health = Type.Object({
   status: Type.Literal('ok'),
@@ -50,6 +62,8 @@ export const Health = Type.Object({
   udp: Type.Optional(UdpStatus),
   /** With --pair. */
   pair: Type.Optional(HealthOfPair),
+  /** With --nats. */
+  nats: Type.Optional(HealthOfNats),
 });
 export type Health = Type.Static<typeof Health>;
 

@@ -5,7 +5,7 @@
  */
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { RequestError } from '@nats-io/transport-node';
-import type { Bus, BusAction, BusInput, HeldName } from '../broker/bus/bus.ts';
+import type { Bus, BusAction, BusInput, ClaimEnd, HeldName } from '../broker/bus/bus.ts';
 import { decodePost, decodeSeek, decodeSeekAnswer, type Post } from '../broker/bus/messages.ts';
 import type { Log } from '../log.ts';
 import { NamesBucket } from './bucket.ts';
@@ -19,12 +19,32 @@ const CHECK_TIMEOUT_MS = 900;
 /** A server that is just changing to another server of NATS answers the next time. */
 const MISSED_CHECKS = 2;
 
+/** What became of a question to another server: `nobody` was there to answer. */
+export type AskedEnd = 'answered' | 'nobody' | 'unanswered';
+
+/** Since the start. */
+export interface BusCounts {
+  /** `seek`: who has that peer; `check`: whether that server is there. */
+  readonly asked: Readonly<Record<'seek' | 'check', Readonly<Record<AskedEnd, number>>>>;
+  readonly claims: Readonly<Record<ClaimEnd['kind'], number>>;
+}
+
+export interface BusStatus {
+  /** Whether names can be claimed, as far as is known. */
+  readonly hasNames: boolean;
+  readonly counts: BusCounts;
+}
+
+export interface BrokerBus extends Bus {
+  status(): BusStatus;
+}
+
 /** `server`: letters, digits, `-` and `_`, and none that another server ever had. */
-export function openBrokerBus(link: NatsLink, server: string, log: Log): Bus {
+export function openBrokerBus(link: NatsLink, server: string, log: Log): BrokerBus {
   return new NatsBus(link, server, log);
 }
 
-class NatsBus implements Bus {
+class NatsBus implements BrokerBus {
   readonly server: string;
   private readonly link: NatsLink;
   private readonly bucket: NamesBucket;
@@ -35,6 +55,8 @@ class NatsBus implements Bus {
   private readonly replies = new Map<number, Msg>();
   private lastReply = 0;
   private readonly missed = new Map<string, number>();
+  private readonly asked = { seek: createAskedCounts(), check: createAskedCounts() };
+  private readonly claims = { new: 0, resumed: 0, refused: 0, undecided: 0 };
   private isClosed = false;
 
   constructor(link: NatsLink, server: string, log: Log) {
@@ -51,6 +73,7 @@ class NatsBus implements Bus {
 
   open(deliver: (input: BusInput) => void): void {
     this.deliver = (input) => !this.isClosed && deliver(input);
+    this.bucket.watch();
     void this.link.connected.then((nats) => {
       if (this.isClosed) return;
       this.nats = nats;
@@ -65,9 +88,10 @@ class NatsBus implements Bus {
   perform(action: BusAction): void {
     switch (action.kind) {
       case 'claim':
-        void this.names
-          .claim(action.claim)
-          .then((end) => this.deliver({ kind: 'claimed', request: action.request, end }));
+        void this.names.claim(action.claim).then((end) => {
+          this.claims[end.kind]++;
+          this.deliver({ kind: 'claimed', request: action.request, end });
+        });
         break;
       case 'hold':
         this.names.hold(action.held);
@@ -97,6 +121,13 @@ class NatsBus implements Bus {
       case 'check':
         void this.check(action.server);
     }
+  }
+
+  status(): BusStatus {
+    return {
+      hasNames: this.link.isUp() && this.bucket.wasThere,
+      counts: { asked: this.asked, claims: this.claims },
+    };
   }
 
   close(): Promise<void> {
@@ -162,9 +193,11 @@ class NatsBus implements Bus {
       const reply = await nats.request(peerSubject(room, peer), JSON.stringify(seek), {
         timeout: SEEK_TIMEOUT_MS,
       });
+      this.asked.seek.answered++;
       const answer = decodeSeekAnswer(reply.string());
       if (answer !== undefined) this.deliver({ kind: 'sought', request, answer });
     } catch (error) {
+      this.asked.seek[endOf(error)]++;
       // Of what isn't answered in time the broker knows by itself.
       if (!isNobodyThere(error)) return;
       const isKept = typeof peer === 'string' && (await this.names.isKept(room, peer));
@@ -179,8 +212,10 @@ class NatsBus implements Bus {
   private async check(server: string): Promise<void> {
     try {
       await this.nats?.request(serverSubject(server), undefined, { timeout: CHECK_TIMEOUT_MS });
+      this.asked.check.answered++;
       this.missed.delete(server);
-    } catch {
+    } catch (error) {
+      this.asked.check[endOf(error)]++;
       const missed = (this.missed.get(server) ?? 0) + 1;
       this.missed.set(server, missed);
       if (missed < MISSED_CHECKS) return;
@@ -192,4 +227,12 @@ class NatsBus implements Bus {
 
 function isNobodyThere(error: unknown): boolean {
   return error instanceof RequestError && error.isNoResponders();
+}
+
+function endOf(error: unknown): AskedEnd {
+  return isNobodyThere(error) ? 'nobody' : 'unanswered';
+}
+
+function createAskedCounts(): Record<AskedEnd, number> {
+  return { answered: 0, nobody: 0, unanswered: 0 };
 }

@@ -47,27 +47,34 @@ const queries = [
 ];
 
 let folder: string;
-let server: LocalServer;
+const servers: LocalServer[] = [];
 /** Label names and values by series, as natprobed exposes them. */
 let series: Map<string, Map<string, Set<string>>>;
 
 beforeAll(async () => {
-  const [http] = await findFreePorts(PRIMARY);
   folder = mkdtempSync(join(tmpdir(), 'natprobe-metrics-'));
   const keys = join(folder, 'keys');
   writeFileSync(keys, '00'.repeat(32));
   // With a pair's metrics too, though there is no NATS.
   const pair = ['--pair', 'nat-1', '--nats', 'nats://127.0.0.1:9', '--witness-key-file', keys];
+  const paired = await readMetrics(pair);
+  // And one whose broker is not its own.
+  const joint = await readMetrics(['--nats', 'nats://127.0.0.1:9']);
+  series = readExposition(`${paired}\n${joint}`);
+});
+
+async function readMetrics(flags: readonly string[]): Promise<string> {
+  const [http] = await findFreePorts(PRIMARY);
   // The last one wins over startNatprobed's --no-http.
-  server = await startNatprobed([PRIMARY], ['--http', `${PRIMARY}:${http}`, ...pair]);
+  servers.push(await startNatprobed([PRIMARY], ['--http', `${PRIMARY}:${http}`, ...flags]));
   await fetch(`http://${PRIMARY}:${http}/healthz`);
   const response = await fetch(`http://${PRIMARY}:${http}/metrics`);
   expect(response.status).toBe(200);
-  series = readExposition(await response.text());
-});
+  return response.text();
+}
 
 afterAll(async () => {
-  await server.stop();
+  await Promise.all(servers.map((server) => server.stop()));
   rmSync(folder, { recursive: true });
 });
 

@@ -24,6 +24,7 @@ const HEALTH: Health = {
     },
   ],
   pair: { name: 'nat-1', partner: 'there', roundTripMs: 2 },
+  nats: { connection: 'there', names: 'lost' },
 };
 
 let answer: () => Health = () => HEALTH;

@@ -4,6 +4,7 @@ import { AnswerCounters } from '../../server/answer/answer-counters.ts';
 import type { FamilyCounts } from '../../server/family-counts.ts';
 import { createDialCounts } from '../../server/tcp/dial-back.ts';
 import { BrokerService } from '../../server/http/broker-service.ts';
+import type { BusStatus } from '../../server/nats/broker-bus.ts';
 import type { PairStatus } from '../../server/nats/open-pair.ts';
 import type { BrowserCounts } from '../../server/udp/browser-classifier.ts';
 import type { LaneStatus } from '../../server/udp/open-udp.ts';
@@ -33,6 +34,15 @@ function pairOf(partner: PairStatus['partner']): PairStatus {
     partner,
     roundTripMs: partner && 2,
     counts: { asked, served: { sent: 6, failed: 7, limited: 8 } },
+  };
+}
+
+function busOf(hasNames: boolean): BusStatus {
+  const seek = { answered: 1, nobody: 2, unanswered: 3 };
+  const check = { answered: 4, nobody: 5, unanswered: 6 };
+  return {
+    hasNames,
+    counts: { asked: { seek, check }, claims: { new: 7, resumed: 8, refused: 9, undecided: 10 } },
   };
 }
 
@@ -112,6 +122,28 @@ it('GET /metrics tells whether the partner is there, and what it was asked', asy
   await closeIt();
 });
 
+it('GET /metrics tells whether NATS and the names of peers are there, and what brokers ask of each other', async () => {
+  let isThere = true;
+  const { app: joint, close: closeIt } = await openTestApp(
+    {},
+    { isNatsUp: () => isThere, busStatus: () => busOf(isThere) },
+  );
+  const read = async (): Promise<string[]> => (await joint.inject('/metrics')).body.split('\n');
+  const there = await read();
+  expect(there).toContain('natprobed_nats_up 1');
+  expect(there).toContain('natprobed_broker_names_up 1');
+  expect(there).toContain('natprobed_broker_bus_requests_total{kind="seek",outcome="unanswered"} 3');
+  expect(there).toContain('natprobed_broker_bus_requests_total{kind="check",outcome="answered"} 4');
+  expect(there).toContain('natprobed_broker_claims_total{outcome="undecided"} 10');
+  isThere = false;
+  const lost = await read();
+  expect(lost).toContain('natprobed_nats_up 0');
+  expect(lost).toContain('natprobed_broker_names_up 0');
+  await closeIt();
+  // Nothing of it where no NATS is used.
+  expect((await metrics()).join('\n')).not.toMatch(/natprobed_(nats|broker_(names|bus|claims))_/);
+});
+
 it('documents every metric, with its type and labels', async () => {
   const keys = new WitnessKeys(BROKER_KEY);
   const broker = new BrokerService({
@@ -131,7 +163,10 @@ it('documents every metric, with its type and labels', async () => {
   const pairStatus = (): PairStatus => pairOf(undefined);
   const { app: whole, close: closeIt } = await openTestApp(
     {},
-    { laneCounts: () => [['ipv4', counts()]], laneStatus, broker, browserCounts, pairStatus },
+    {
+      ...{ laneCounts: () => [['ipv4', counts()]], laneStatus, broker, browserCounts, pairStatus },
+      ...{ isNatsUp: () => true, busStatus: () => busOf(true) },
+    },
   );
   const { body } = await whole.inject('/metrics');
   await closeIt();

@@ -3,12 +3,14 @@ import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { NatType } from '../../../shared/nat/behaviour.ts';
 import { VERSION } from '../../../shared/version.ts';
+import type { BusStatus } from '../../nats/broker-bus.ts';
 import type { PairStatus } from '../../nats/open-pair.ts';
 import type { LaneStatus } from '../../udp/open-udp.ts';
 import type { BrowserCounts } from '../../udp/browser-classifier.ts';
 import type { ReportSource } from '../../reports/report-store.ts';
 import type { BrokerCounts } from '../broker-service.ts';
 import { countLanes, describeLanes, type LaneCounts } from './lane-metrics.ts';
+import { describeBus, describeNats } from './nats-metrics.ts';
 import { describePair } from './pair-metrics.ts';
 import type { LimitScope } from './rate-limits.ts';
 import { counterReader, sample, samplesOf } from './read-counters.ts';
@@ -31,10 +33,12 @@ export interface MetricsSources {
   readonly browserCounts?: (() => BrowserCounts) | undefined;
   readonly brokerCounts?: (() => BrokerCounts) | undefined;
   readonly pairStatus?: (() => PairStatus) | undefined;
+  readonly isNatsUp?: (() => boolean) | undefined;
+  readonly busStatus?: (() => BusStatus) | undefined;
 }
 
 export function createMetrics(sources: MetricsSources): Metrics {
-  const { laneCounts, laneStatus, browserCounts, brokerCounts, pairStatus } = sources;
+  const { laneCounts, laneStatus, browserCounts, brokerCounts, pairStatus, isNatsUp, busStatus } = sources;
   const registry = new Registry();
   const registers = [registry];
   new Gauge({ name: 'natprobed_info', help: 'Always 1', labelNames: ['version'], registers }).set(
@@ -54,6 +58,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
   if (browserCounts !== undefined) countBrowsers(browserCounts, registers);
   if (brokerCounts !== undefined) countBroker(brokerCounts, registers);
   if (pairStatus !== undefined) describePair(pairStatus, registers);
+  if (isNatsUp !== undefined) describeNats(isNatsUp, registers);
+  if (busStatus !== undefined) describeBus(busStatus, registers);
   const reports = new Counter({
     name: 'natprobed_reports_total',
     help: 'Reports kept, by who measured and the verdict on their evidence',

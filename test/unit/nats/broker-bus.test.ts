@@ -1,26 +1,27 @@
 /** The bus between brokers over a real NATS server: names that are claimed, kept and taken over, and what is sent. */
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import type { Bus, BusAction, BusInput, NameClaim } from '../../../server/broker/bus/bus.ts';
+import type { BusAction, BusInput, NameClaim } from '../../../server/broker/bus/bus.ts';
 import type { Seek } from '../../../server/broker/bus/messages.ts';
-import { openBrokerBus } from '../../../server/nats/broker-bus.ts';
+import { type BrokerBus, openBrokerBus } from '../../../server/nats/broker-bus.ts';
 import { type NatsLink, openNats } from '../../../server/nats/open.ts';
 import { natsMissing, startNats, type TestNats } from '../../support/nats-server.ts';
 import { describeIf } from '../../support/requirements.ts';
 
 let nats: TestNats;
 const links: NatsLink[] = [];
-const buses: Bus[] = [];
+const buses: BrokerBus[] = [];
 let turn = 0;
 
 class Node {
   readonly heard: BusInput[] = [];
-  readonly bus: Bus;
+  readonly bus: BrokerBus;
+  private readonly link: NatsLink;
   private lastRequest = 0;
 
   constructor(name: string) {
-    const link = openNats({ servers: [nats.servers[0]!.url] }, () => undefined);
-    links.push(link);
-    this.bus = openBrokerBus(link, name, () => undefined);
+    this.link = openNats({ servers: [nats.servers[0]!.url] }, () => undefined);
+    links.push(this.link);
+    this.bus = openBrokerBus(this.link, name, () => undefined);
     buses.push(this.bus);
     this.bus.open((input) => this.heard.push(input));
   }
@@ -48,6 +49,8 @@ class Node {
     const end = await this.claim(claimOf(name));
     if (end.kind !== 'new') throw new Error(JSON.stringify(end));
     this.hold(name, end.number, listedForMs);
+    // The others find it once its subscriptions are there.
+    await (await this.link.connected).flush();
     return end.number;
   }
 
@@ -194,6 +197,34 @@ describeIf(natsMissing())('the bus over NATS', () => {
     check();
     check();
     expect(await one.hear('unreachable')).toEqual({ kind: 'unreachable', server: 'two' });
+  });
+
+  it('counts what is asked of others, and how claims end, and knows whether names can be claimed', async () => {
+    const [one, two] = [new Node('one'), new Node('two')];
+    await two.take('Ann');
+    expect((await one.claim()).kind).toBe('refused');
+    const sought = one.seek('ann', SEEK);
+    const { reply } = await two.hear('seek');
+    two.perform({ kind: 'answer', reply, answer: { kind: 'refused', code: 'ERR_PEER_AWAY' } });
+    await sought;
+    await one.seek('bob', SEEK);
+    one.perform({ kind: 'check', server: 'nobody' });
+    await expect.poll(() => one.bus.status().counts.asked.check.nobody).toBe(1);
+    expect(one.bus.status()).toEqual({
+      hasNames: true,
+      counts: {
+        asked: {
+          seek: { answered: 1, nobody: 1, unanswered: 0 },
+          check: { answered: 0, nobody: 1, unanswered: 0 },
+        },
+        claims: { new: 0, resumed: 0, refused: 1, undecided: 0 },
+      },
+    });
+    // Found there, and not answered in time.
+    one.perform({ kind: 'seek', request: 6, room: room().toLowerCase(), peer: 'ann', seek: SEEK });
+    await expect.poll(() => one.bus.status().counts.asked.seek.unanswered, { timeout: 5000 }).toBe(1);
+    await links[0]!.close();
+    expect(one.bus.status().hasNames).toBe(false);
   });
 
   it('writes names again that JetStream has lost', async () => {
