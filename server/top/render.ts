@@ -33,12 +33,14 @@ export interface Surroundings {
 
 /** No line is longer than COLUMNS, and there are 24 at most. */
 export function renderTop(view: TopView, { server, notice, style }: Surroundings): string[] {
+  const together = renderTogether(view, style);
   const lines = [
     renderHeader(view, server, style),
     renderUdp(view, style),
     notice,
     ...renderTables(view, style),
-    '',
+    // Whoever has other servers has no empty line.
+    ...(together.length > 0 ? together : ['']),
     ...renderLanes(view, style),
     ...renderRows(view, style),
   ];
@@ -189,6 +191,23 @@ function describeProcess({ process: { cpu, residentBytes, heapBytes, openFiles }
     ...(heapBytes === undefined ? [] : [`${formatBytes(heapBytes)} heap`]),
     ...(openFiles === undefined ? [] : [`${formatAmount(openFiles)} files open`]),
   ].join(', ');
+}
+
+/** In one line: NATS, what brokers ask of each other over it, and the other host of a pair. */
+function renderTogether({ nats, pair }: TopView, style: Style): string[] {
+  if (nats === undefined) return [];
+  const { isUp, hasNames, requests } = nats;
+  const words = [isUp ? 'connected' : style.bad('lost')];
+  if (hasNames !== undefined) {
+    words.push(hasNames ? 'names there' : style.bad('names lost'));
+    words.push(`asked: ${listCounts(requests)}`);
+  }
+  if (pair !== undefined) {
+    const { isThere, roundTripSeconds, relays } = pair;
+    words.push(isThere ? `partner in ${formatMs(1000 * roundTripSeconds)}` : style.bad('partner lost'));
+    words.push(`relays: ${listCounts(relays)}`);
+  }
+  return [row('NATS', words.join('; '), style)];
 }
 
 /** `[#####.....]  43 %`. */

@@ -10,6 +10,23 @@ export interface LaneView {
   readonly kernelDrops: Count;
 }
 
+/** How it stands with NATS, and with the brokers of other servers over it. */
+export interface NatsView {
+  readonly isUp: boolean;
+  /** Whether names can be claimed; undefined where the broker shares none. */
+  readonly hasNames: boolean | undefined;
+  /** Questions to other brokers, by what became of them. */
+  readonly requests: Counts;
+}
+
+/** The host that has the other address. */
+export interface PairView {
+  readonly isThere: boolean;
+  readonly roundTripSeconds: number;
+  /** Answers for it to send, and from it, by what became of them. */
+  readonly relays: Counts;
+}
+
 export type Counts = Readonly<Record<string, Count>>;
 
 export interface TopView {
@@ -56,6 +73,10 @@ export interface TopView {
     /** By how they ended. */
     readonly punches: Counts;
   };
+  /** With --nats. */
+  readonly nats?: NatsView;
+  /** With --pair. */
+  readonly pair?: PairView;
   readonly browsers: { readonly live: number; readonly events: Counts };
   readonly reports: Count;
   readonly process: {
@@ -104,6 +125,7 @@ export function readView(before: Reading | undefined, after: Reading, nowSeconds
       events: countsBy(change, 'natprobed_broker_events_total', 'event'),
       punches: countsBy(change, 'natprobed_punches_total', 'outcome'),
     },
+    ...readTogether(change),
     browsers: {
       live: after.value('natprobed_browser_sessions') ?? 0,
       events: countsBy(change, 'natprobed_browser_sessions_total', 'event'),
@@ -178,6 +200,29 @@ function readHttp(change: Change): TopView['http'] {
     meanSeconds: took === undefined || ended === undefined || ended === 0 ? undefined : took / ended,
     rateLimited: change.count('natprobed_http_rate_limited_total'),
     refusedConnections: change.count('natprobed_http_connections_refused_total'),
+  };
+}
+
+function readTogether(change: Change): Pick<TopView, 'nats' | 'pair'> {
+  const { after } = change;
+  const isUp = after.value('natprobed_nats_up');
+  const names = after.value('natprobed_broker_names_up');
+  const partner = after.value('natprobed_pair_partner');
+  return {
+    ...(isUp !== undefined && {
+      nats: {
+        isUp: isUp === 1,
+        hasNames: names === undefined ? undefined : names === 1,
+        requests: countsBy(change, 'natprobed_broker_bus_requests_total', 'outcome'),
+      },
+    }),
+    ...(partner !== undefined && {
+      pair: {
+        isThere: partner === 1,
+        roundTripSeconds: after.value('natprobed_pair_round_trip_seconds') ?? 0,
+        relays: countsBy(change, 'natprobed_pair_relays_total', 'outcome'),
+      },
+    }),
   };
 }
 

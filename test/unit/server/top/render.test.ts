@@ -26,9 +26,28 @@ interface World {
   readonly times: number;
   readonly lanes: number;
   readonly startedAt?: number;
+  /** Lines that only some servers have. */
+  readonly more?: readonly string[];
 }
 
-function metricsOf({ times, lanes, startedAt = STARTED_AT }: World): string {
+const NATS = [
+  'natprobed_nats_up 1',
+  'natprobed_broker_names_up 1',
+  'natprobed_broker_bus_requests_total{kind="seek",outcome="answered"} 12',
+  'natprobed_broker_bus_requests_total{kind="check",outcome="answered"} 3',
+  'natprobed_broker_bus_requests_total{kind="seek",outcome="unanswered"} 1',
+];
+const PAIR = [
+  'natprobed_nats_up 1',
+  'natprobed_pair_partner 1',
+  'natprobed_pair_round_trip_seconds 0.0021',
+  'natprobed_pair_relays_total{direction="asked",outcome="sent"} 4',
+  'natprobed_pair_relays_total{direction="served",outcome="sent"} 5',
+];
+const lost = (lines: readonly string[]): string[] =>
+  lines.map((line) => line.replace(/(_up|_partner) 1$/, '$1 0'));
+
+function metricsOf({ times, lanes, startedAt = STARTED_AT, more = [] }: World): string {
   const udp = 'family="ipv4",transport="udp"';
   const lines = [
     'natprobed_info{version="1.2.3"} 1',
@@ -84,6 +103,7 @@ function metricsOf({ times, lanes, startedAt = STARTED_AT }: World): string {
     'process_resident_memory_bytes 123456789',
     'nodejs_heap_size_used_bytes 45678901',
     'process_open_fds 48',
+    ...more,
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -136,6 +156,20 @@ describe('natprobed top', () => {
     const plain = renderTop(viewOf({ times: 1, lanes }, { times: 3, lanes }), at);
     expect(lines.map(stripVTControlCharacters)).toEqual(plain);
   });
+
+  it.each([
+    [NATS, 'NATS     connected; names there; asked: answered 15, unanswered 1'],
+    [lost(NATS), 'NATS     lost; names lost; asked: answered 15, unanswered 1'],
+    [PAIR, 'NATS     connected; partner in 2.1 ms; relays: sent 9'],
+    [lost(PAIR), 'NATS     lost; partner lost; relays: sent 9'],
+  ])(
+    'says in a line how it stands with NATS and the partner, where the empty one is otherwise',
+    (more, line) => {
+      const lines = renderTop(viewOf(undefined, { times: 1, lanes: 4, more }), at);
+      expect(lines.length).toBe(24);
+      expect(lines[lines.findIndex((text) => text.startsWith('lane 1')) - 1]).toBe(line);
+    },
+  );
 
   it('draws many lanes as a digit each', () => {
     const lines = renderTop(viewOf({ times: 1, lanes: 12 }, { times: 3, lanes: 12 }), at);
