@@ -84,6 +84,7 @@ async function findAll(
           ...(pair && { pair }),
           ...(witnessKeyFile && { witnessKeyFile }),
           families,
+          hasSharedBroker: config.http !== undefined && pair === undefined,
           isRunning,
         })),
     ...(peering === undefined

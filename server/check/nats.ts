@@ -12,12 +12,15 @@ import { BEAT_MS } from '../pair/pair.ts';
 import { type PairSettings, pairSubject } from '../pair/settings.ts';
 import { readKeyFile } from '../witness-key-source.ts';
 import { WitnessKeys } from '../witness/witness-keys.ts';
+import { checkJetStream } from './jetstream.ts';
 
 export interface NatsFacts {
   readonly nats: NatsSettings;
   readonly pair?: PairSettings;
   readonly witnessKeyFile?: string;
   readonly families: readonly FamilyConfig[];
+  /** Whether a broker is one with those of the other servers over it. */
+  readonly hasSharedBroker: boolean;
   /** Whether a natprobed runs here, which is heard too. */
   readonly isRunning: boolean;
 }
@@ -26,7 +29,7 @@ const CONNECT_TIMEOUT_MS = 2000;
 /** Four hellos of each host that is there. */
 const LISTEN_MS = 4 * BEAT_MS + 100;
 
-export async function checkNats({ nats, pair, ...rest }: NatsFacts): Promise<Finding[]> {
+export async function checkNats({ nats, pair, hasSharedBroker, ...rest }: NatsFacts): Promise<Finding[]> {
   let authenticator: ReturnType<typeof readCredentials> | undefined;
   try {
     authenticator = nats.credentialsFile === undefined ? undefined : readCredentials(nats.credentialsFile);
@@ -62,6 +65,7 @@ export async function checkNats({ nats, pair, ...rest }: NatsFacts): Promise<Fin
     const [connection] = open;
     if (pair !== undefined && connection !== undefined)
       findings.push(await checkPartner(connection, pair, rest));
+    if (hasSharedBroker && connection !== undefined) findings.push(await checkJetStream(connection));
   } finally {
     await Promise.all(open.map((connection) => connection.close()));
   }
@@ -71,7 +75,7 @@ export async function checkNats({ nats, pair, ...rest }: NatsFacts): Promise<Fin
 async function checkPartner(
   connection: NatsConnection,
   { name }: PairSettings,
-  { witnessKeyFile, families, isRunning }: Omit<NatsFacts, 'nats' | 'pair'>,
+  { witnessKeyFile, families, isRunning }: Omit<NatsFacts, 'nats' | 'pair' | 'hasSharedBroker'>,
 ): Promise<Finding> {
   const check = `pair ${name}`;
   let keys: WitnessKeys;

@@ -33,6 +33,8 @@ export interface TestNats {
 export interface TestNatsOptions {
   /** More than one are a cluster. */
   readonly servers?: number;
+  /** False: without JetStream. */
+  readonly jetStream?: boolean;
   /** Lines of every server's configuration: `authorization { user: ann, password: secret }`. */
   readonly lines?: readonly string[];
   /** Where to start them: inside a namespace, say. There `host` is an address of it. */
@@ -44,7 +46,7 @@ export interface TestNatsOptions {
 
 /** Resolves once all take connections; a cluster's JetStream may need some seconds more to elect its leader. */
 export async function startNats(options: TestNatsOptions = {}): Promise<TestNats> {
-  const { servers: count = 1, host = HOST, lines = [] } = options;
+  const { servers: count = 1, host = HOST, lines = [], jetStream = true } = options;
   const start = options.spawn ?? ((program, args) => spawn(program, args, { stdio: 'ignore' }));
   const ports = options.ports ?? (await freePorts(count));
   const folder = mkdtempSync(join(tmpdir(), 'natprobe-nats-'));
@@ -60,7 +62,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
         [
           `server_name: n${index}`,
           `listen: "${host}:${port}"`,
-          `jetstream { store_dir: "${home}" }`,
+          ...(jetStream ? [`jetstream { store_dir: "${home}" }`] : []),
           ...(count > 1
             ? [
                 `cluster { name: lab, listen: "${host}:${ports[2 * index + 1]}", routes: ${JSON.stringify(routes)} }`,

@@ -4,11 +4,13 @@ import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { NamesBucket } from '../../../../server/nats/bucket.ts';
+import { openNats } from '../../../../server/nats/open.ts';
 import { openPostgres } from '../../../../server/reports/postgres.ts';
 import { SILENT_LOG } from '../../../../server/log.ts';
 import { NATPROBED, startProgram } from '../../../cli/programs.ts';
 import { type RunningServer, serverOf } from '../../../lab/natprobe.ts';
-import { natsMissing, startNats, type TestNats } from '../../../support/nats-server.ts';
+import { natsMissing, startNats, type TestNats, type TestNatsOptions } from '../../../support/nats-server.ts';
 import { type PostgresCluster, postgresMissing, startPostgres } from '../../../support/postgres.ts';
 import { describeIf } from '../../../support/requirements.ts';
 import { missingPrograms, programPath } from '../../../support/system-programs.ts';
@@ -99,6 +101,51 @@ describeIf(natsMissing())('NATS', () => {
     expect(otherKeys.of('pair lab')[0]).toMatch(/^error: a host of that name is heard, and signs with a key/);
     const otherPorts = await look({ ...alone, altPort: (await freeFlags()).altPort });
     expect(otherPorts.of('pair lab')[0]).toMatch(/^error: the other host, .*, has other ports$/);
+  }, 120_000);
+});
+
+describeIf(natsMissing())('the NATS of brokers that are one', () => {
+  const running: TestNats[] = [];
+  afterAll(async () => {
+    await Promise.all(running.map((nats) => nats.remove()));
+  });
+
+  async function lookOver(options: TestNatsOptions) {
+    const nats = await startNats(options);
+    running.push(nats);
+    const flags = { ...(await freeFlags()), nats: [nats.servers[0]!.url] };
+    return { nats, look: () => look(flags) };
+  }
+
+  it('needs JetStream, with which one server is said to be few', async () => {
+    const without = await (await lookOver({ jetStream: false })).look();
+    expect(without.state).toBe('error');
+    expect(without.of('JetStream')).toEqual([expect.stringMatching(/^error: this NATS has none/)]);
+    expect(without.remedies.join()).toContain('jetstream {');
+    const { nats, look } = await lookOver({});
+    expect((await look()).of('JetStream')).toEqual([
+      expect.stringMatching(/^warning: there is one server of NATS to keep the names/),
+    ]);
+    const link = openNats({ servers: [nats.servers[0]!.url] }, SILENT_LOG);
+    const bucket = new NamesBucket(link.connected, SILENT_LOG);
+    await bucket.with((names) => names.put('some', 'name'));
+    bucket.close();
+    expect((await look()).of('JetStream')).toEqual([
+      expect.stringMatching(/^warning: the names of peers are on one server of NATS/),
+    ]);
+    const { jetstreamManager } = await import('@nats-io/jetstream');
+    const streams = await (await jetstreamManager(await link.connected)).streams.names().next();
+    // What was tried is gone.
+    expect(streams).toEqual(['KV_natprobe-names']);
+    await link.close();
+  }, 60_000);
+
+  it('is well with three servers, and says that a majority is down', async () => {
+    const { nats, look } = await lookOver({ servers: 3 });
+    const says = async (): Promise<string> => (await look()).of('JetStream').join();
+    await expect.poll(says, { timeout: 60_000, interval: 500 }).toMatch(/^ok: it will have .* on 3 servers/);
+    await Promise.all(nats.servers.slice(1).map((server) => server.kill()));
+    await expect.poll(says, { timeout: 60_000, interval: 500 }).toMatch(/^error: it does not do what/);
   }, 120_000);
 });
 
