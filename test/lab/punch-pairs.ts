@@ -26,7 +26,7 @@ export interface PairPunch extends LabPunch {
 export function punchAllPairs(nats: readonly LabNat[], options: PairOptions): Promise<void> {
   // Neighbours last: so nobody asks many times in a row, which the broker doesn't let it.
   const pairs = nats.flatMap((_, distance) =>
-    nats.slice(distance).map((a, index) => [a, nats[index + distance]!] as const),
+    nats.slice(distance).map((b, index) => [nats[index]!, b] as const),
   );
   return punchPairs(nats, nats, pairs, options);
 }
