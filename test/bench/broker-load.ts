@@ -2,9 +2,8 @@
 import { WebSocket } from 'ws';
 import type { BrokerBehaviour } from '../../shared/broker/behaviour.ts';
 import type { ClientMessage, ServerMessage } from '../../shared/broker/messages.ts';
-import type { Endpoint } from '../../shared/endpoint.ts';
 import { type WitnessKey, witnessKeyOf } from '../../server/witness/witness-keys.ts';
-import { helloOf, PORT_RESTRICTED, witnessOf } from '../support/broker.ts';
+import { candidatesOfPeer, helloOf, openedAtOnce, PORT_RESTRICTED } from '../support/broker.ts';
 
 export interface JoinOrder {
   readonly kind: 'join';
@@ -134,15 +133,7 @@ class Peer {
         break;
       case 'plan':
         this.planBytes = text.length;
-        this.say({
-          kind: 'outcome',
-          introduction: message.introduction,
-          outcome: 'open',
-          strategy: 'plain',
-          path: 'direct',
-          packets: 3,
-          timeMs: 80,
-        });
+        this.say(openedAtOnce(message.introduction));
         break;
       default:
         break;
@@ -151,15 +142,7 @@ class Peer {
   }
 
   private register(introduction?: number): void {
-    const { index } = this;
-    const mapped: Endpoint = { address: `198.18.${index >> 8}.${index & 255}`, port: 40_000 };
-    this.say({
-      kind: 'candidates',
-      public: [witnessOf(this.nonce, mapped, Date.now(), { key: this.key })],
-      private: [{ address: '192.168.1.7', port: 40_000 }],
-      mapped: [],
-      ...(introduction !== undefined && { introduction }),
-    });
+    this.say(candidatesOfPeer(this.index, this.nonce, this.key, introduction));
   }
 
   private say(message: ClientMessage): void {

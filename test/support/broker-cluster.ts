@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import type { BrokerBehaviour } from '../../shared/broker/behaviour.ts';
 import type { ClientMessage, Hello, ServerMessage } from '../../shared/broker/messages.ts';
-import type { Endpoint } from '../../shared/endpoint.ts';
 import { type WitnessKey, witnessKeyOf } from '../../server/witness/witness-keys.ts';
-import { helloOf, PORT_RESTRICTED, witnessOf } from './broker.ts';
+import { candidatesOfPeer, helloOf, openedAtOnce, PORT_RESTRICTED } from './broker.ts';
 import { type HttpServer, startHttpServer } from './http-load.ts';
 import { startNats, type TestNats } from './nats-server.ts';
 
@@ -172,15 +171,7 @@ export class ClusterPeer {
         this.register(message.introduction);
         break;
       case 'plan':
-        this.say({
-          kind: 'outcome',
-          introduction: message.introduction,
-          outcome: 'open',
-          strategy: 'plain',
-          path: 'direct',
-          packets: 3,
-          timeMs: 80,
-        });
+        this.say(openedAtOnce(message.introduction));
         break;
       case 'error':
         if (message.id === undefined) this.refusals.push(message.code);
@@ -194,15 +185,7 @@ export class ClusterPeer {
   }
 
   private register(introduction?: number): void {
-    const { index } = this;
-    const mapped: Endpoint = { address: `198.18.${index >> 8}.${index & 255}`, port: 40_000 };
-    this.say({
-      kind: 'candidates',
-      public: [witnessOf(this.nonce, mapped, Date.now(), { key: this.cluster.key })],
-      private: [{ address: '192.168.1.7', port: 40_000 }],
-      mapped: [],
-      ...(introduction !== undefined && { introduction }),
-    });
+    this.say(candidatesOfPeer(this.index, this.nonce, this.cluster.key, introduction));
   }
 
   private say(message: ClientMessage): void {

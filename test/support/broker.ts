@@ -36,6 +36,35 @@ export const PORT_RESTRICTED: BrokerBehaviour = {
   hairpin: 'unknown',
 };
 
+/** Of the peer of that number among many, each seen at an address of its own. */
+export function candidatesOfPeer(
+  index: number,
+  nonce: string,
+  key: WitnessKey,
+  introduction?: number,
+): Candidates {
+  const mapped: Endpoint = { address: `198.18.${index >> 8}.${index & 255}`, port: 40_000 };
+  return {
+    kind: 'candidates',
+    public: [witnessOf(nonce, mapped, Date.now(), { key })],
+    private: [{ address: '192.168.1.7', port: 40_000 }],
+    mapped: [],
+    ...(introduction !== undefined && { introduction }),
+  };
+}
+
+export function openedAtOnce(introduction: number): ClientMessage {
+  return {
+    kind: 'outcome',
+    introduction,
+    outcome: 'open',
+    strategy: 'plain',
+    path: 'direct',
+    packets: 3,
+    timeMs: 80,
+  };
+}
+
 export function helloOf(name: string, more: Partial<Hello> = {}): Hello {
   return {
     kind: 'hello',
