@@ -5,6 +5,7 @@
 import type { Endpoint } from '../../shared/endpoint.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { Attempt } from './attempt.ts';
+import { Attempts } from './attempts.ts';
 import { Exchange } from './exchange.ts';
 import { Goodbye } from './goodbye.ts';
 import { Hold, LOSS_MS } from './hold.ts';
@@ -41,6 +42,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   readonly #random: RandomBytes;
   readonly #actions: PuncherAction[] = [];
   readonly #events: PuncherEvent[] = [];
+  readonly #attempts = new Attempts();
   #state: 'waiting' | 'punching' | 'open' | 'closing' | 'over' = 'waiting';
   #given: PlanInput | undefined;
   #exchange: Exchange | undefined;
@@ -48,13 +50,6 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   #attempt: Attempt | undefined;
   #hold: Hold | undefined;
   #goodbye: Goodbye | undefined;
-  /** When a plan that was asked for has to be there. */
-  #renewBy: number | undefined;
-  /** Since the first attempt's start. */
-  #startedAt = 0;
-  #attempts = 0;
-  /** What earlier attempts have sent. */
-  #packetsBefore = 0;
 
   constructor(random: RandomBytes) {
     this.#random = random;
@@ -94,7 +89,8 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   }
 
   handleTimeout(now: number): void {
-    if (this.#state === 'waiting' && this.#renewBy !== undefined && now >= this.#renewBy)
+    const { planBy } = this.#attempts;
+    if (this.#state === 'waiting' && planBy !== undefined && now >= planBy)
       this.#fail(failureOf('no-plan'), now);
     if (this.#state === 'punching') this.#attempt!.handleTimeout(now);
     if (this.#state === 'open') this.#hold!.handleTimeout(now);
@@ -113,7 +109,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   pollTimeout(): number | undefined {
     switch (this.#state) {
       case 'waiting':
-        return this.#renewBy;
+        return this.#attempts.planBy;
       case 'punching':
         return this.#attempt!.nextAt();
       case 'open':
@@ -131,7 +127,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     else if (this.#state === 'punching') this.#endAttempt();
     const { plan, key, sockets } = given;
     const startAt = now + plan.startInMs;
-    if (this.#given === undefined || plan.attempt === 1) this.#startedAt = startAt;
+    this.#attempts.begin(plan, startAt);
     const act = (action: PuncherAction): void => void this.#actions.push(action);
     this.#limits = new SendLimits(plan.limits, now, this.#limits);
     const exchange = new Exchange(punchSession(key, plan.role), this.#limits, this.#random, act);
@@ -140,14 +136,13 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     this.#attempt = new Attempt({
       plan,
       startAt,
-      serial: ++this.#attempts,
+      serial: this.#attempts.begun,
       mains: sockets,
       relay: given.relay,
       exchange,
       random: this.#random,
       act,
     });
-    this.#renewBy = undefined;
     this.#state = 'punching';
   }
 
@@ -199,9 +194,8 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
       path: pathOf(path.strategy),
       strategy: path.strategy,
       attempt: plan.attempt,
-      packets: this.#packetsBefore + exchange.packets,
-      // The peer's first packet may come ahead of the start.
-      tookMs: Math.max(0, now - this.#startedAt),
+      packets: this.#attempts.packets + exchange.packets,
+      tookMs: this.#attempts.tookMs(now),
       rttMs: attempt.rttMs,
     };
     for (const socket of attempt.extraSockets) if (socket !== path.socket) this.#close(socket);
@@ -212,43 +206,30 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
   }
 
   #giveUp(reason: PunchFailure, now: number): void {
-    const { attempt, attempts } = this.#given!.plan;
-    if (attempt >= attempts) {
+    this.#endAttempt();
+    const retrying = this.#attempts.retrying(reason, now);
+    if (retrying === undefined) {
       this.#fail(reason, now);
       return;
     }
-    this.#endAttempt();
-    this.#events.push({
-      kind: 'retrying',
-      attempt: attempt + 1,
-      reason,
-      packets: this.#packetsBefore,
-      tookMs: Math.max(0, now - this.#startedAt),
-    });
-    this.#renew(attempt + 1, now, RENEW_MS);
+    this.#events.push(retrying);
+    this.#renew(retrying.attempt, now);
   }
 
-  #renew(attempt: number, now: number, patienceMs: number): void {
+  #renew(attempt: number, now: number, patienceMs?: number): void {
     this.#state = 'waiting';
-    this.#renewBy = now + patienceMs;
-    this.#actions.push({ kind: 'renew', attempt });
+    this.#actions.push(this.#attempts.renew(attempt, now, patienceMs));
   }
 
   #fail(reason: PunchFailure, now: number): void {
     this.#end();
-    this.#events.push({
-      kind: 'failed',
-      reason,
-      attempt: this.#given?.plan.attempt ?? 0,
-      packets: this.#packetsBefore,
-      tookMs: Math.max(0, now - this.#startedAt),
-    });
+    this.#events.push(this.#attempts.fail(reason, now));
   }
 
   #lose(now: number): void {
     this.#events.push({ kind: 'lost', silentMs: now - this.#hold!.aliveAt });
     this.#endAttempt();
-    this.#packetsBefore = 0;
+    this.#attempts.forgetPackets();
   }
 
   /** The hole's end is told at once, and its socket closed when the peer knows of it. */
@@ -275,7 +256,7 @@ class Puncher implements Machine<PuncherInput, PuncherAction, PuncherEvent> {
     const closed = this.#hold?.path.socket;
     const extra = this.#attempt.extraSockets.filter((socket) => closed === undefined || socket === closed);
     for (const socket of new Set([...mains, ...extra])) this.#close(socket);
-    this.#packetsBefore += this.#exchange!.packets;
+    this.#attempts.end(this.#exchange!.packets);
     this.#attempt = undefined;
     this.#exchange = undefined;
     this.#hold = undefined;

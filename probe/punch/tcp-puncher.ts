@@ -3,8 +3,9 @@
  * peer's (MEASURING.md §4). A machine without I/O; every punch ends in an event.
  */
 import type { Machine } from '../../shared/machine.ts';
+import { Attempts } from './attempts.ts';
 import { Exchange } from './exchange.ts';
-import { type FailureCode, failureOf, pathOf, RENEW_MS } from './io.ts';
+import { type FailureCode, failureOf, pathOf } from './io.ts';
 import { SendLimits } from './send-limits.ts';
 import { punchSession } from './session.ts';
 import { TcpAttempt, type TcpLine } from './tcp-attempt.ts';
@@ -25,16 +26,11 @@ class TcpPuncher implements TcpPuncherMachine {
   readonly #random: RandomBytes;
   readonly #actions: TcpPuncherAction[] = [];
   readonly #events: TcpPuncherEvent[] = [];
+  readonly #attempts = new Attempts();
   #state: 'waiting' | 'punching' | 'over' = 'waiting';
   #given: PlanInput | undefined;
   #exchange: Exchange | undefined;
   #attempt: TcpAttempt | undefined;
-  /** When a plan that was asked for has to be there. */
-  #renewBy: number | undefined;
-  /** The first attempt's start. */
-  #startedAt = 0;
-  /** What earlier attempts have cost. */
-  #packetsBefore = 0;
 
   constructor(random: RandomBytes) {
     this.#random = random;
@@ -52,7 +48,8 @@ class TcpPuncher implements TcpPuncherMachine {
   }
 
   handleTimeout(now: number): void {
-    if (this.#renewBy !== undefined && now >= this.#renewBy) this.#fail('no-plan', now);
+    const { planBy } = this.#attempts;
+    if (planBy !== undefined && now >= planBy) this.#fail('no-plan', now);
     this.#attempt?.handleTimeout(now);
     this.#settle(now);
   }
@@ -66,14 +63,14 @@ class TcpPuncher implements TcpPuncherMachine {
   }
 
   pollTimeout(): number | undefined {
-    return this.#attempt?.nextAt() ?? this.#renewBy;
+    return this.#attempt?.nextAt() ?? this.#attempts.planBy;
   }
 
   #begin(given: PlanInput, now: number): void {
     this.#endAttempt();
     const { plan, key, sockets } = given;
     const startAt = now + plan.startInMs;
-    if (this.#given === undefined) this.#startedAt = startAt;
+    this.#attempts.begin(plan, startAt);
     const exchange = new Exchange(
       punchSession(key, plan.role),
       new SendLimits(plan.limits, now),
@@ -87,7 +84,6 @@ class TcpPuncher implements TcpPuncherMachine {
     this.#given = given;
     this.#exchange = exchange;
     this.#attempt = new TcpAttempt({ plan, startAt, sockets, exchange, random: this.#random, act });
-    this.#renewBy = undefined;
     this.#state = 'punching';
   }
 
@@ -130,44 +126,30 @@ class TcpPuncher implements TcpPuncherMachine {
       path: pathOf(line.strategy),
       strategy: line.strategy,
       attempt: plan.attempt,
-      packets: this.#packetsBefore,
-      tookMs: now - this.#startedAt,
+      packets: this.#attempts.packets,
+      tookMs: this.#attempts.tookMs(now),
       rttMs,
       early: line.framer.takeRest(),
     });
   }
 
   #giveUp(code: FailureCode, now: number): void {
-    const { attempt, attempts } = this.#given!.plan;
-    if (attempt >= attempts) {
+    this.#endAttempt();
+    const retrying = this.#attempts.retrying(failureOf(code), now);
+    if (retrying === undefined) {
       this.#fail(code, now);
       return;
     }
-    this.#endAttempt();
     this.#state = 'waiting';
-    this.#renewBy = now + RENEW_MS;
-    this.#events.push({
-      kind: 'retrying',
-      attempt: attempt + 1,
-      reason: failureOf(code),
-      packets: this.#packetsBefore,
-      tookMs: Math.max(0, now - this.#startedAt),
-    });
-    this.#actions.push({ kind: 'renew', attempt: attempt + 1 });
+    this.#events.push(retrying);
+    this.#actions.push(this.#attempts.renew(retrying.attempt, now));
   }
 
   #fail(code: FailureCode, now: number): void {
     if (this.#state === 'over') return;
     this.#endAttempt();
     this.#state = 'over';
-    this.#renewBy = undefined;
-    this.#events.push({
-      kind: 'failed',
-      reason: failureOf(code),
-      attempt: this.#given?.plan.attempt ?? 0,
-      packets: this.#packetsBefore,
-      tookMs: Math.max(0, now - this.#startedAt),
-    });
+    this.#events.push(this.#attempts.fail(failureOf(code), now));
   }
 
   /** Closes everything but `kept`: the next attempt has fresh ports (MEASURING.md §7). */
@@ -177,7 +159,7 @@ class TcpPuncher implements TcpPuncherMachine {
       if (line !== kept) this.#actions.push({ kind: 'close', connection: line.name });
     for (const socket of Object.values(this.#given!.sockets))
       this.#actions.push({ kind: 'close-socket', socket });
-    this.#packetsBefore += this.#attempt.connections + this.#exchange!.packets;
+    this.#attempts.end(this.#attempt.connections + this.#exchange!.packets);
     this.#attempt = undefined;
     this.#exchange = undefined;
   }
