@@ -7,6 +7,7 @@ import type { Exchange, SentCheck } from './exchange.ts';
 import type { FailureCode, Guessing, PuncherAction, PuncherInput, PunchFailure } from './io.ts';
 import { CHECK_PACE_MS, type Path, PathTable, scheduleNext } from './paths.ts';
 import { Relaying } from './relaying.ts';
+import { StepQueue } from './step-queue.ts';
 import { planVolley, type RandomBytes, type Shot, type SpreadSocket } from './volley.ts';
 
 export interface AttemptOptions {
@@ -36,8 +37,8 @@ export class Attempt {
   readonly #options: AttemptOptions;
   readonly #paths = new PathTable();
   readonly #relaying: Relaying;
-  /** Check steps that haven't begun, the next one last. */
-  readonly #steps: PunchStep[];
+  /** Only those that check. */
+  readonly #steps: StepQueue;
   /** The sockets that each spreading step has asked for, by its index among the steps. */
   readonly #spread = new Map<PunchStep, string[]>();
   readonly #asked = new Set<string>();
@@ -62,9 +63,8 @@ export class Attempt {
     this.#relaying = new Relaying(options);
     const { plan, startAt } = options;
     this.#guessesToldAt = startAt;
-    this.#steps = plan.steps
-      .filter(({ action }) => action.kind === 'check')
-      .sort((one, other) => other.atMs - one.atMs);
+    const checks = plan.steps.filter(({ action }) => action.kind === 'check');
+    this.#steps = new StepQueue(checks, startAt);
     for (const [index, step] of plan.steps.entries()) this.#openSpread(step, index);
   }
 
@@ -200,12 +200,16 @@ export class Attempt {
     const { startAt } = this.#options;
     if (this.#agreed !== undefined) return undefined;
     if (this.#shots === undefined) return startAt;
-    const times = [this.#steps.at(-1)?.atMs, this.#nextShotMs()]
-      .filter((atMs) => atMs !== undefined)
-      .map((atMs) => startAt + atMs);
+    const shotMs = this.#nextShotMs();
     const relayAt = this.#nominated === undefined ? this.#relaying.nextAt() : undefined;
-    const others = [this.#paths.nextAt(), this.#nominateAt, relayAt].filter((at) => at !== undefined);
-    return Math.min(this.deadlineAt, ...times, ...others);
+    const times = [
+      this.#steps.nextAt(),
+      shotMs === undefined ? undefined : startAt + shotMs,
+      this.#paths.nextAt(),
+      this.#nominateAt,
+      relayAt,
+    ];
+    return Math.min(this.deadlineAt, ...times.filter((at) => at !== undefined));
   }
 
   #openSpread(step: PunchStep, index: number): void {
@@ -247,20 +251,18 @@ export class Attempt {
 
   #beginSteps(now: number): void {
     const { startAt, mains } = this.#options;
-    for (let step = this.#steps.at(-1); step !== undefined && startAt + step.atMs <= now;) {
-      this.#steps.pop();
-      if (step.action.kind === 'check')
-        for (const to of step.action.to) {
-          const socket = mains[familyOf(to.address)];
-          const path = socket === undefined ? undefined : this.#paths.add(socket, to, step.strategy);
-          if (path !== undefined && path.heardAt === undefined) {
-            path.ttl = step.action.ttl;
-            path.untilAt = startAt + step.untilMs;
-            path.intervalMs = CHECK_PACE_MS;
-            path.nextAt = now;
-          }
+    for (const { action, strategy, untilMs } of this.#steps.takeDue(now)) {
+      if (action.kind !== 'check') continue;
+      for (const to of action.to) {
+        const socket = mains[familyOf(to.address)];
+        const path = socket === undefined ? undefined : this.#paths.add(socket, to, strategy);
+        if (path !== undefined && path.heardAt === undefined) {
+          path.ttl = action.ttl;
+          path.untilAt = startAt + untilMs;
+          path.intervalMs = CHECK_PACE_MS;
+          path.nextAt = now;
         }
-      step = this.#steps.at(-1);
+      }
     }
   }
 

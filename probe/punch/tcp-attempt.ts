@@ -5,6 +5,7 @@ import type { StrategyName } from '../../shared/punch/strategy.ts';
 import { StreamFramer } from '../../shared/stun/framing.ts';
 import type { Exchange } from './exchange.ts';
 import type { FailureCode } from './io.ts';
+import { StepQueue } from './step-queue.ts';
 import type { TcpConnectFailure, TcpPuncherAction, TcpPuncherInput } from './tcp-io.ts';
 import type { RandomBytes } from './volley.ts';
 
@@ -58,8 +59,7 @@ export class TcpAttempt {
   readonly #options: TcpAttemptOptions;
   readonly #ways = new Map<string, Way>();
   readonly #lines = new Map<string, TcpLine>();
-  /** Steps that haven't begun, the next one last. */
-  readonly #steps: PunchStep[];
+  readonly #steps: StepQueue;
   #connections = 0;
   #nominated: TcpLine | undefined;
   #agreed: TcpLine | undefined;
@@ -70,7 +70,7 @@ export class TcpAttempt {
 
   constructor(options: TcpAttemptOptions) {
     this.#options = options;
-    this.#steps = [...options.plan.steps].sort((one, other) => other.atMs - one.atMs);
+    this.#steps = new StepQueue(options.plan.steps, options.startAt);
   }
 
   /** The connection that both agreed on. */
@@ -159,19 +159,17 @@ export class TcpAttempt {
 
   nextAt(): number {
     const { startAt } = this.#options;
-    const step = this.#steps.at(-1);
     const others = [
       ...[...this.#ways.values()].map(({ nextAt }) => nextAt),
       ...[...this.#lines.values()].map(({ provenBy, way }) => provenBy ?? way?.untilAt),
-      step && startAt + step.atMs,
+      this.#steps.nextAt(),
     ].filter((at) => at !== undefined);
     return Math.max(startAt, Math.min(this.deadlineAt, ...others));
   }
 
   #beginSteps(now: number): void {
-    const { startAt, act, sockets } = this.#options;
-    for (let step = this.#steps.at(-1); step !== undefined && startAt + step.atMs <= now;) {
-      this.#steps.pop();
+    const { act, sockets } = this.#options;
+    for (const step of this.#steps.takeDue(now)) {
       const { action } = step;
       if (action.kind === 'connect') for (const to of action.to) this.#addWay(step, to, action.everyMs);
       else if (action.kind === 'guess')
@@ -180,7 +178,6 @@ export class TcpAttempt {
         const socket = sockets[action.family];
         if (socket !== undefined) act({ kind: 'listen', socket });
       }
-      step = this.#steps.at(-1);
     }
   }
 
