@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseHostPort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/thrown.ts';
 
 /** What a configuration file may hold. `timeout` is in seconds, `server` one or several. */
 export interface ConfigFile {
@@ -46,7 +47,7 @@ function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     throw new NatprobeError('ERR_CONFIG_FILE', path, detail, { cause: error });
   }
 }

@@ -1,3 +1,5 @@
+import { errorOf } from '../../shared/thrown.ts';
+
 /**
  * Waits for all tasks; but from the first result that is `enough` on, for the others no longer than
  * `graceMs` of it. What hasn't come by then is undefined. Rejects as soon as one task does.
@@ -22,7 +24,7 @@ export function allWithGrace<Result>(
         },
         (error: unknown) => {
           clearTimeout(timer);
-          reject(error instanceof Error ? error : new Error(String(error)));
+          reject(errorOf(error));
         },
       );
     });

@@ -4,12 +4,14 @@ import { type Candidates, MAX_PRIVATE_CANDIDATES } from '../../shared/broker/mes
 import { type Endpoint, type Family, formatEndpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { GivenWitness } from '../../shared/report/witnesses.ts';
+import { errorOf } from '../../shared/thrown.ts';
 import {
   createWitnessRequest,
   type WitnessAction,
   type WitnessEvent,
   type WitnessInput,
 } from '../punch/witness-request.ts';
+import { aborted } from './aborted.ts';
 import { allWithGrace } from './grace.ts';
 import { privateEndpoints } from './own-addresses.ts';
 import type { OpenPunchSocket, PunchSocket } from './punch-socket.ts';
@@ -212,12 +214,9 @@ class Main<Raw> {
           if (event.kind === 'witnessed') this.witness = event.witness;
           end(() => resolve(event));
         },
-        fail: (error) => end(() => reject(error instanceof Error ? error : new Error(String(error)))),
+        fail: (error) => end(() => reject(errorOf(error))),
       });
-      const handleAbort = (): void =>
-        end(() =>
-          reject(new NatprobeError('ERR_ABORTED', 'registration', undefined, { cause: signal.reason })),
-        );
+      const handleAbort = (): void => end(() => reject(aborted('registration', signal)));
       const end = (settle: () => void): void => {
         runner.stop();
         signal.removeEventListener('abort', handleAbort);

@@ -3,10 +3,12 @@ import type { Socket as TcpSocket } from 'node:net';
 import type { BrokerPeer, Plan, Transport } from '../../shared/broker/messages.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
 import { type ErrorCode, NatprobeError } from '../../shared/errors.ts';
+import { errorOf } from '../../shared/thrown.ts';
 import type { ReportedOutcome } from '../broker/io.ts';
 import type { Hole, PunchReport } from '../hole.ts';
 import { type MembershipEvent, PunchFailedError, type PunchCallOptions } from '../join.ts';
 import { agreeKey, type KeyPair } from '../punch/key-agreement.ts';
+import { aborted } from './aborted.ts';
 import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import { type Punching, type PunchingOptions, startPunching } from './punching.ts';
@@ -98,7 +100,7 @@ export class PeerPunches<Raw> {
   ): Promise<Hole<Raw | TcpSocket>> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
-        reject(aborted(signal));
+        reject(aborted('the punch', signal));
         return;
       }
       const over = (): void => signal?.removeEventListener('abort', handleAbort);
@@ -115,7 +117,7 @@ export class PeerPunches<Raw> {
       };
       const handleAbort = (): void => {
         this.#options.cancel(request);
-        caller.reject(aborted(signal));
+        caller.reject(aborted('the punch', signal));
         this.#abandon(caller);
       };
       signal?.addEventListener('abort', handleAbort, { once: true });
@@ -252,7 +254,7 @@ export class PeerPunches<Raw> {
     });
     hole.on('closed', (reason) => {
       this.#remove(punch);
-      this.#rejectCallers(punch, reason ?? aborted(undefined));
+      this.#rejectCallers(punch, reason ?? aborted('the punch'));
     });
     const isOwn = punch.callers.size > 0;
     this.#resolveCallers(punch, hole);
@@ -263,13 +265,13 @@ export class PeerPunches<Raw> {
     this.#remove(punch);
     if (punch.isAbandoned) return;
     if (punch.callers.size === 0) this.#options.tell({ kind: 'failed', report });
-    else if (report.code === 'stopped') this.#rejectCallers(punch, aborted(undefined));
+    else if (report.code === 'stopped') this.#rejectCallers(punch, aborted('the punch'));
     else this.#rejectCallers(punch, new PunchFailedError(report));
   }
 
   #handleError(punch: PeerPunch<Raw>, error: unknown): void {
     this.#remove(punch);
-    this.#rejectCallers(punch, error instanceof Error ? error : new Error(String(error)));
+    this.#rejectCallers(punch, errorOf(error));
   }
 
   #resolveCallers({ callers }: PeerPunch<Raw>, hole: Hole<Raw | TcpSocket>): void {
@@ -361,8 +363,4 @@ function outcomeOf({ outcome, strategy, path, packets, timing, reason }: PunchRe
     ...(path !== undefined && { path }),
     ...(reason !== undefined && { reason }),
   };
-}
-
-function aborted(signal: AbortSignal | undefined): NatprobeError {
-  return new NatprobeError('ERR_ABORTED', 'the punch', undefined, { cause: signal?.reason });
 }

@@ -2,13 +2,14 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import type { Endpoint } from '../../shared/endpoint.ts';
-import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { type MapAnswer, type MapRequest, PORT_MAPPER_PORT } from '../../shared/portmap/mapping.ts';
 import { PCP_NONCE_BYTES } from '../../shared/portmap/pcp.ts';
+import { errorOf } from '../../shared/thrown.ts';
 import type { PortMapper, PortMapperAction, PortMapperInput } from '../classify/port-mappers/io.ts';
 import { MapExchange, type MapExchangeEvent } from '../classify/port-mappers/map-exchange.ts';
 import { PortMapperSearch, type PortMapperSearchEvent } from '../classify/port-mappers/search.ts';
+import { aborted } from './aborted.ts';
 import { exchangeHttp } from './http-exchange.ts';
 import { createRunner } from './run-machine.ts';
 import { localAddressTowards, openConnectedUdpSocket } from './udp.ts';
@@ -123,7 +124,7 @@ async function speak<Event, Result>(
   const outcome = new Promise<Result>((resolve, reject) => {
     settle = { resolve, reject };
   });
-  const handleAbort = (): void => settle.reject(aborted(signal));
+  const handleAbort = (): void => settle.reject(aborted('port mapper', signal));
   const runner = createRunner<PortMapperInput, PortMapperAction, Event>(machine, {
     perform(action) {
       if (action.kind === 'send') connected.send(router, action.bytes);
@@ -134,7 +135,7 @@ async function speak<Event, Result>(
       const result = resultOf(event);
       if (result !== undefined) settle.resolve(result);
     },
-    fail: (error) => settle.reject(error instanceof Error ? error : new Error(String(error))),
+    fail: (error) => settle.reject(errorOf(error)),
   });
 
   function sendSearch({ to, bytes }: Extract<PortMapperAction, { kind: 'search' }>): void {
@@ -153,7 +154,7 @@ async function speak<Event, Result>(
   signal?.addEventListener('abort', handleAbort, { once: true });
   try {
     // Also if it came while the socket was opened.
-    if (signal?.aborted === true) throw aborted(signal);
+    if (signal?.aborted === true) throw aborted('port mapper', signal);
     runner.start();
     return await outcome;
   } finally {
@@ -180,8 +181,4 @@ function openSearchSocket(local: string, onAnswer: (from: Endpoint, bytes: Uint8
     }
   });
   return socket;
-}
-
-function aborted(signal: AbortSignal | undefined): NatprobeError {
-  return new NatprobeError('ERR_ABORTED', 'port mapper', undefined, { cause: signal?.reason });
 }

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type { Relay } from '../../shared/broker/messages.ts';
 import { type Endpoint, type Family, familyOf, formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
+import { errorOf } from '../../shared/thrown.ts';
 import { CHANNEL_HEADER_BYTES } from '../punch/turn/channel-data.ts';
 import { createTurnClient } from '../punch/turn/client.ts';
 import { describeTurnFailure, type TurnAction, type TurnEvent, type TurnInput } from '../punch/turn/io.ts';
@@ -135,7 +136,7 @@ class RelayRun implements RunningRelay {
         else if (event.kind === 'released') ended.resolve('was released');
         else this.#handle(event);
       },
-      fail: (error) => ended.reject(error instanceof Error ? error : new Error(String(error))),
+      fail: (error) => ended.reject(errorOf(error)),
     });
     this.#runner = runner;
     runner.start();

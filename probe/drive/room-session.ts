@@ -16,6 +16,7 @@ import type {
   UdpPunchCallOptions,
 } from '../join.ts';
 import { keyPairOf, type KeyPair, PRIVATE_KEY_BYTES } from '../punch/key-agreement.ts';
+import { aborted } from './aborted.ts';
 import { AskDesk } from './ask-desk.ts';
 import { type BrokerConnection, connectBroker } from './broker-connection.ts';
 import { type GatherAction, Gatherings, type GatheringOptions } from './gatherings.ts';
@@ -122,7 +123,7 @@ class RoomSession<Raw> implements Membership<Raw> {
 
   async start(): Promise<void> {
     const { signal } = this.#options;
-    if (signal?.aborted === true) throw aborted(signal);
+    if (signal?.aborted === true) throw aborted('the room', signal);
     signal?.addEventListener('abort', this.#handleAbort, { once: true });
     this.#runner.start();
     await this.#registered.promise;
@@ -171,19 +172,19 @@ class RoomSession<Raw> implements Membership<Raw> {
   }
 
   readonly #handleAbort = (): void => {
-    this.#registered.reject(aborted(this.#options.signal));
+    this.#registered.reject(aborted('the room', this.#options.signal));
     void this.leave();
   };
 
   #ask(ask: MemberRequest, signal: AbortSignal | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
-        reject(aborted(signal));
+        reject(aborted('the room', signal));
         return;
       }
       const handleAbort = (): void => {
         this.#cancel(request);
-        reject(aborted(signal));
+        reject(aborted('the room', signal));
       };
       const over = (): void => signal?.removeEventListener('abort', handleAbort);
       signal?.addEventListener('abort', handleAbort, { once: true });
@@ -386,8 +387,4 @@ class RoomSession<Raw> implements Membership<Raw> {
 
 function leftError(): NatprobeError {
   return new NatprobeError('ERR_ABORTED', 'the room', 'it has been left');
-}
-
-function aborted(signal: AbortSignal | undefined): NatprobeError {
-  return new NatprobeError('ERR_ABORTED', 'the room', undefined, { cause: signal?.reason });
 }

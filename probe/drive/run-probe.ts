@@ -3,7 +3,9 @@ import type { Endpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
 import type { Verdict } from '../../shared/nat/verdict.ts';
+import { errorOf } from '../../shared/thrown.ts';
 import type { ClassifierAction, ClassifierInput, ClassifierResult, InquiryEvent } from '../classify/io.ts';
+import { aborted } from './aborted.ts';
 import { createRunner } from './run-machine.ts';
 import { connectTcp } from './tcp.ts';
 import {
@@ -49,7 +51,7 @@ export function runProbe<Progress, Result>(
     const runner = createRunner(machine, { perform, emit, fail });
     let over = false;
     if (run.signal?.aborted === true) {
-      reject(aborted(run.signal));
+      reject(aborted('classification', run.signal));
       return;
     }
     run.signal?.addEventListener('abort', handleAbort, { once: true });
@@ -161,11 +163,11 @@ export function runProbe<Progress, Result>(
     }
 
     function handleAbort(): void {
-      fail(aborted(run.signal));
+      fail(aborted('classification', run.signal));
     }
 
     function fail(error: unknown): void {
-      settle(() => reject(error instanceof Error ? error : new Error(String(error))));
+      settle(() => reject(errorOf(error)));
     }
 
     function settle(report: () => void): void {
@@ -183,7 +185,3 @@ export function runProbe<Progress, Result>(
 
 /** A socket that is being opened, or open. */
 type Slot = 'opening' | UdpSocket;
-
-function aborted(signal: AbortSignal | undefined): NatprobeError {
-  return new NatprobeError('ERR_ABORTED', 'classification', undefined, { cause: signal?.reason });
-}

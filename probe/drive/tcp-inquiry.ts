@@ -3,8 +3,9 @@ import type { InquiryResult } from '../classify/inquiry.ts';
 import type { InquiryEvent } from '../classify/io.ts';
 import type { TcpAction, TcpInput, TcpInquiryMachine } from '../classify/inquiries/tcp.ts';
 import { type Endpoint, familyOf } from '../../shared/endpoint.ts';
-import { NatprobeError } from '../../shared/errors.ts';
 import { StreamFramer } from '../../shared/stun/framing.ts';
+import { errorOf } from '../../shared/thrown.ts';
+import { aborted } from './aborted.ts';
 import { createRunner } from './run-machine.ts';
 import type { ProbeRun } from './run-probe.ts';
 import { systemErrorCode, withoutZone } from './udp.ts';
@@ -104,11 +105,11 @@ export function runTcpInquiry(
     }
 
     function handleAbort(): void {
-      fail(new NatprobeError('ERR_ABORTED', 'TCP', undefined, { cause: run.signal?.reason }));
+      fail(aborted('TCP', run.signal));
     }
 
     function fail(error: unknown): void {
-      settle(() => reject(error instanceof Error ? error : new Error(String(error))));
+      settle(() => reject(errorOf(error)));
     }
 
     function settle(report: () => void): void {

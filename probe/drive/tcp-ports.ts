@@ -9,6 +9,7 @@ import { StreamFramer } from '../../shared/stun/framing.ts';
 import { transactionIdOf } from '../../shared/stun/message.ts';
 import { chooseFreshPort, PORT_TRIES } from '../classify/fresh-ports.ts';
 import { encodeWitnessRequest, readWitness, TRANSACTION_ID_BYTES } from '../punch/witness-request.ts';
+import { aborted } from './aborted.ts';
 import { allWithGrace } from './grace.ts';
 import { privateEndpoints } from './own-addresses.ts';
 import type { Addresses } from './resolve.ts';
@@ -190,7 +191,7 @@ function connectFrom(
       signal.removeEventListener('abort', handleAbort);
       if (result?.kind !== 'witnessed') socket.destroy();
       if (result !== undefined) resolve(result);
-      else reject(new NatprobeError('ERR_ABORTED', 'registration', undefined, { cause: signal.reason }));
+      else reject(aborted('registration', signal));
     }
   });
 }

@@ -9,6 +9,7 @@ import {
 } from '@nats-io/jetstream';
 import { type NatsConnection, RequestError } from '@nats-io/transport-node';
 import { doubtful, fine, type Finding, wrong } from '../../shared/findings.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import { isTooManyReplicas, NAMES_STREAM, REPLICAS } from '../nats/bucket.ts';
 
 const CHECK = 'JetStream';
@@ -30,7 +31,7 @@ export async function checkJetStream(connection: NatsConnection): Promise<Findin
         'this NATS has none, and brokers keep the names of peers there: nobody can join',
         "switch it on: jetstream { store_dir: … } in NATS's configuration, and for this user's account",
       );
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return wrong(
       CHECK,
       `it does not do what brokers need: ${reason}`,

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { DEFAULT_BROKER_LIMITS } from '../broker/limits.ts';
 import { doubtful, fine, type Finding, wrong } from '../../shared/findings.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import type { ServerConfig } from '../config.ts';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../http/plugins/connections.ts';
 import { listLocalAddresses } from '../machine.ts';
@@ -40,7 +41,7 @@ export const THIS_MACHINE: CheckedMachine = {
       await loadSystemCalls();
       return undefined;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     }
   },
   isClockKept: () => (existsSync('/run/systemd/timesync/synchronized') ? true : undefined),

@@ -3,6 +3,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { NatprobeError } from '../../shared/errors.ts';
 import { formatEndpoint, sameEndpoint } from '../../shared/endpoint.ts';
 import { fine, type Finding, findingOf, wrong } from '../../shared/findings.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import { formatMs } from '../../shared/words.ts';
 import type { FamilyConfig } from '../config.ts';
 import { readCredentials } from '../nats/open.ts';
@@ -55,7 +56,7 @@ export async function checkNats({ nats, pair, hasSharedBroker, ...rest }: NatsFa
         fine('NATS', `${server} answers in ${formatMs(await connection.rtt())}: NATS ${version}`),
       );
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const remedy =
         'start it, see that its port is open towards here, and who this is to it (--nats-credentials)';
       findings.push(wrong('NATS', `${server} cannot be had: ${reason}`, remedy));

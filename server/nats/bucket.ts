@@ -2,6 +2,7 @@
 import { jetstream, JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { messageOf } from '../../shared/thrown.ts';
 import type { Log } from '../log.ts';
 
 const BUCKET = 'natprobe-names';
@@ -105,7 +106,7 @@ export class NamesBucket {
           areFewSince ??= performance.now();
           if (performance.now() - areFewSince >= FEWER_AFTER_MS) replicas = FEWER_REPLICAS;
         }
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         if (reason !== this.told && !this.isClosed)
           this.log('warning', `NATS: no names of peers from JetStream, it goes on trying: ${reason}`);
         this.told = reason;

@@ -9,6 +9,7 @@ import {
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node';
 import { NatprobeError } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import { systemErrorCode } from '../bind-error.ts';
 import type { Log } from '../log.ts';
 import type { NatsSettings } from './settings.ts';
@@ -65,7 +66,7 @@ export function openNats({ servers, credentialsFile }: NatsSettings, log: Log): 
         });
         break;
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         if (reason !== told) log('warning', `NATS cannot be had, it goes on trying: ${reason}`);
         told = reason;
         await new Promise((next) => setTimeout(next, RECONNECT_MS).unref());

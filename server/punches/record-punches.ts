@@ -1,4 +1,5 @@
 /** Keeps what became of punches, as the broker tells it, as far as the peers' networks may have it kept. */
+import { messageOf } from '../../shared/thrown.ts';
 import type { PunchEvent } from '../broker/punches.ts';
 import type { Log } from '../log.ts';
 import { DAY_MS } from '../reports/statistics.ts';
@@ -25,7 +26,7 @@ export function recordPunches(
     const counts = share === 'teach';
     const predicted = { strategy, probability };
     store.add({ a, b, transport, attempt, predicted, outcomes, counts }).catch((error: unknown) => {
-      log('error', `punches: ${error instanceof Error ? error.message : String(error)}`);
+      log('error', `punches: ${messageOf(error)}`);
     });
   };
 }

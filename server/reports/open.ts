@@ -1,5 +1,6 @@
 /** The reports of a server: their store, what is hidden of them, and how long they are kept. */
 import { randomBytes } from 'node:crypto';
+import { messageOf } from '../../shared/thrown.ts';
 import type { Log } from '../log.ts';
 import { concealAddresses } from './privacy.ts';
 import { SqlPunchStore } from '../punches/sql-punch-store.ts';
@@ -22,8 +23,7 @@ export async function openReports(settings: ReportSettings, log: Log): Promise<O
   const { directory, postgres, keepMs, addresses } = settings;
   const now = Date.now;
   const monotonicNow = (): number => performance.now();
-  const tell = (error: unknown): void =>
-    log('error', `punches: ${error instanceof Error ? error.message : String(error)}`);
+  const tell = (error: unknown): void => log('error', `punches: ${messageOf(error)}`);
   const { database, partitions } =
     postgres === undefined
       ? { database: await openSqlite(directory), partitions: undefined }

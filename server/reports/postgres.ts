@@ -14,6 +14,7 @@ import {
 } from 'kysely';
 import pg from 'pg';
 import { NatprobeError } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import type { Log } from '../log.ts';
 import { MonthlyPartitions } from './partitions.ts';
 import type { PostgresSettings } from './settings.ts';
@@ -69,7 +70,7 @@ export async function openPostgres(
     }
     log(
       'warning',
-      `reports: ${place} cannot be reached: ${messageOf(error)}; until it can, they are refused`,
+      `reports: ${place} cannot be reached: ${messagesOf(error)}; until it can, they are refused`,
     );
   }
   const database = kyselyOver(connections);
@@ -234,7 +235,7 @@ function placeOf({ url }: PostgresSettings): string {
 
 function databaseError(error: unknown, place: string): NatprobeError {
   if (error instanceof NatprobeError) return error;
-  return new NatprobeError('ERR_DATABASE', '--database', `${place}: ${messageOf(error)}`, { cause: error });
+  return new NatprobeError('ERR_DATABASE', '--database', `${place}: ${messagesOf(error)}`, { cause: error });
 }
 
 /** Whether it may pass by itself: nobody answers, or the server starts, stops or is full. */
@@ -259,7 +260,7 @@ const OUTAGE_CODES = new Set([
   'EAI_AGAIN',
 ]);
 
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+/** Of each address that was tried. */
+function messagesOf(error: unknown): string {
+  return error instanceof AggregateError ? error.errors.map(messagesOf).join('; ') : messageOf(error);
 }

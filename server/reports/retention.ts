@@ -1,4 +1,5 @@
 /** Removes what is too old, at once and then every hour. */
+import { messageOf } from '../../shared/thrown.ts';
 import type { Log } from '../log.ts';
 import type { ReportStore } from './report-store.ts';
 
@@ -50,7 +51,7 @@ export function startRetention(
       const removed = await store.removeBefore(new Date(at - keepMs).toISOString());
       if (removed > 0) log('info', `${what}: removed ${removed} that were too old`, { removed });
     } catch (error) {
-      log('error', `${what}: ${error instanceof Error ? error.message : String(error)}`);
+      log('error', `${what}: ${messageOf(error)}`);
     }
   };
   const begin = (): void => {

@@ -1,4 +1,5 @@
 import { NatprobeError } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/thrown.ts';
 
 /** What `query` gives; what the database throws becomes ERR_STORE. */
 export async function orStoreError<Result>(query: () => Promise<Result>): Promise<Result> {
@@ -6,7 +7,7 @@ export async function orStoreError<Result>(query: () => Promise<Result>): Promis
     return await query();
   } catch (error) {
     if (error instanceof NatprobeError) throw error;
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     throw new NatprobeError('ERR_STORE', 'reports', detail, { cause: error });
   }
 }

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { systemErrorCode } from '../bind-error.ts';
 import { NatprobeError } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import type { Log } from '../log.ts';
 import type { TlsFiles } from './settings.ts';
 
@@ -94,7 +95,7 @@ function certificateOf({ cert, key }: Texts): Certificate {
   try {
     return { options, context: createSecureContext(options) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new NatprobeError('ERR_TLS', '--tls-cert, --tls-key', reason, { cause: error });
   }
 }
