@@ -1,8 +1,8 @@
 /** Frames of the broker's WebSocket, read and checked. */
 import type { Static, TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
 import { NatprobeError } from '../errors.ts';
 import { explainMismatch } from '../explain-mismatch.ts';
+import { jsonReader } from '../json-reader.ts';
 import {
   type ClientMessage,
   ClientMessageSchema,
@@ -16,18 +16,19 @@ export const decodeClientMessage: (text: string) => ClientMessage = decoderOf(Cl
 export const decodeServerMessage: (text: string) => ServerMessage = decoderOf(ServerMessageSchema);
 
 function decoderOf<Schema extends TSchema>(schema: Schema): (text: string) => Static<Schema> {
-  // At the first frame: it takes a while, and each end decodes only what the other says.
-  let validator: ReturnType<typeof Compile<Schema>> | undefined;
+  const read = jsonReader(schema);
   return (text) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', 'no JSON');
+    const reading = read(text);
+    switch (reading.kind) {
+      case 'read':
+        return reading.value;
+      case 'no-json':
+        throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', 'no JSON');
+      case 'mismatch': {
+        const { field, wanted } = explainMismatch(schema, reading.value);
+        const detail = `${field || 'it'} ${wanted}`.slice(0, 300);
+        throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', detail);
+      }
     }
-    validator ??= Compile(schema);
-    if (validator.Check(value)) return value;
-    const { field, wanted } = explainMismatch(schema, value);
-    throw new NatprobeError('ERR_BROKER_MESSAGE', 'the broker', `${field || 'it'} ${wanted}`.slice(0, 300));
   };
 }

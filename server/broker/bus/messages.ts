@@ -3,7 +3,6 @@
  * leads an introduction; the one that has the other peer passes on what is said to that peer and by it.
  */
 import Type, { type Static, type TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
 import {
   CandidatesSchema,
   HelloSchema,
@@ -12,6 +11,7 @@ import {
   TRANSPORTS,
 } from '../../../shared/broker/messages.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../../shared/errors.ts';
+import { jsonReader } from '../../../shared/json-reader.ts';
 
 /** A server among those whose brokers are one; another one each time it starts. */
 const Server = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
@@ -107,16 +107,9 @@ export const decodeSeekAnswer: (text: string) => SeekAnswer | undefined = decode
 export const decodePost: (text: string) => Post | undefined = decoderOf(PostSchema);
 
 function decoderOf<Schema extends TSchema>(schema: Schema): (text: string) => Static<Schema> | undefined {
-  // At the first message: it takes a while.
-  let validator: ReturnType<typeof Compile<Schema>> | undefined;
+  const read = jsonReader(schema);
   return (text) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      return undefined;
-    }
-    validator ??= Compile(schema);
-    return validator.Check(value) ? value : undefined;
+    const reading = read(text);
+    return reading.kind === 'read' ? reading.value : undefined;
   };
 }
