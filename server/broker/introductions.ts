@@ -5,12 +5,11 @@
 import { type Foresee, type Introduce, TEXT_LENGTH, type Transport } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { plainLine } from '../../shared/words.ts';
-import { Deadlines } from './deadlines.ts';
 import type { BrokerLimits, BrokerTimes } from './limits.ts';
-import { PerPeer } from './per-peer.ts';
 import { type Foresight, type Outlet, type Punches, type PunchSide, tooMany } from './punches.ts';
 import { findPeer } from './rooms.ts';
 import type { PeerSession, SessionCandidates } from './session.ts';
+import { type Introduction, UndecidedIntroductions } from './undecided-introductions.ts';
 
 export interface IntroductionOptions {
   readonly limits: BrokerLimits;
@@ -25,31 +24,14 @@ export type Asking = Pick<Introduce, 'id' | 'attempt' | 'transport'>;
 /** Over that transport. Throws ERR_CANDIDATE. */
 export type AcceptFresh = (transport: Transport) => SessionCandidates;
 
-interface Pending {
-  readonly number: number;
-  readonly asker: PeerSession;
-  readonly asked: PeerSession;
-  /** The asker's number for it, and that of the asked peer if it asks back. */
-  readonly id: number;
-  askedId: number | undefined;
-  attempt: number;
-  readonly transport: Transport;
-  /** Once there is consent: the sides that were asked for fresh candidates, with those that have come. */
-  fresh: Map<PeerSession, SessionCandidates | undefined> | undefined;
-}
-
 export class Introductions {
   private readonly options: IntroductionOptions;
-  private readonly pending = new Map<number, Pending>();
-  private readonly pendingOf = new PerPeer<Pending>();
-  private readonly consentDue: Deadlines<number>;
-  private readonly prepareDue: Deadlines<number>;
+  private readonly undecided: UndecidedIntroductions;
   private lastNumber = 0;
 
   constructor(options: IntroductionOptions) {
     this.options = options;
-    this.consentDue = new Deadlines(options.times.consentMs);
-    this.prepareDue = new Deadlines(options.times.prepareMs);
+    this.undecided = new UndecidedIntroductions(options.limits, options.times);
   }
 
   /** To a peer that is here. Throws ERR_NOT_REGISTERED, ERR_NO_PEER, ERR_PEER_AWAY, ERR_PEER_REFUSED, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
@@ -86,7 +68,7 @@ export class Introductions {
     now: number,
     back?: Asking,
   ): void {
-    const other = this.pendingBetween(asked, asker, transport);
+    const other = this.undecided.findBetween(asked, asker, transport);
     if (other !== undefined) {
       this.askBack(other, id, attempt, now);
       return;
@@ -111,7 +93,7 @@ export class Introductions {
   /** False if `asker` is asked for nothing by that peer; else that peer is asked back. Throws ERR_INTRODUCTIONS. */
   askBackIfAsked(session: PeerSession, of: PeerSession, asking: Asking, now: number): boolean {
     const { id, attempt = 1, transport = 'udp' } = asking;
-    const other = this.pendingBetween(of, session, transport);
+    const other = this.undecided.findBetween(of, session, transport);
     if (other === undefined) return false;
     this.askBack(other, id, attempt, now);
     return true;
@@ -129,7 +111,7 @@ export class Introductions {
 
   /** The other servers whose peers are waited for. */
   serversWaitedFor(): string[] {
-    return [...this.pending.values()].flatMap(({ asked: { server } }) => server ?? []);
+    return this.undecided.all().flatMap(({ asked: { server } }) => server ?? []);
   }
 
   /** Nobody is asked for it. Throws ERR_NO_PEER, ERR_PEER_AWAY, ERR_TRANSPORT or ERR_INTRODUCTIONS. */
@@ -149,7 +131,7 @@ export class Introductions {
     const pending = this.askedFor(session, number);
     if (!session.isRegistered(now)) throw new NatprobeError('ERR_NOT_REGISTERED', 'consent');
     if (!isReachable(pending.asker, now)) {
-      this.forget(pending);
+      this.undecided.delete(pending);
       const detail = 'the peer has consented';
       this.refuse(pending.asker, new NatprobeError('ERR_NOT_REGISTERED', 'peer', detail), pending.id);
       throw new NatprobeError('ERR_PEER_AWAY', 'consent');
@@ -160,27 +142,27 @@ export class Introductions {
   /** Throws ERR_NO_INTRODUCTION. */
   decline(session: PeerSession, number: number, text: string | undefined): void {
     const pending = this.askedFor(session, number);
-    this.forget(pending);
+    this.undecided.delete(pending);
     const said = text === undefined ? undefined : plainLine(text, TEXT_LENGTH);
     this.refuse(pending.asker, new NatprobeError('ERR_PEER_REFUSED', 'peer', said), pending.id);
   }
 
   /** The asker wants it no more. False if it has asked for none of that number, or it is decided. */
   giveUp(session: PeerSession, number: number): boolean {
-    const pending = this.pending.get(number);
+    const pending = this.undecided.find(number);
     if (pending?.asker !== session) return false;
-    this.forget(pending);
+    this.undecided.delete(pending);
     this.withdrawFrom(pending, givenUp());
     return true;
   }
 
   /** A side has ended the punch of these two: the next attempt of it, if one was asked for, comes to nothing as well. */
   giveUpBetween(session: PeerSession, other: PeerSession, transport: Transport): void {
-    const own = this.pendingBetween(session, other, transport);
+    const own = this.undecided.findBetween(session, other, transport);
     if (own !== undefined) this.giveUp(session, own.number);
-    const others = this.pendingBetween(other, session, transport);
+    const others = this.undecided.findBetween(other, session, transport);
     if (others === undefined) return;
-    this.forget(others);
+    this.undecided.delete(others);
     this.refuse(other, givenUp(), others.id);
   }
 
@@ -189,7 +171,7 @@ export class Introductions {
    * taken. Throws ERR_NO_INTRODUCTION, or ERR_CANDIDATE, which ends the introduction.
    */
   prepare(session: PeerSession, number: number, accept: AcceptFresh, now: number): void {
-    const pending = this.pending.get(number);
+    const pending = this.undecided.find(number);
     if (pending?.fresh?.has(session) !== true || pending.fresh.get(session) !== undefined)
       throw new NatprobeError('ERR_NO_INTRODUCTION', 'candidates');
     const { transport, fresh } = pending;
@@ -204,36 +186,32 @@ export class Introductions {
 
   /** Ends what is undecided of a peer that is gone, and tells the others. */
   withdraw(session: PeerSession): void {
-    for (const pending of this.pendingOf.of(session)) {
-      this.forget(pending);
+    for (const pending of this.undecided.of(session)) {
+      this.undecided.delete(pending);
       if (pending.asker === session) this.withdrawFrom(pending, new NatprobeError('ERR_PEER_AWAY', 'peer'));
       else this.refuse(pending.asker, new NatprobeError('ERR_PEER_AWAY', 'peer'), pending.id);
     }
   }
 
   handleTimeout(now: number): void {
-    for (const number of this.consentDue.takeDue(now)) {
-      const pending = this.pending.get(number)!;
-      this.forget(pending);
+    for (const pending of this.undecided.takeUnanswered(now)) {
       const error = new NatprobeError('ERR_PEER_SILENT', 'peer');
       this.withdrawFrom(pending, error);
       this.refuse(pending.asker, error, pending.id);
     }
-    for (const number of this.prepareDue.takeDue(now)) {
-      const pending = this.pending.get(number)!;
+    for (const pending of this.undecided.takeUnprepared(now)) {
       const late = [...pending.fresh!].flatMap(([session, candidates]) => (candidates ? [] : [session]));
       this.fail(pending, late);
     }
   }
 
   nextDue(): (number | undefined)[] {
-    return [this.consentDue.next(), this.prepareDue.next()];
+    return this.undecided.nextDue();
   }
 
-  private ask(pending: Pending, now: number): void {
+  private ask(pending: Introduction, now: number): void {
     const { number: introduction, asker, asked, id } = pending;
-    this.remember(pending);
-    this.consentDue.set(introduction, now);
+    this.undecided.awaitConsent(pending, now);
     this.options.outlet.send(asker, { kind: 'waiting', id, introduction });
     this.options.outlet.send(asked, {
       kind: 'ask',
@@ -244,7 +222,7 @@ export class Introductions {
   }
 
   /** Who asks back consents. */
-  private askBack(pending: Pending, id: number, attempt: number, now: number): void {
+  private askBack(pending: Introduction, id: number, attempt: number, now: number): void {
     // From another server it may come twice.
     if (pending.askedId === id && pending.asked.server !== undefined) return;
     if (pending.fresh !== undefined && pending.askedId !== undefined) throw tooMany('of this peer');
@@ -254,7 +232,7 @@ export class Introductions {
   }
 
   /** There is consent: both are told at once, or those whose candidates can't be used as they are get fresh ones first. */
-  private prepareOrPlan(pending: Pending, now: number): void {
+  private prepareOrPlan(pending: Introduction, now: number): void {
     const { number: introduction, asker, asked, attempt, transport } = pending;
     const { times, outlet } = this.options;
     const mustBeFresh = attempt > 1 || transport !== 'udp';
@@ -265,16 +243,13 @@ export class Introductions {
       this.plan(pending, now);
       return;
     }
-    if (!this.pending.has(introduction)) this.remember(pending);
-    this.consentDue.delete(introduction);
-    this.prepareDue.set(introduction, now);
-    pending.fresh = new Map(wanting.map((session) => [session, undefined]));
+    this.undecided.awaitCandidates(pending, wanting, now);
     const timeoutMs = times.prepareMs;
     for (const session of wanting)
       outlet.send(session, { kind: 'prepare', introduction, transport, timeoutMs });
   }
 
-  private plan(pending: Pending, now: number): void {
+  private plan(pending: Introduction, now: number): void {
     const { number: introduction, asker, asked, id, askedId, attempt, transport, fresh } = pending;
     const sideOf = (session: PeerSession, ownId: number | undefined): PunchSide => {
       return { session, candidates: fresh?.get(session) ?? session.candidates, id: ownId };
@@ -288,19 +263,19 @@ export class Introductions {
       this.refuse(asker, error, id);
       this.withdrawFrom(pending, error);
     }
-    this.forget(pending);
+    this.undecided.delete(pending);
   }
 
   /** What was to be prepared isn't; `late` are those who didn't do it. */
-  private fail(pending: Pending, late: readonly PeerSession[]): void {
-    this.forget(pending);
+  private fail(pending: Introduction, late: readonly PeerSession[]): void {
+    this.undecided.delete(pending);
     const { asker, asked, id } = pending;
     this.refuse(asker, notPrepared(asker, late), id);
     this.withdrawFrom(pending, notPrepared(asked, late));
   }
 
   /** Tells the asked peer that nothing comes of it: by an error if it has asked too. */
-  private withdrawFrom({ asked, askedId, number: introduction }: Pending, error: NatprobeError): void {
+  private withdrawFrom({ asked, askedId, number: introduction }: Introduction, error: NatprobeError): void {
     if (askedId === undefined) this.options.outlet.send(asked, { kind: 'withdrawn', introduction });
     else this.refuse(asked, error, askedId);
   }
@@ -310,40 +285,11 @@ export class Introductions {
   }
 
   /** The question that this peer has yet to answer. */
-  private askedFor(session: PeerSession, number: number): Pending {
-    const pending = this.pending.get(number);
+  private askedFor(session: PeerSession, number: number): Introduction {
+    const pending = this.undecided.find(number);
     if (pending?.asked !== session || pending.fresh !== undefined)
       throw new NatprobeError('ERR_NO_INTRODUCTION', 'introduction');
     return pending;
-  }
-
-  private pendingBetween(asker: PeerSession, asked: PeerSession, transport: Transport): Pending | undefined {
-    return this.pendingOf
-      .of(asker)
-      .find(
-        (pending) => pending.asker === asker && pending.asked === asked && pending.transport === transport,
-      );
-  }
-
-  /** Throws ERR_INTRODUCTIONS. */
-  private remember(pending: Pending): void {
-    const { asker, asked, transport } = pending;
-    if (this.pendingBetween(asker, asked, transport) !== undefined) throw tooMany('of this peer');
-    for (const session of [asker, asked]) {
-      if (this.pendingOf.count(session) >= this.options.limits.pendingPerPeer)
-        throw tooMany(session === asker ? 'are being asked' : 'wait for that peer');
-    }
-    this.pending.set(pending.number, pending);
-    this.pendingOf.add(asker, pending);
-    this.pendingOf.add(asked, pending);
-  }
-
-  private forget(pending: Pending): void {
-    this.pending.delete(pending.number);
-    this.consentDue.delete(pending.number);
-    this.prepareDue.delete(pending.number);
-    this.pendingOf.delete(pending.asker, pending);
-    this.pendingOf.delete(pending.asked, pending);
   }
 }
 
