@@ -127,3 +127,10 @@ export type MemberEvent =
   | { readonly kind: 'trouble'; readonly error: NatprobeError }
   /** The last one: it has left, or there is no going on. */
   | { readonly kind: 'ended'; readonly error?: NatprobeError };
+
+/** Where the parts of the machine put what is to be said to the broker, done and told. */
+export interface MemberOutlet {
+  say(message: ClientMessage): void;
+  act(action: MemberAction): void;
+  tell(event: MemberEvent): void;
+}

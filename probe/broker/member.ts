@@ -3,20 +3,15 @@
  * connection with its token, asks to be introduced, and hands out the plans that come.
  */
 import { decodeServerMessage } from '../../shared/broker/decode.ts';
-import {
-  BROKER_SCHEMA,
-  type ClientMessage,
-  type Plan,
-  type ServerMessage,
-} from '../../shared/broker/messages.ts';
+import { BROKER_SCHEMA, type ClientMessage, type ServerMessage } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Machine } from '../../shared/machine.ts';
 import { Absence } from './absence.ts';
-import type { MemberAction, MemberEvent, MemberHello, MemberInput } from './io.ts';
-import { Outcomes } from './outcomes.ts';
+import { Introductions } from './introductions.ts';
+import type { MemberAction, MemberEvent, MemberHello, MemberInput, MemberOutlet } from './io.ts';
 import { errorOfRefusal, isFinal, isParting } from './refusal.ts';
 import { Registration } from './registration.ts';
-import { Requests } from './requests.ts';
+import { leftError, Requests } from './requests.ts';
 
 export interface MemberOptions {
   readonly hello: MemberHello;
@@ -48,6 +43,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   readonly #events: MemberEvent[] = [];
   readonly #registration: Registration;
   readonly #requests: Requests;
+  readonly #introductions: Introductions;
   #state: 'connecting' | 'greeting' | 'present' | 'away' | 'leaving' | 'over' = 'connecting';
   #connection = 1;
   /** In `greeting` for the welcome, in `present` for any word, in `away` for another try, in `leaving` for the end. */
@@ -55,18 +51,23 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #welcome: Welcome | undefined;
   /** What the broker said before the connection ended. */
   #parting: NatprobeError | undefined;
-  readonly #asks = new Set<number>();
-  readonly #outcomes = new Outcomes();
 
   constructor({ hello, random, patienceMs }: MemberOptions) {
     this.#hello = hello;
     this.#patienceMs = patienceMs;
     this.#absence = new Absence(random);
-    const say = (message: ClientMessage): void => this.#say(message);
-    const act = (action: MemberAction): void => void this.#actions.push(action);
-    const tell = (event: MemberEvent): void => void this.#events.push(event);
-    this.#registration = new Registration({ say, act, tell });
-    this.#requests = new Requests({ say, tell });
+    const outlet: MemberOutlet = {
+      say: (message) => this.#say(message),
+      act: (action) => void this.#actions.push(action),
+      tell: (event) => void this.#events.push(event),
+    };
+    this.#registration = new Registration(outlet);
+    this.#requests = new Requests(outlet);
+    this.#introductions = new Introductions({
+      outlet,
+      registration: this.#registration,
+      requests: this.#requests,
+    });
     this.#actions.push({ kind: 'connect', connection: this.#connection });
   }
 
@@ -91,21 +92,23 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       case 'request':
         this.#requests.add(input.request, input.ask, now);
         break;
-      case 'cancel':
-        this.#giveUp(this.#requests.cancel(input.request));
+      case 'cancel': {
+        const introduction = this.#requests.cancel(input.request);
+        if (introduction !== undefined) this.#introductions.giveUp(introduction);
         break;
+      }
       case 'consent':
       case 'refuse':
-        this.#answerAsk(input);
+        this.#introductions.answer(input);
         break;
       case 'outcome':
-        this.#outcomes.add(input.introduction, input.outcome);
+        this.#introductions.report(input.introduction, input.outcome);
         break;
       case 'relayed':
         this.#say(input);
         break;
       case 'withdraw':
-        if (this.#outcomes.drop(input.introduction)) this.#giveUp(input.introduction);
+        this.#introductions.withdraw(input.introduction);
         break;
       case 'leave':
         this.#leave(now);
@@ -193,7 +196,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     this.#state = 'present';
     this.#welcome = welcome;
     this.#expectBeat(now);
-    if (isNew) this.#outcomes.forget();
+    if (isNew) this.#introductions.forgetOutcomes();
     const { peer: number, name, room, nonce } = welcome;
     this.#events.push({ kind: 'joined', number, name, room, isNew });
     this.#registration.begin(nonce);
@@ -223,20 +226,17 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       case 'prepare':
         this.#registration.prepare(message.introduction, message.transport, message.timeoutMs, now);
         break;
-      case 'ask': {
-        const { introduction, peer, timeoutMs } = message;
-        this.#asks.add(introduction);
-        this.#events.push({ kind: 'asked', introduction, peer, timeoutMs });
+      case 'ask':
+        this.#introductions.ask(message);
         break;
-      }
       case 'relayed':
         this.#events.push(message);
         break;
       case 'withdrawn':
-        this.#handleWithdrawn(message.introduction);
+        this.#introductions.handleWithdrawn(message.introduction);
         break;
       case 'plan':
-        this.#handlePlan(message);
+        this.#introductions.handlePlan(message, this.#connection);
         break;
       case 'error':
         this.#handleRefusal(message, now);
@@ -244,34 +244,6 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       case 'welcome':
         break;
     }
-  }
-
-  /** Nobody waits for a plan whose request is no more: its peer is told. */
-  #handlePlan(plan: Plan): void {
-    const { introduction, id: request } = plan;
-    this.#outcomes.expect(plan);
-    const gathering = this.#registration.gatheringFor(introduction);
-    const isWanted = request === undefined || this.#requests.take(request);
-    if (gathering !== undefined && isWanted) {
-      this.#actions.push({
-        kind: 'punch',
-        plan,
-        gathering,
-        connection: this.#connection,
-        ...(request !== undefined && { request }),
-      });
-    } else if (isWanted)
-      this.#outcomes.add(introduction, {
-        outcome: 'failed',
-        packets: 0,
-        timeMs: 0,
-        reason: 'no sockets for it',
-      });
-    else {
-      this.#outcomes.drop(introduction);
-      this.#giveUp(introduction);
-    }
-    this.#registration.settlePlan(introduction);
   }
 
   #handleRefusal(refusal: Extract<ServerMessage, { kind: 'error' }>, now: number): void {
@@ -292,29 +264,6 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
     }
     if (error.code === 'ERR_NAME_TAKEN') this.#absence.handleNameTaken(now, this.#patience());
     this.#lose(error, now);
-  }
-
-  #answerAsk(input: Extract<MemberInput, { kind: 'consent' | 'refuse' }>): void {
-    if (this.#asks.delete(input.introduction)) this.#say(input);
-  }
-
-  /** A punch that nobody here wants any more, or the question whether the peer wants it. */
-  #giveUp(introduction: number | undefined): void {
-    if (introduction !== undefined) this.#say({ kind: 'refuse', introduction });
-  }
-
-  #handleWithdrawn(introduction: number): void {
-    this.#outcomes.drop(introduction);
-    const wasUndecided = this.#withdraw(introduction);
-    if (!wasUndecided) this.#events.push({ kind: 'given-up', introduction });
-  }
-
-  /** False if it wasn't asked for, or is decided. */
-  #withdraw(introduction: number): boolean {
-    const wasPrepared = this.#registration.withdraw(introduction);
-    const wasAsked = this.#asks.delete(introduction);
-    if (wasAsked) this.#events.push({ kind: 'withdrawn', introduction });
-    return wasPrepared || wasAsked;
   }
 
   /** The name is free once the broker has ended the connection. */
@@ -361,7 +310,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
       this.#events.push({ kind: 'lost', error });
       this.#registration.lose();
       this.#requests.lose(now);
-      for (const introduction of [...this.#asks]) this.#withdraw(introduction);
+      this.#introductions.withdrawAsks();
       this.#absence.begin(now, this.#patience());
     }
     this.#parting = undefined;
@@ -381,7 +330,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #release(reason: NatprobeError): void {
     this.#registration.end();
     this.#requests.refuseAll(reason);
-    for (const introduction of [...this.#asks]) this.#withdraw(introduction);
+    this.#introductions.withdrawAsks();
   }
 
   #refuseLate(request: number): void {
@@ -399,7 +348,7 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   /** Says what can be said now and has not been. */
   #flush(): void {
     if (this.#state !== 'present') return;
-    for (const outcome of this.#outcomes.take()) this.#send(outcome);
+    for (const outcome of this.#introductions.takeOutcomes()) this.#send(outcome);
     this.#requests.flush(this.#registration.isRegistered);
   }
 
@@ -411,8 +360,4 @@ class Member implements Machine<MemberInput, MemberAction, MemberEvent> {
   #send(message: ClientMessage): void {
     this.#actions.push({ kind: 'send', connection: this.#connection, message });
   }
-}
-
-function leftError(): NatprobeError {
-  return new NatprobeError('ERR_ABORTED', 'the room', 'it has been left');
 }

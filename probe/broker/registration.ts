@@ -2,9 +2,9 @@
  * What is registered with the broker, and what is on its way there: the sockets that the next plan is
  * for, renewed while they wait, and replaced once a plan has used them (MEASURING.md §4 and §7).
  */
-import type { ClientMessage, Transport } from '../../shared/broker/messages.ts';
+import type { Transport } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import type { GatheredCandidates, MemberAction, MemberEvent } from './io.ts';
+import type { GatheredCandidates, MemberOutlet } from './io.ts';
 
 /** Keeps a mapping of the usual lifetime open, and the candidates young: half of the shortest that is usual, 30 s. */
 const RENEW_MS = 15_000;
@@ -15,12 +15,6 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 15_000;
 /** A plan may come a little after the broker has stopped waiting. */
 const PREPARED_GRACE_MS = 5000;
-
-export interface RegistrationOutlet {
-  say(message: ClientMessage): void;
-  act(action: MemberAction): void;
-  tell(event: MemberEvent): void;
-}
 
 /** The sockets that are registered, or were with the session before. */
 interface Mains {
@@ -34,7 +28,7 @@ interface Prepared {
 }
 
 export class Registration {
-  readonly #outlet: RegistrationOutlet;
+  readonly #outlet: MemberOutlet;
   #lastGathering = 0;
   #nonce: string | undefined;
   #mains: Mains | undefined;
@@ -47,7 +41,7 @@ export class Registration {
   #answerBy: number | undefined;
   #failures = 0;
 
-  constructor(outlet: RegistrationOutlet) {
+  constructor(outlet: MemberOutlet) {
     this.#outlet = outlet;
   }
 

@@ -1,7 +1,7 @@
 /** What was asked of the broker and isn't answered yet. Each request ends: in an answer, in a refusal, or in time. */
 import type { ClientMessage } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import type { MemberEvent, MemberRequest } from './io.ts';
+import type { MemberOutlet, MemberRequest } from './io.ts';
 
 /** For an answer that the broker has at hand. */
 const ANSWER_MS = 10_000;
@@ -22,16 +22,11 @@ interface Pending {
   introduction?: number;
 }
 
-export interface RequestOutlet {
-  say(message: ClientMessage): void;
-  tell(event: MemberEvent): void;
-}
-
 export class Requests {
-  readonly #outlet: RequestOutlet;
+  readonly #outlet: MemberOutlet;
   readonly #pending = new Map<number, Pending>();
 
-  constructor(outlet: RequestOutlet) {
+  constructor(outlet: MemberOutlet) {
     this.#outlet = outlet;
   }
 
@@ -97,6 +92,11 @@ export class Requests {
     const due = [...this.#pending.values()].map(({ dueAt }) => dueAt);
     return due.length === 0 ? undefined : Math.min(...due);
   }
+}
+
+/** Once the room has been left there is nobody to ask. */
+export function leftError(): NatprobeError {
+  return new NatprobeError('ERR_ABORTED', 'the room', 'it has been left');
 }
 
 function messageOf({ request: id, ask }: Pending): ClientMessage {
