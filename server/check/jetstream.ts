@@ -1,29 +1,26 @@
 /** Whether NATS can keep the names of peers that the brokers of several servers share. */
 import { randomBytes } from 'node:crypto';
-import {
-  jetstreamManager,
-  JetStreamApiError,
-  type JetStreamManager,
-  StorageType,
-  type StreamInfo,
-} from '@nats-io/jetstream';
+import { jetstreamManager, type JetStreamManager, StorageType, type StreamInfo } from '@nats-io/jetstream';
 import { type NatsConnection, RequestError } from '@nats-io/transport-node';
 import { doubtful, fine, type Finding, wrong } from '../../shared/findings.ts';
 import { messageOf } from '../../shared/thrown.ts';
-import { isTooManyReplicas, NAMES_STREAM, REPLICAS } from '../nats/bucket.ts';
+import { LONE_NAMES_STREAM } from '../nats/bucket.ts';
+import { areFewServers, findStream, isLone, NAMES_STREAM, REPLICAS } from '../nats/replicas.ts';
 
 const CHECK = 'JetStream';
 const TIMEOUT_MS = 2000;
-/** `stream not found`, by JetStream's own numbers. */
-const NOT_FOUND = 10059;
-const MORE_SERVERS = `have ${REPLICAS} servers of NATS in one cluster, each with JetStream`;
 
 /** Where there are no names yet it is tried with a stream in memory, which is deleted at once. */
 export async function checkJetStream(connection: NatsConnection): Promise<Finding> {
   try {
     const manager = await jetstreamManager(connection, { timeout: TIMEOUT_MS });
-    const names = await findNames(manager);
-    return names === undefined ? await tryReplicas(manager) : judgeNames(names);
+    const names = (await findStream(manager, NAMES_STREAM)) ?? (await findStream(manager, LONE_NAMES_STREAM));
+    const behind = names && findBehind(names);
+    if (behind !== undefined) return behind;
+    const kept = names?.config.num_replicas ?? 0;
+    return kept < REPLICAS
+      ? judgePossible(await tryReplicas(manager), kept)
+      : fine(CHECK, `the names of peers are on ${kept} servers of NATS`);
   } catch (error) {
     if (isAbsent(error))
       return wrong(
@@ -46,49 +43,50 @@ function isAbsent(error: unknown): boolean {
   return error instanceof Error && /jetstream (is )?not enabled/i.test(error.message);
 }
 
-async function findNames(manager: JetStreamManager): Promise<StreamInfo | undefined> {
-  try {
-    return await manager.streams.info(NAMES_STREAM);
-  } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === NOT_FOUND) return undefined;
-    throw error;
-  }
-}
-
-function judgeNames({ config: { num_replicas: replicas }, cluster }: StreamInfo): Finding {
+function findBehind({ config: { num_replicas: replicas }, cluster }: StreamInfo): Finding | undefined {
   const behind = (cluster?.replicas ?? []).filter(({ current, offline }) => !current || offline);
-  if (behind.length > 0)
-    return doubtful(
-      CHECK,
-      `the names of peers are not up to date on ${behind.map(({ name }) => name).join(', ')}, of ${replicas} servers`,
-      'see that these servers of NATS are up, and reach the others',
-    );
-  if (replicas < REPLICAS)
-    return doubtful(
-      CHECK,
-      `the names of peers are on ${replicas === 1 ? 'one server of NATS: nobody can join while it is down' : `${replicas} servers of NATS: nobody can join while one of them is down`}`,
-      `${MORE_SERVERS}; then: nats stream edit ${NAMES_STREAM} --replicas ${REPLICAS}`,
-    );
-  return fine(CHECK, `the names of peers are on ${replicas} servers of NATS`);
+  if (behind.length === 0) return undefined;
+  return doubtful(
+    CHECK,
+    `the names of peers are not up to date on ${behind.map(({ name }) => name).join(', ')}, of ${replicas} servers`,
+    'see that these servers of NATS are up, and reach the others',
+  );
 }
 
-async function tryReplicas(manager: JetStreamManager): Promise<Finding> {
+/** On how many servers a stream can be, up to REPLICAS. */
+async function tryReplicas(manager: JetStreamManager): Promise<number> {
   for (let replicas = REPLICAS; ; replicas--) {
     const name = `natprobed-check-${randomBytes(6).toString('hex')}`;
     try {
       const subjects = [`natprobe.check.${name}`];
       await manager.streams.add({ name, subjects, storage: StorageType.Memory, num_replicas: replicas });
     } catch (error) {
-      if (replicas > 1 && isTooManyReplicas(error)) continue;
+      if (replicas > 1 && (isLone(error) || areFewServers(error))) continue;
       throw error;
     }
     await manager.streams.delete(name);
-    if (replicas === REPLICAS)
-      return fine(CHECK, `it will have the names of peers on ${replicas} servers of NATS`);
-    return doubtful(
-      CHECK,
-      `there ${replicas === 1 ? 'is one server' : `are ${replicas} servers`} of NATS to keep the names of peers, which will be on one: nobody can join while it is down`,
-      MORE_SERVERS,
-    );
+    return replicas;
   }
+}
+
+/** `kept`: on how many servers the names are by now, fewer than REPLICAS. */
+function judgePossible(possible: number, kept: number): Finding {
+  if (possible === REPLICAS)
+    return kept === 0
+      ? fine(CHECK, `it will have the names of peers on ${possible} servers of NATS`)
+      : doubtful(
+          CHECK,
+          `the names of peers are on ${countServers(kept)} of NATS, and could be on ${possible}`,
+          'natprobed puts them there within 20 s while it runs: start it, or see in its log what hinders it',
+        );
+  const where = kept === 0 ? 'will be on one server' : `are on ${countServers(kept)}`;
+  return doubtful(
+    CHECK,
+    `the names of peers ${where} of NATS, of ${possible} that can be had: nobody can join while ${kept > 1 ? 'one of them' : 'it'} is down`,
+    `have ${REPLICAS} servers of NATS in one cluster, each with JetStream; natprobed then puts the names on all of them by itself`,
+  );
+}
+
+function countServers(count: number): string {
+  return count === 1 ? 'one server' : `${count} servers`;
 }

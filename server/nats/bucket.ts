@@ -4,14 +4,17 @@ import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { messageOf } from '../../shared/thrown.ts';
 import type { Log } from '../log.ts';
+import { areFewServers, isLone, NAMES_STREAM, REPLICAS, Replicas } from './replicas.ts';
 
-const BUCKET = 'natprobe-names';
-/** What JetStream calls it. */
-export const NAMES_STREAM = `KV_${BUCKET}`;
+/** What JetStream calls a bucket begins so. */
+const PREFIX = 'KV_';
+/**
+ * What it is where NATS is one server, of no cluster. One that becomes a member of a cluster keeps what it
+ * has, unseen by the others: under the same name its names would differ from theirs, and stay so.
+ */
+export const LONE_NAMES_STREAM = `${NAMES_STREAM}-alone`;
 /** What isn't written again in this time is nobody's any more. */
 export const NAMES_LAST_MS = 45_000;
-/** Servers of NATS that have it, where there are so many: it outlives one of them. */
-export const REPLICAS = 3;
 /** A cluster that has only begun to start may still become one of so many. */
 const FEWER_AFTER_MS = 5000;
 /** Two lose it when one of them ends, as the one does, and that twice as often. */
@@ -22,22 +25,18 @@ const RETRY_MS = 500;
 /** So often it is looked whether it is still there. */
 const LOOK_MS = 2000;
 
-/** Errors of JetStream's API, by its own numbers. */
-const CODES = { notClustered: 10074, fewPeers: 10005, wrongSequence: [10071, 10164] } as const;
+/** Error of JetStream's API, by its own numbers. */
+const WRONG_SEQUENCE: readonly number[] = [10071, 10164];
 
 /** Whether somebody else has written that key in the meantime. */
 export function isConflict(error: unknown): boolean {
-  return error instanceof JetStreamApiError && CODES.wrongSequence.includes(error.code as 10071);
-}
-
-/** Whether there are not so many servers of NATS to keep it: none besides one, or fewer just now. */
-export function isTooManyReplicas(error: unknown): boolean {
-  return isCode(error, CODES.notClustered) || isCode(error, CODES.fewPeers);
+  return error instanceof JetStreamApiError && WRONG_SEQUENCE.includes(error.code);
 }
 
 export class NamesBucket {
   private readonly connected: Promise<NatsConnection>;
   private readonly log: Log;
+  private readonly replicas: Replicas;
   private bucket: Promise<KV> | undefined;
   private told = '';
   private isThere = false;
@@ -46,6 +45,7 @@ export class NamesBucket {
   constructor(connected: Promise<NatsConnection>, log: Log) {
     this.connected = connected;
     this.log = log;
+    this.replicas = new Replicas(log);
   }
 
   /** Rejects as `task` does. A bucket that is no more is made again for the next one. */
@@ -71,10 +71,15 @@ export class NamesBucket {
     return this.isThere;
   }
 
-  /** Looks for it from now on, and again and again, though nobody wants anything of it. */
+  /** Looks for it from now on, again and again, though nobody wants anything of it, and whether it is on enough servers. */
   watch(): void {
     const look = async (): Promise<void> => {
-      await this.with((bucket) => bucket.get('none')).catch(() => undefined);
+      try {
+        await this.with((bucket) => bucket.get('none'));
+        if (!this.isClosed) await this.replicas.raise(await this.connected);
+      } catch {
+        // It is made again at the next look.
+      }
       if (!this.isClosed) setTimeout(() => void look(), LOOK_MS).unref();
     };
     void look();
@@ -87,25 +92,18 @@ export class NamesBucket {
   /** Tries until it is there. */
   private async open(): Promise<KV> {
     const connection = await this.connected;
-    let replicas = REPLICAS;
     let areFewSince: number | undefined;
     for (;;) {
       try {
-        const bucket = await createBucket(connection, replicas);
+        const areFew = areFewSince !== undefined && performance.now() - areFewSince >= FEWER_AFTER_MS;
+        const bucket = await createBucket(connection, areFew ? FEWER_REPLICAS : REPLICAS);
         this.isThere = true;
         if (this.told !== '') this.log('info', 'NATS: JetStream has the names of peers again');
         this.told = '';
         return bucket;
       } catch (error) {
         this.isThere = false;
-        if (replicas > 1 && isCode(error, CODES.notClustered)) {
-          replicas = 1;
-          continue;
-        }
-        if (isCode(error, CODES.fewPeers)) {
-          areFewSince ??= performance.now();
-          if (performance.now() - areFewSince >= FEWER_AFTER_MS) replicas = FEWER_REPLICAS;
-        }
+        areFewSince = areFewServers(error) ? (areFewSince ?? performance.now()) : undefined;
         const reason = messageOf(error);
         if (reason !== this.told && !this.isClosed)
           this.log('warning', `NATS: no names of peers from JetStream, it goes on trying: ${reason}`);
@@ -117,17 +115,19 @@ export class NamesBucket {
   }
 }
 
-function createBucket(connection: NatsConnection, replicas: number): Promise<KV> {
-  return new Kvm(jetstream(connection, { timeout: TIMEOUT_MS })).create(BUCKET, {
-    replicas,
+async function createBucket(connection: NatsConnection, replicas: number): Promise<KV> {
+  const kvm = new Kvm(jetstream(connection, { timeout: TIMEOUT_MS }));
+  const options = {
     history: 1,
     ttl: NAMES_LAST_MS,
     // Another server of NATS might still have what was there before.
     allow_direct: false,
     description: 'Names of peers and rooms that natprobed holds',
-  });
-}
-
-function isCode(error: unknown, code: number): boolean {
-  return error instanceof JetStreamApiError && error.code === code;
+  };
+  try {
+    return await kvm.create(NAMES_STREAM.slice(PREFIX.length), { ...options, replicas });
+  } catch (error) {
+    if (!isLone(error)) throw error;
+    return kvm.create(LONE_NAMES_STREAM.slice(PREFIX.length), { ...options, replicas: 1 });
+  }
 }

@@ -27,6 +27,8 @@ export interface TestNatsServer {
 
 export interface TestNats {
   readonly servers: readonly TestNatsServer[];
+  /** Ends all at once, and starts them again, with what they have kept, as a cluster of so many. */
+  grow(count: number): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -48,63 +50,71 @@ export interface TestNatsOptions {
 export async function startNats(options: TestNatsOptions = {}): Promise<TestNats> {
   const { servers: count = 1, host = HOST, lines = [], jetStream = true } = options;
   const start = options.spawn ?? ((program, args) => spawn(program, args, { stdio: 'ignore' }));
-  const ports = options.ports ?? (await freePorts(count));
+  const ports = [...(options.ports ?? [])];
   const folder = mkdtempSync(join(tmpdir(), 'natprobe-nats-'));
-  const routes = Array.from({ length: count }, (_, index) => `nats://${host}:${ports[2 * index + 1]}`);
-  const servers = await Promise.all(
-    routes.map(async (_, index): Promise<TestNatsServer> => {
-      const port = ports[2 * index]!;
-      const home = join(folder, `n${index}`);
-      mkdirSync(home);
-      const file = join(home, 'nats.conf');
-      writeFileSync(
-        file,
-        [
-          `server_name: n${index}`,
-          `listen: "${host}:${port}"`,
-          ...(jetStream ? [`jetstream { store_dir: "${home}" }`] : []),
-          ...(count > 1
-            ? [
-                `cluster { name: lab, listen: "${host}:${ports[2 * index + 1]}", routes: ${JSON.stringify(routes)} }`,
-              ]
-            : []),
-          ...lines,
-        ].join('\n'),
-      );
-      let child: ChildProcess;
-      const restart = async (): Promise<void> => {
-        child = start(programPath('nats-server')!, ['-c', file]);
-        if (options.spawn === undefined) await untilItListens(host, port);
-      };
-      await restart();
-      return {
-        url: `nats://${host}:${port}`,
-        async kill() {
-          if (child.exitCode !== null || child.signalCode !== null) return;
-          const ended = once(child, 'exit');
-          child.kill('SIGKILL');
-          await ended;
-        },
-        restart,
-      };
-    }),
-  );
+  const homeOf = (index: number): string => join(folder, `n${index}`);
+  const servers: TestNatsServer[] = [];
+  await startAll(count);
   return {
     servers,
+    async grow(larger) {
+      await killAll();
+      await startAll(larger);
+    },
     async remove() {
-      await Promise.all(servers.map((server) => server.kill()));
+      await killAll();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
-}
 
-async function freePorts(pairs: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < 2 * pairs) {
-    const pair = await findFreePorts(HOST);
-    if (!pair.some((port) => ports.includes(port))) ports.push(...pair);
+  async function startAll(size: number): Promise<void> {
+    while (ports.length < 2 * size) {
+      const pair = await findFreePorts(HOST);
+      if (!pair.some((port) => ports.includes(port))) ports.push(...pair);
+    }
+    const all = Array.from({ length: size }, (_, index) => index);
+    for (const index of all) configure(index, size);
+    for (const index of all.slice(servers.length)) servers.push(serverAt(index));
+    await Promise.all(servers.map((server) => server.restart()));
   }
-  return ports;
+
+  async function killAll(): Promise<void> {
+    await Promise.all(servers.map((server) => server.kill()));
+  }
+
+  function configure(index: number, size: number): void {
+    const routes = ports.filter((_, at) => at % 2 === 1).map((port) => `nats://${host}:${port}`);
+    const cluster = `cluster { name: lab, listen: "${host}:${ports[2 * index + 1]}", routes: ${JSON.stringify(routes)} }`;
+    mkdirSync(homeOf(index), { recursive: true });
+    writeFileSync(
+      join(homeOf(index), 'nats.conf'),
+      [
+        `server_name: n${index}`,
+        `listen: "${host}:${ports[2 * index]}"`,
+        ...(jetStream ? [`jetstream { store_dir: "${homeOf(index)}" }`] : []),
+        ...(size > 1 ? [cluster] : []),
+        ...lines,
+      ].join('\n'),
+    );
+  }
+
+  function serverAt(index: number): TestNatsServer {
+    const port = ports[2 * index]!;
+    let child: ChildProcess | undefined;
+    return {
+      url: `nats://${host}:${port}`,
+      async kill() {
+        if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+        const ended = once(child, 'exit');
+        child.kill('SIGKILL');
+        await ended;
+      },
+      async restart() {
+        child = start(programPath('nats-server')!, ['-c', join(homeOf(index), 'nats.conf')]);
+        if (options.spawn === undefined) await untilItListens(host, port);
+      },
+    };
+  }
 }
 
 async function untilItListens(host: string, port: number): Promise<void> {

@@ -232,7 +232,7 @@ describeIf(natsMissing())('the bus over NATS', () => {
     const number = await one.take('Ann');
     const { jetstreamManager } = await import('@nats-io/jetstream');
     const manager = await jetstreamManager(await links[0]!.connected);
-    await manager.streams.delete('KV_natprobe-names');
+    await manager.streams.delete('KV_natprobe-names-alone');
     one.hold('ann', number, 50_000);
     await vi.waitFor(async () => expect(await one.list()).toMatchObject([{ number, name: 'Ann' }]), {
       timeout: 10_000,

@@ -1,8 +1,9 @@
 /** The bucket of names over real NATS servers: made with as many replicas as can be had, and watched. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterEach, expect, it } from 'vitest';
-import { NAMES_STREAM, NamesBucket } from '../../../server/nats/bucket.ts';
+import { LONE_NAMES_STREAM, NamesBucket } from '../../../server/nats/bucket.ts';
 import { type NatsLink, openNats } from '../../../server/nats/open.ts';
+import { NAMES_STREAM } from '../../../server/nats/replicas.ts';
 import { natsMissing, startNats, type TestNats } from '../../support/nats-server.ts';
 import { describeIf } from '../../support/requirements.ts';
 
@@ -20,7 +21,8 @@ async function openOver(servers: number): Promise<void> {
 async function replicasOf(): Promise<number> {
   await bucket.with((names) => names.put('some', 'name'));
   const manager = await jetstreamManager(await link.connected);
-  return (await manager.streams.info(NAMES_STREAM)).config.num_replicas;
+  const name = nats.servers.length === 1 ? LONE_NAMES_STREAM : NAMES_STREAM;
+  return (await manager.streams.info(name)).config.num_replicas;
 }
 
 describeIf(natsMissing())('the bucket of names', () => {
@@ -50,10 +52,10 @@ describeIf(natsMissing())('the bucket of names', () => {
     const wasThere = (): boolean => bucket.wasThere;
     await expect.poll(wasThere, { timeout: 10_000 }).toBe(true);
     const manager = await jetstreamManager(await link.connected);
-    await manager.streams.delete(NAMES_STREAM);
+    await manager.streams.delete(LONE_NAMES_STREAM);
     // Missed at the next look, and then made again.
     const isMadeAgain = async (): Promise<boolean> =>
-      (await manager.streams.info(NAMES_STREAM).catch(() => undefined)) !== undefined;
+      (await manager.streams.info(LONE_NAMES_STREAM).catch(() => undefined)) !== undefined;
     await expect.poll(isMadeAgain, { timeout: 10_000 }).toBe(true);
     await nats.servers[0]!.kill();
     await expect.poll(wasThere, { timeout: 20_000 }).toBe(false);

@@ -4,7 +4,7 @@ import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { NamesBucket } from '../../../../server/nats/bucket.ts';
+import { LONE_NAMES_STREAM, NamesBucket } from '../../../../server/nats/bucket.ts';
 import { openNats } from '../../../../server/nats/open.ts';
 import { openPostgres } from '../../../../server/reports/postgres.ts';
 import { SILENT_LOG } from '../../../../server/log.ts';
@@ -124,7 +124,7 @@ describeIf(natsMissing())('the NATS of brokers that are one', () => {
     expect(without.remedies.join()).toContain('jetstream {');
     const { nats, look } = await lookOver({});
     expect((await look()).of('JetStream')).toEqual([
-      expect.stringMatching(/^warning: there is one server of NATS to keep the names/),
+      expect.stringMatching(/^warning: the names of peers will be on one server of NATS, of 1 that/),
     ]);
     const link = openNats({ servers: [nats.servers[0]!.url] }, SILENT_LOG);
     const bucket = new NamesBucket(link.connected, SILENT_LOG);
@@ -136,7 +136,7 @@ describeIf(natsMissing())('the NATS of brokers that are one', () => {
     const { jetstreamManager } = await import('@nats-io/jetstream');
     const streams = await (await jetstreamManager(await link.connected)).streams.names().next();
     // What was tried is gone.
-    expect(streams).toEqual(['KV_natprobe-names']);
+    expect(streams).toEqual([LONE_NAMES_STREAM]);
     await link.close();
   }, 60_000);
 
