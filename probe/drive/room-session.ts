@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import type { Socket as TcpSocket } from 'node:net';
 import type { BrokerPeer, Plan } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
-import type { MemberAction, MemberEvent, MemberHello, MemberInput, MemberRequest } from '../broker/io.ts';
+import type { MemberAction, MemberEvent, MemberHello, MemberInput } from '../broker/io.ts';
 import { createMember } from '../broker/member.ts';
+import { leftError } from '../broker/requests.ts';
 import type { Hole } from '../hole.ts';
 import type {
   Foresight,
@@ -15,25 +16,16 @@ import type {
   TcpPunchCallOptions,
   UdpPunchCallOptions,
 } from '../join.ts';
-import { keyPairOf, type KeyPair, PRIVATE_KEY_BYTES } from '../punch/key-agreement.ts';
 import { aborted } from './aborted.ts';
 import { AskDesk } from './ask-desk.ts';
-import { type BrokerConnection, connectBroker } from './broker-connection.ts';
 import { type GatherAction, Gatherings, type GatheringOptions } from './gatherings.ts';
 import { PeerPunches } from './peer-punches.ts';
-import type { Addresses } from './resolve.ts';
+import { RoomConnection, type RoomConnectionOptions } from './room-connection.ts';
+import { RoomRequests } from './room-requests.ts';
 import { createRunner, type MachineRunner } from './run-machine.ts';
 
-/** The API of a broker, and the STUN endpoints of its server. */
-export interface BrokerPlace {
-  readonly api: URL;
-  readonly servers: Addresses;
-}
-
-export interface SessionOptions<Raw> extends GatheringOptions<Raw> {
-  readonly api: URL;
-  /** Where to go on once a connection is lost, in that turn of looking; there again if absent. */
-  readonly relocate?: (turn: number) => Promise<BrokerPlace>;
+export interface SessionOptions<Raw>
+  extends GatheringOptions<Raw>, Pick<RoomConnectionOptions, 'api' | 'relocate'> {
   readonly hello: MemberHello;
   readonly psk?: string;
   readonly onAsk?: JoinOptions<Raw>['onAsk'];
@@ -50,15 +42,6 @@ export async function openSession<Raw>(options: SessionOptions<Raw>): Promise<Me
   return session;
 }
 
-type Answer = Extract<MemberEvent, { kind: 'peers' | 'prediction' }>;
-
-/** Who waits for the end of a request. */
-interface Waiting {
-  readonly ask: MemberRequest;
-  onAnswer(answer: Answer): void;
-  onRefused(error: NatprobeError): void;
-}
-
 class RoomSession<Raw> implements Membership<Raw> {
   name: string;
   number = 0;
@@ -66,14 +49,13 @@ class RoomSession<Raw> implements Membership<Raw> {
   readonly left: Promise<NatprobeError | undefined>;
   readonly #options: SessionOptions<Raw>;
   readonly #runner: MachineRunner<MemberInput>;
+  readonly #connection: RoomConnection;
+  readonly #requests: RoomRequests;
   readonly #gatherings: Gatherings<Raw>;
   readonly #punches: PeerPunches<Raw>;
   readonly #asks: AskDesk;
   readonly #readers = new Set<ReadableStreamDefaultController<Hole<Raw | TcpSocket>>>();
-  readonly #waiting = new Map<number, Waiting>();
   readonly #registered = Promise.withResolvers<undefined>();
-  #lastRequest = 0;
-  #connection: { readonly number: number; readonly link: BrokerConnection; keys?: KeyPair } | undefined;
   #isRegistered = false;
   #isOver = false;
   #resolveLeft: (error: NatprobeError | undefined) => void;
@@ -84,26 +66,33 @@ class RoomSession<Raw> implements Membership<Raw> {
     const left = Promise.withResolvers<NatprobeError | undefined>();
     this.left = left.promise;
     this.#resolveLeft = left.resolve;
+    const deliver = (input: MemberInput): void => this.#runner.deliver(input);
+    this.#requests = new RoomRequests(deliver);
     this.#gatherings = new Gatherings(options);
+    this.#connection = new RoomConnection({
+      api: options.api,
+      ...(options.relocate && { relocate: options.relocate }),
+      onMoved: (servers) => this.#gatherings.moveTo(servers),
+      deliver,
+    });
     this.#punches = new PeerPunches<Raw>({
       open: options.open,
       introduce: (peer, { attempt, transport }, waiting) =>
-        this.#request(
+        this.#requests.add(
           { about: 'introduction', peer, attempt, transport },
           { onAnswer: () => undefined, ...waiting },
         ),
-      cancel: (request) => this.#cancel(request),
-      report: (introduction, outcome) => this.#runner.deliver({ kind: 'outcome', introduction, outcome }),
+      cancel: (request) => this.#requests.cancel(request),
+      report: (introduction, outcome) => deliver({ kind: 'outcome', introduction, outcome }),
       tellRelayed: (introduction, endpoint) =>
-        this.#runner.deliver({ kind: 'relayed', introduction, ...(endpoint && { endpoint }) }),
-      withdraw: (introduction) => this.#runner.deliver({ kind: 'withdraw', introduction }),
+        deliver({ kind: 'relayed', introduction, ...(endpoint && { endpoint }) }),
+      withdraw: (introduction) => deliver({ kind: 'withdraw', introduction }),
       tell: (event) => this.#tell(event),
     });
     this.#asks = new AskDesk({
       isWelcome: (peer) => this.#punches.isUnderWay(peer),
       ...(options.onAsk && { onAsk: options.onAsk }),
-      answer: (introduction, isYes) =>
-        this.#runner.deliver({ kind: isYes ? 'consent' : 'refuse', introduction }),
+      answer: (introduction, isYes) => deliver({ kind: isYes ? 'consent' : 'refuse', introduction }),
       tell: (event) => this.#tell(event),
     });
     this.#runner = createRunner<MemberInput, MemberAction, MemberEvent>(
@@ -130,7 +119,7 @@ class RoomSession<Raw> implements Membership<Raw> {
   }
 
   async peers(signal?: AbortSignal): Promise<readonly BrokerPeer[]> {
-    const answer = await this.#ask({ about: 'peers' }, signal);
+    const answer = await this.#requests.ask({ about: 'peers' }, signal);
     if (answer.kind !== 'peers') throw new Error(`${answer.kind} in answer to peers`);
     return answer.peers;
   }
@@ -139,7 +128,7 @@ class RoomSession<Raw> implements Membership<Raw> {
     peer: string | number,
     { transport = 'udp', signal }: PunchCallOptions = {},
   ): Promise<Foresight> {
-    const answer = await this.#ask({ about: 'foresee', peer, transport }, signal);
+    const answer = await this.#requests.ask({ about: 'foresee', peer, transport }, signal);
     if (answer.kind !== 'prediction') throw new Error(`${answer.kind} in answer to foresee`);
     const { peer: asked, prediction, budget, reasons } = answer;
     return { peer: asked, prediction, budget, reasons };
@@ -176,63 +165,16 @@ class RoomSession<Raw> implements Membership<Raw> {
     void this.leave();
   };
 
-  #ask(ask: MemberRequest, signal: AbortSignal | undefined): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(aborted('the room', signal));
-        return;
-      }
-      const handleAbort = (): void => {
-        this.#cancel(request);
-        reject(aborted('the room', signal));
-      };
-      const over = (): void => signal?.removeEventListener('abort', handleAbort);
-      signal?.addEventListener('abort', handleAbort, { once: true });
-      const request = this.#request(ask, {
-        onAnswer: (answer) => {
-          over();
-          resolve(answer);
-        },
-        onRefused: (error) => {
-          over();
-          reject(error);
-        },
-      });
-    });
-  }
-
-  /** The number of the request; its end is told to `waiting`, unless it is cancelled, and after this has returned. */
-  #request(ask: MemberRequest, waiting: Omit<Waiting, 'ask'>): number {
-    const request = ++this.#lastRequest;
-    this.#waiting.set(request, { ask, ...waiting });
-    if (this.#isOver) queueMicrotask(() => this.#refuse(request, leftError()));
-    else
-      queueMicrotask(() => {
-        if (this.#waiting.has(request)) this.#runner.deliver({ kind: 'request', request, ask });
-      });
-    return request;
-  }
-
-  #cancel(request: number): void {
-    if (this.#waiting.delete(request)) this.#runner.deliver({ kind: 'cancel', request });
-  }
-
-  #refuse(request: number, error: NatprobeError): void {
-    const waiting = this.#waiting.get(request);
-    this.#waiting.delete(request);
-    waiting?.onRefused(error);
-  }
-
   #perform(action: MemberAction): void {
     switch (action.kind) {
       case 'connect':
-        void this.#connectSomewhere(action.connection);
+        void this.#connection.connect(action.connection);
         return;
       case 'send':
-        if (this.#connection?.number === action.connection) this.#connection.link.send(action.message);
+        this.#connection.send(action.connection, action.message);
         return;
       case 'close':
-        if (this.#connection?.number === action.connection) this.#connection.link.close();
+        this.#connection.close(action.connection);
         return;
       case 'gather':
         if (this.#options.isVisitor !== true) void this.#gather(action);
@@ -244,36 +186,6 @@ class RoomSession<Raw> implements Membership<Raw> {
         this.#punch(action.plan, action.gathering, action.request);
         return;
     }
-  }
-
-  async #connectSomewhere(connection: number): Promise<void> {
-    const { api, relocate } = this.#options;
-    if (connection === 1 || relocate === undefined) {
-      this.#connect(connection, api);
-      return;
-    }
-    try {
-      const place = await relocate(connection - 2);
-      if (this.#isOver) return;
-      this.#gatherings.moveTo(place.servers);
-      this.#connect(connection, place.api);
-    } catch (error) {
-      if (!(error instanceof NatprobeError)) throw error;
-      this.#runner.deliver({ kind: 'closed', connection, error });
-    }
-  }
-
-  #connect(connection: number, api: URL): void {
-    const link = connectBroker(api, {
-      onOpen: () => {
-        const keys = keyPairOf(randomBytes(PRIVATE_KEY_BYTES));
-        this.#connection = { number: connection, link, keys };
-        this.#runner.deliver({ kind: 'opened', connection, publicKey: keys.publicKey });
-      },
-      onFrame: (text) => this.#runner.deliver({ kind: 'frame', connection, text }),
-      onClosed: (error) => this.#runner.deliver({ kind: 'closed', connection, error }),
-    });
-    this.#connection = { number: connection, link };
   }
 
   async #gather(action: GatherAction): Promise<void> {
@@ -288,14 +200,14 @@ class RoomSession<Raw> implements Membership<Raw> {
   }
 
   #punch(plan: Plan, gathering: number, request: number | undefined): void {
-    if (request !== undefined) this.#waiting.delete(request);
+    if (request !== undefined) this.#requests.settle(request);
     const { psk } = this.#options;
     this.#punches.begin(plan, {
       sockets:
         plan.plan.transport === 'tcp'
           ? { transport: 'tcp', ports: this.#gatherings.takePorts(gathering) }
           : { transport: 'udp', mains: this.#gatherings.mains(gathering) },
-      own: this.#connection!.keys!,
+      own: this.#connection.keys,
       ...(psk !== undefined && { psk }),
       ...(request !== undefined && { request }),
     });
@@ -326,19 +238,16 @@ class RoomSession<Raw> implements Membership<Raw> {
         this.#tell(event);
         return;
       case 'waiting': {
-        const ask = this.#waiting.get(event.request)?.ask;
+        const ask = this.#requests.find(event.request);
         if (ask?.about === 'introduction') this.#tell({ kind: 'waiting', peer: ask.peer });
         return;
       }
       case 'peers':
-      case 'prediction': {
-        const waiting = this.#waiting.get(event.request);
-        this.#waiting.delete(event.request);
-        waiting?.onAnswer(event);
+      case 'prediction':
+        this.#requests.answer(event);
         return;
-      }
       case 'refused':
-        this.#refuse(event.request, event.error);
+        this.#requests.refuse(event.request, event.error);
         return;
       case 'asked':
         this.#asks.ask(event.introduction, event.peer, event.timeoutMs);
@@ -368,9 +277,9 @@ class RoomSession<Raw> implements Membership<Raw> {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#runner.stop();
-    this.#connection?.link.close();
+    this.#connection.end();
     this.#gatherings.end();
-    for (const request of [...this.#waiting.keys()]) this.#refuse(request, error ?? leftError());
+    this.#requests.end(error ?? leftError());
     this.#registered.reject(error ?? leftError());
     for (const reader of this.#readers) reader.close();
     this.#readers.clear();
@@ -383,8 +292,4 @@ class RoomSession<Raw> implements Membership<Raw> {
       for (const reader of this.#readers) reader.enqueue(event.hole);
     this.#options.onEvent?.(event);
   }
-}
-
-function leftError(): NatprobeError {
-  return new NatprobeError('ERR_ABORTED', 'the room', 'it has been left');
 }
