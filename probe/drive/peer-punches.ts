@@ -9,11 +9,9 @@ import type { Hole, PunchReport } from '../hole.ts';
 import { type MembershipEvent, PunchFailedError, type PunchCallOptions } from '../join.ts';
 import { agreeKey, type KeyPair } from '../punch/key-agreement.ts';
 import { aborted } from './aborted.ts';
-import type { MainSockets } from './main-sockets.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
-import { type Punching, type PunchingOptions, startPunching } from './punching.ts';
-import type { TcpPorts } from './tcp-ports.ts';
-import { startTcpPunching } from './tcp-punching.ts';
+import type { Punching } from './punching.ts';
+import { type PlanSockets, type PunchStart, startPunching } from './start-punching.ts';
 
 export interface PeerPunchesOptions<Raw> {
   readonly open: OpenPunchSocket<Raw>;
@@ -31,17 +29,6 @@ export interface PeerPunchesOptions<Raw> {
   /** A punch is ended before it is known how it goes: the peer hears of it. */
   readonly withdraw: (introduction: number) => void;
   readonly tell: (event: MembershipEvent<Raw>) => void;
-}
-
-/** Those that its candidates are of, by its transport. */
-export type PlanSockets<Raw> =
-  | { readonly transport: 'udp'; readonly mains: MainSockets<Raw> }
-  | { readonly transport: 'tcp'; readonly ports: TcpPorts };
-
-interface PunchStart<Raw> {
-  readonly plan: Plan;
-  readonly key: Uint8Array;
-  readonly sockets: PlanSockets<Raw>;
 }
 
 /** What a plan is carried out with. */
@@ -211,7 +198,7 @@ export class PeerPunches<Raw> {
   }
 
   #start(start: PunchStart<Raw>, caller: Caller<Raw> | undefined): void {
-    const punching = startOver<Raw>(start, {
+    const punching = startPunching<Raw>(start, {
       open: this.#options.open,
       onRenew: (attempt) => {
         if (punch.plan.side === 'a') this.#renew(punch, attempt);
@@ -320,38 +307,6 @@ export class PeerPunches<Raw> {
     clearTimeout(punch.renewalTimer);
     punch.renewal = punch.renewalTimer = undefined;
   }
-}
-
-interface StartOptions<Raw> extends PunchingOptions<Raw> {
-  /** In place of `onOpen` where the plan is over TCP. */
-  readonly onTcpOpen: (hole: Hole<TcpSocket>) => void;
-}
-
-function startOver<Raw>(
-  { plan, key, sockets }: PunchStart<Raw>,
-  options: StartOptions<Raw>,
-): Punching<PunchStart<Raw>> {
-  const wrongTransport = (): never => {
-    throw new Error('a plan over another transport');
-  };
-  if (sockets.transport === 'udp') {
-    const punching = startPunching<Raw>({ plan, key, mains: sockets.mains }, options);
-    return {
-      begin: ({ sockets: next, ...start }) =>
-        next.transport === 'udp' ? punching.begin({ ...start, mains: next.mains }) : wrongTransport(),
-      stop: (code) => punching.stop(code),
-      hearRelayed: (introduction, endpoint) => punching.hearRelayed?.(introduction, endpoint),
-    };
-  }
-  const punching = startTcpPunching(
-    { plan, key, ports: sockets.ports },
-    { ...options, onOpen: options.onTcpOpen },
-  );
-  return {
-    begin: ({ sockets: next, ...start }) =>
-      next.transport === 'tcp' ? punching.begin({ ...start, ports: next.ports }) : wrongTransport(),
-    stop: (code) => punching.stop(code),
-  };
 }
 
 function outcomeOf({ outcome, strategy, path, packets, timing, reason }: PunchReport): ReportedOutcome {

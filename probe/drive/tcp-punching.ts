@@ -7,13 +7,8 @@ import { NatprobeError } from '../../shared/errors.ts';
 import type { Hole, HoleEvents, PunchReport } from '../hole.ts';
 import { holeKey } from '../punch/session.ts';
 import type { OpenConnection } from '../punch/tcp-io.ts';
-import {
-  type Punching,
-  type PunchingOptions,
-  reportOfFailure,
-  reportOfHole,
-  reportOfRetry,
-} from './punching.ts';
+import { reportOfFailure, reportOfHole, reportOfRetry } from './punch-report.ts';
+import type { Punching, PunchingOptions } from './punching.ts';
 import { runTcpPuncher, type RunningTcpPuncher } from './run-tcp-puncher.ts';
 import type { TcpPorts } from './tcp-ports.ts';
 import { systemErrorCode, withoutZone } from './udp.ts';

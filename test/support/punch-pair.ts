@@ -2,13 +2,9 @@
 import type { Socket } from 'node:dgram';
 import { type MainSockets, openMainSockets } from '../../probe/drive/main-sockets.ts';
 import type { OpenPunchSocket } from '../../probe/drive/punch-socket.ts';
-import {
-  type Punching,
-  type PunchingOptions,
-  type PunchStart,
-  startPunching,
-} from '../../probe/drive/punching.ts';
+import type { Punching, PunchingOptions } from '../../probe/drive/punching.ts';
 import { openUdpSocket } from '../../probe/drive/udp.ts';
+import { startUdpPunching, type UdpPunchStart } from '../../probe/drive/udp-punching.ts';
 import type { Hole, PunchReport } from '../../probe/hole.ts';
 import type { Plan } from '../../shared/broker/messages.ts';
 import type { Endpoint } from '../../shared/endpoint.ts';
@@ -31,7 +27,7 @@ export interface PunchPairOptions {
 export interface PunchPair {
   /** Both sides' holes; rejects with the report of one that failed. */
   readonly opened: Promise<Readonly<Record<Side, Hole<Socket>>>>;
-  readonly punchings: Readonly<Record<Side, Punching<PunchStart<Socket>>>>;
+  readonly punchings: Readonly<Record<Side, Punching<UdpPunchStart<Socket>>>>;
   /** Introductions, by the attempt that each was for. */
   readonly attempts: number[];
   readonly outcomes: Readonly<Record<Side, PunchReport[]>>;
@@ -59,7 +55,7 @@ export async function punchPair(options: PunchPairOptions): Promise<PunchPair> {
     },
   };
 
-  function punch(side: Side): Punching<PunchStart<Socket>> {
+  function punch(side: Side): Punching<UdpPunchStart<Socket>> {
     const run: PunchingOptions<Socket> = {
       open: options.open ?? openUdpSocket,
       onRenew: (attempt) => {
@@ -71,7 +67,7 @@ export async function punchPair(options: PunchPairOptions): Promise<PunchPair> {
       onTrouble: (error) => options.onTrouble?.(error, side),
       onError: (error) => opened[side].reject(error),
     };
-    return startPunching({ ...first[side], key: keys[side] }, run);
+    return startUdpPunching({ ...first[side], key: keys[side] }, run);
   }
 
   async function renew(attempt: number): Promise<void> {
