@@ -16,6 +16,9 @@ import { type RunningServer, startNatprobed } from '../lab/natprobe.ts';
 import { labNat } from '../lab/nats.ts';
 import { printTable } from '../lab/table.ts';
 import { missingPrograms } from '../support/system-programs.ts';
+import { readArguments } from '../support/arguments.ts';
+
+readArguments('bench:amplification', {});
 
 const MODERN = '000102030405060708090a0b' as TransactionId;
 const CLASSIC = '000102030405060708090a0b0c0d0e0f' as TransactionId;

@@ -1,13 +1,13 @@
 /**
- * `node --expose-gc test/bench/answers.ts [--millions N]`: answers a second of the answer core alone
+ * `npm run bench:answers [-- --millions N]`: answers a second of the answer core alone
  * (no sockets), and what a million answers add to the heap after a collection.
  */
-import { parseArgs } from 'node:util';
 import type { Family } from '../../shared/endpoint.ts';
 import { CHANGE_REQUEST, PADDING } from '../../shared/stun/attributes/behaviour.ts';
 import { rawAttribute } from '../../shared/stun/attributes/attribute.ts';
 import { RECEIPT_REQUEST, WITNESS } from '../../shared/stun/attributes/natprobe.ts';
 import { SourceAddress } from '../../server/answer/source-address.ts';
+import { number, readArguments } from '../support/arguments.ts';
 import { CLASSIC_ID, CLIENTS, createCore, createWitnessMaker, request } from '../unit/answer/exchange.ts';
 
 const MILLION = 1_000_000;
@@ -33,8 +33,7 @@ const cases: readonly [name: string, family: Family, request: Uint8Array][] = [
   ['not STUN', 'ipv4', Buffer.from('ordinary bytes, no STUN at all')],
 ];
 
-const { values } = parseArgs({ options: { millions: { type: 'string' } } });
-const millions = Number(values.millions ?? 5);
+const { millions } = readArguments('bench:answers', { millions: number(5, { least: 0.01, step: 0 }) });
 if (globalThis.gc === undefined) {
   console.error('start it with --expose-gc: otherwise the heap holds what has not been collected yet');
   process.exit(2);

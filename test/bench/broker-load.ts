@@ -31,7 +31,7 @@ export interface Introduced {
 }
 
 /** As many as a room takes, nearly. */
-const ROOM = 250;
+export const ROOM = 250;
 const JOINING_AT_ONCE = 100;
 const WAIT_MS = 10_000;
 

@@ -13,17 +13,27 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DEFAULT_BROKER_LIMITS } from '../../server/broker/limits.ts';
+import { number, readArguments } from '../support/arguments.ts';
 import { type HttpServer, startHttpServer, startOnHttp } from '../support/http-load.ts';
 import { findFreePorts } from '../unit/server/loopback.ts';
-import type { Introduced, IntroduceOrder, JoinOrder } from './broker-load.ts';
+import { type Introduced, type IntroduceOrder, type JoinOrder, ROOM } from './broker-load.ts';
 
 const PROCESSES = 2;
 /** Enough for the server never to wait. */
 const AT_ONCE = 32;
 const SETTLE_MS = 3000;
-const [peers = 10_000, seconds = 10] = process.argv.slice(2).map(Number);
-if (![peers, seconds].every((number) => Number.isInteger(number) && number > 0))
-  throw new RangeError('PEERS and SECONDS are whole numbers from 1');
+/** Full rooms; and each peer may ask for so much a second, of which fewer would ask for more. */
+const FEWEST_PEERS = 1000;
+const MOST_PEERS = DEFAULT_BROKER_LIMITS.connections;
+const { peers, seconds } = readArguments(
+  'bench:broker',
+  {
+    peers: number(10_000, { least: FEWEST_PEERS, most: MOST_PEERS, step: ROOM }),
+    seconds: number(10, { least: 1 }),
+  },
+  ['peers', 'seconds'],
+);
 
 const ONE_CORE = ['taskset', '-c', '0'];
 // The load keeps off the core that is measured.
@@ -116,7 +126,9 @@ async function introduce(loads: readonly ChildProcess[], what: IntroduceOrder): 
   const refused = parts.flatMap((part) => Object.entries(part.refused));
   const count = refused.reduce((sum, [, times]) => sum + times, 0);
   if (count > tookMs.length / 100)
-    throw new Error(`refused: ${JSON.stringify(refused)} beside ${tookMs.length}`);
+    throw new Error(
+      `refused: ${JSON.stringify(refused)} beside ${tookMs.length}; of more PEERS each asks less often`,
+    );
   return {
     tookMs,
     refused: Object.fromEntries(refused),

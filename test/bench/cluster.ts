@@ -9,6 +9,7 @@
  * Ends in 1 if an introduction takes more than 5 s, or a peer more than 20 s to be reachable again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { number, readArguments } from '../support/arguments.ts';
 import {
   type ClusterPeer,
   failDuringIntroductions,
@@ -18,12 +19,20 @@ import {
 import { natsMissing } from '../support/nats-server.ts';
 
 const AT_ONCE = 16;
+/** Of fewer each would ask for more introductions than it may; and of so many connections. */
+const FEWEST_PEERS = 1000;
+const MOST_PEERS = 60_000;
 const PER_ROOM = 250;
 const LONGEST_INTRODUCTION_MS = 5000;
 const LONGEST_ABSENCE_MS = 20_000;
-const [count = 3000, seconds = 10] = process.argv.slice(2).map(Number);
-if (![count, seconds].every((number) => Number.isInteger(number) && number > 0))
-  throw new RangeError('PEERS and SECONDS are whole numbers from 1');
+const { peers: count, seconds } = readArguments(
+  'bench:cluster',
+  {
+    peers: number(3000, { least: FEWEST_PEERS, most: MOST_PEERS, step: PER_ROOM }),
+    seconds: number(10, { least: 1 }),
+  },
+  ['peers', 'seconds'],
+);
 
 /** As many as can be had (`perSecond` absent), or at that pace. */
 async function introduce(peers: readonly ClusterPeer[], perSecond?: number): Promise<number[]> {

@@ -15,6 +15,9 @@ import { MessageCursor } from '../../shared/stun/cursor.ts';
 import { decodeMessage, encodeMessage, readAttribute, transactionIdOf } from '../../shared/stun/message.ts';
 import { ATTRIBUTE, BINDING_SUCCESS } from '../../shared/stun/registry.ts';
 import { MessageWriter } from '../../shared/stun/writer.ts';
+import { readArguments } from '../support/arguments.ts';
+
+readArguments('bench:codec', {});
 
 const CALLS = 1_000_000;
 const WARM_UP_CALLS = 200_000;

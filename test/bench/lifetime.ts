@@ -4,7 +4,6 @@
  *
  *     node test/bench/lifetime.ts [--seconds 30,60,180] [--loss 0]
  */
-import { parseArgs } from 'node:util';
 import { describeLifetime, type Lifetime, type LifetimeAxis } from '../../shared/nat/lifetime.ts';
 import { conntrackLifetimeNat } from '../lab/axis-nats.ts';
 import { inquire } from '../lab/inquire.ts';
@@ -12,9 +11,11 @@ import { openInternet, type Internet } from '../lab/internet.ts';
 import { labMissing } from '../lab/namespaces.ts';
 import { startNatprobed } from '../lab/natprobe.ts';
 import { printTable } from '../lab/table.ts';
+import { list, number, percent, readArguments } from '../support/arguments.ts';
 
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '30,60,180' }, loss: { type: 'string', default: '0' } },
+const { seconds, loss } = readArguments('bench:lifetime', {
+  seconds: list('30,60,180', number(30, { least: 1, most: 300 })),
+  loss: percent(0),
 });
 const TOLERANCE_MS = 5000;
 /** Contact, the exchanges of a stream, one step and its questions. */
@@ -22,7 +23,7 @@ const LATE_MS = 15_000;
 
 async function measure(internet: Internet, trueS: number): Promise<{ row: string[]; isGood: boolean }> {
   const site = await internet.attach(conntrackLifetimeNat('port-restricted-cone', trueS, trueS).nat);
-  await site.setLoss(Number(values.loss));
+  await site.setLoss(loss);
   const { axis, tookMs } = await inquire<LifetimeAxis>(site, 'lifetime', { timeoutMs: 300_000 });
   await site.close();
   const isGood =
@@ -56,7 +57,6 @@ if (missing === undefined) {
   const internet = await openInternet();
   try {
     await startNatprobed(internet.server);
-    const seconds = values.seconds.split(',').map(Number);
     const results = await Promise.all(seconds.map((trueS) => measure(internet, trueS)));
     printTable([
       ['conntrack', 'one exchange, s', 'stream, s', 'took, s', '', 'as said'],

@@ -3,11 +3,10 @@
  * the real answer core on the simulated network, in each of RFC 4787's nine cells, without NAT and
  * behind a firewall. Ends in 1 if a target is missed.
  *
- *     node test/bench/loss.ts [--runs 10000] [--loss 5,10,20] [--seed 1] [--rtt 100] [--workers N]
+ *     npm run bench:loss -- [--runs 10000] [--loss 5,10,20,bursts] [--seed 1] [--rtt 100] [--workers N]
  */
-import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import type { LossOptions } from '../sim/loss.ts';
+import { type Argument, list, number, percent, readArguments, WORKERS } from '../support/arguments.ts';
 import { describeLoss } from './describe-loss.ts';
 import { SCENARIOS, type Task, type TaskResult } from './loss-worker.ts';
 import { shareOut } from './worker-pool.ts';
@@ -23,6 +22,16 @@ const BURSTS: readonly LossOptions[] = [
   { kind: 'timed-gilbert-elliott', meanGoodMs: 160, meanBadMs: 40, lossGood: 0, lossBad: 1 },
 ];
 
+const LOSS: Argument<readonly LossOptions[]> = {
+  fallback: 'bursts',
+  takes: `${percent(0).takes}, or "bursts"`,
+  read(text) {
+    if (text === 'bursts') return BURSTS;
+    const lost = percent(0).read(text);
+    return lost === undefined ? undefined : [{ kind: 'independent', probability: lost / 100 }];
+  },
+};
+
 const RUNS_PER_TASK = 500;
 const SHOWN_MISSES = 3;
 const HEADER = `${'cell'.padEnd(24)}${'wrong %'.padStart(10)}${'inconcl. %'.padStart(12)}${'median ms'.padStart(11)}${'p99 ms'.padStart(9)}${'sent'.padStart(7)}`;
@@ -30,41 +39,41 @@ const HEADER = `${'cell'.padEnd(24)}${'wrong %'.padStart(10)}${'inconcl. %'.padS
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '10000' },
-      loss: { type: 'string' },
-      seed: { type: 'string', default: '1' },
-      rtt: { type: 'string', default: '100' },
-      workers: { type: 'string', default: String(availableParallelism()) },
-    },
+  const {
+    runs,
+    loss,
+    rtt: rttMs,
+    seed,
+    workers,
+  } = readArguments('bench:loss', {
+    runs: number(10_000, { least: 1 }),
+    loss: list('5,10,20,bursts', LOSS),
+    seed: number(1, { least: 0 }),
+    rtt: number(100, { least: 0, step: 0 }),
+    workers: WORKERS,
   });
-  const [runs, seed, rttMs, workers] = [values.runs, values.seed, values.rtt, values.workers].map(Number);
-  const shares = (values.loss ?? '5,10,20').split(',').map((percent) => Number(percent) / 100);
-  const losses: LossOptions[] = shares.map((probability) => ({ kind: 'independent', probability }));
-  if (values.loss === undefined) losses.push(...BURSTS);
-
+  const losses = loss.flat();
   const lines = losses.flatMap((loss) => SCENARIOS.map((_, scenario) => ({ loss, scenario })));
   const tasks = lines.flatMap(({ loss, scenario }, line) =>
-    Array.from({ length: Math.ceil(runs! / RUNS_PER_TASK) }, (_, part): Task => {
+    Array.from({ length: Math.ceil(runs / RUNS_PER_TASK) }, (_, part): Task => {
       const first = part * RUNS_PER_TASK;
       return {
         line,
         scenario,
         loss,
-        rttMs: rttMs!,
-        firstSeed: seed! + first,
-        runs: Math.min(RUNS_PER_TASK, runs! - first),
+        rttMs,
+        firstSeed: seed + first,
+        runs: Math.min(RUNS_PER_TASK, runs - first),
       };
     }),
   );
   console.log(
-    `${runs} runs a line, seeds ${seed} to ${seed! + runs! - 1}, RTT ${rttMs} ms; loss is each way, on the path outside the NAT`,
+    `${runs} runs a line, seeds ${seed} to ${seed + runs - 1}, RTT ${rttMs} ms; loss is each way, on the path outside the NAT`,
   );
   let missed = 0;
   let printed = 0;
   const results = lines.map((): TaskResult[] => []);
-  await shareOut(new URL('loss-worker.ts', import.meta.url), workers!, tasks, (message) => {
+  await shareOut(new URL('loss-worker.ts', import.meta.url), workers, tasks, (message) => {
     const result = message as TaskResult;
     results[result.line]!.push(result);
     while (printed < lines.length && sum(results[printed]!, ({ timesMs }) => timesMs.length) === runs) {

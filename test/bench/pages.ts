@@ -2,33 +2,40 @@
  * Visits to the page by real browsers behind kernel NATs under loss: what they are shown, and when. Ends in 1
  * if one was shown something that is not so, or nothing.
  *
- *     node test/bench/pages.ts [--browser chromium|firefox] [--nats NAME,...] [--loss 5] [--visits 100]
+ *     npm run bench:pages -- [--browser chromium|firefox] [--nats NAME,...] [--loss 5] [--visits 100]
  */
-import { parseArgs } from 'node:util';
 import { labMissing } from '../lab/namespaces.ts';
 import { labNat } from '../lab/nats.ts';
 import { BROWSERS, openPageServer, PAGE_NATS, truthOf, visit } from '../lab/pages.ts';
 import { printTable } from '../lab/table.ts';
+import { list, number, oneOf, percent, readArguments } from '../support/arguments.ts';
 import { missingPrograms } from '../support/system-programs.ts';
 
-const { values } = parseArgs({
-  options: {
-    browser: { type: 'string', default: 'chromium' },
-    nats: { type: 'string', default: PAGE_NATS.join(',') },
-    loss: { type: 'string', default: '5' },
-    visits: { type: 'string', default: '100' },
-  },
+const {
+  browser: called,
+  nats,
+  loss,
+  visits,
+} = readArguments('bench:pages', {
+  browser: oneOf(
+    'chromium',
+    BROWSERS.map(({ title }) => title.toLowerCase()),
+  ),
+  nats: list(PAGE_NATS.join(','), oneOf('open', PAGE_NATS)),
+  loss: percent(5),
+  visits: number(100, { least: 1 }),
 });
-const [loss, visits] = [Number(values.loss), Number(values.visits)];
-const chosen = BROWSERS.find(({ title }) => title.toLowerCase() === values.browser);
-if (chosen === undefined) throw new Error(`--browser: ${BROWSERS.map(({ title }) => title).join(' or ')}`);
+const chosen = BROWSERS.find(({ title }) => title.toLowerCase() === called)!;
 const missing = labMissing() ?? missingPrograms(chosen.program);
-if (missing !== undefined) throw new Error(`the lab cannot run: ${missing}`);
+if (missing !== undefined) {
+  console.error(`the lab cannot run: ${missing}`);
+  process.exit(2);
+}
 
 const internet = await openPageServer();
 const rows = [['NAT', 'visits', 'right', 'median ms', 'p90 ms', 'most ms']];
 let isRight = true;
-for (const name of values.nats.split(',')) {
+for (const name of nats) {
   const site = await internet.attach(labNat(name));
   const browser = await chosen.start(site.client);
   await site.setLoss(loss);

@@ -24,6 +24,9 @@ import { LAB_NATS, type LabNat } from '../lab/nats.ts';
 import { describeVerdict, printTable } from '../lab/table.ts';
 import { inLanes } from '../support/lanes.ts';
 import { missingPrograms } from '../support/system-programs.ts';
+import { readArguments } from '../support/arguments.ts';
+
+readArguments('bench:peers', {});
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SERVER = SERVER_ADDRESSES.ipv4.primary;

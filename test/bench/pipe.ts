@@ -4,25 +4,23 @@
  * 64 KiB that the lab's devices pass on (and lose) whole, and once in packets of 1500 bytes, as they are on
  * a wire and as the hole has them. Needs the lab (root).
  *
- *     node test/bench/pipe.ts [--megabytes 100] [--loss 0,2] [--runs 3]
+ *     npm run bench:pipe -- [--megabytes 100] [--loss 0,2] [--runs 3]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { copyOverTcp, copyThroughHole, hashOfFile, writeNoise } from '../lab/copies.ts';
 import { openInternet } from '../lab/internet.ts';
 import { labMissing } from '../lab/namespaces.ts';
 import { labNat } from '../lab/nats.ts';
 import { startBroker } from '../lab/punches.ts';
 import { printTable } from '../lab/table.ts';
+import { list, number, percent, readArguments } from '../support/arguments.ts';
 
-const { values } = parseArgs({
-  options: {
-    megabytes: { type: 'string', default: '100' },
-    loss: { type: 'string', default: '0,2' },
-    runs: { type: 'string', default: '3' },
-  },
+const { megabytes, loss, runs } = readArguments('bench:pipe', {
+  megabytes: number(100, { least: 1 }),
+  loss: list('0,2', percent(0)),
+  runs: number(3, { least: 1 }),
 });
 const MS_PER_S = 1000;
 
@@ -84,13 +82,12 @@ async function measure(megabytes: number, losses: readonly number[], runs: numbe
 
 const missing = labMissing();
 if (missing === undefined) {
-  const losses = values.loss.split(',').map(Number);
-  const rows = await measure(Number(values.megabytes), losses, Number(values.runs));
+  const rows = await measure(megabytes, loss, runs);
   printTable([
     ['loss each way', 'size', '--pipe', 'TCP in packets', 'ratio', 'TCP in segments', 'ratio'],
     ...rows,
   ]);
 } else {
   console.error(`no bench here: ${missing}`);
-  process.exitCode = 1;
+  process.exitCode = 2;
 }

@@ -6,9 +6,8 @@
  *     npm run bench:punch -- [--runs 20] [--grid core|full] [--loss 0,5] [--bursts] [--only TEXT] [--flows 5] [--seed 1] [--workers N]
  *     npm run bench:punch -- --transport tcp [--runs 20] [--loss 0,5] [--only TEXT] [--seed 1] [--workers N]
  */
-import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import type { LossOptions } from '../sim/loss.ts';
+import { FLAG, list, number, oneOf, percent, readArguments, text, WORKERS } from '../support/arguments.ts';
 import { describeLoss } from './describe-loss.ts';
 import { type CaseGroup, type PunchCase, punchCases } from './punch-setups.ts';
 import { type PunchOutcome, PUNCHES_A_WORLD, RTT_MS, type Task, type TaskResult } from './punch-worker.ts';
@@ -51,26 +50,20 @@ interface Line {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '20' },
-      transport: { type: 'string', default: 'udp' },
-      grid: { type: 'string', default: 'core' },
-      loss: { type: 'string', default: '0,5' },
-      bursts: { type: 'boolean', default: false },
-      only: { type: 'string', default: '' },
-      flows: { type: 'string', default: '5' },
-      seed: { type: 'string', default: '1' },
-      workers: { type: 'string', default: String(availableParallelism()) },
-    },
+  const values = readArguments('bench:punch', {
+    runs: number(20, { least: 1 }),
+    transport: oneOf('udp', ['udp', 'tcp']),
+    grid: oneOf('core', ['core', 'full']),
+    loss: list('0,5', percent(0)),
+    bursts: FLAG,
+    only: text('a part of the names of the pairs to punch between'),
+    flows: number(5, { least: 0, step: 0 }),
+    seed: number(1, { least: 0 }),
+    workers: WORKERS,
   });
-  const [runs, flowsPerSecond, seed, workers] = [values.runs, values.flows, values.seed, values.workers].map(
-    Number,
-  ) as [number, number, number, number];
-  const grid = values.grid === 'full' ? 'full' : 'core';
-  const transport = values.transport === 'tcp' ? 'tcp' : 'udp';
+  const { runs, transport, grid, flows: flowsPerSecond, seed, workers } = values;
   const cases: readonly Case[] = transport === 'tcp' ? tcpPunchCases() : punchCases(grid);
-  const losses: LossOptions[] = values.loss.split(',').map((percent) => lossOf(Number(percent) / 100));
+  const losses: LossOptions[] = values.loss.map((lost) => lossOf(lost / 100));
   if (values.bursts) losses.push(BURSTS);
   const lines = losses.flatMap((loss) =>
     cases

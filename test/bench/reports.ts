@@ -3,7 +3,7 @@
  * for the same answer, then what sharing commits is worth. Ends in 1 if a median is above 100 ms. The
  * CPU time of a query is what it would take on a machine with nothing else to do.
  *
- *     node test/bench/reports.ts [--database] [--reports 1000000] [--runs 15]
+ *     npm run bench:reports -- [--database] [--reports 1000000] [--runs 15]
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -11,7 +11,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
-import { parseArgs } from 'node:util';
 import type { Kysely } from 'kysely';
 import { SILENT_LOG } from '../../server/log.ts';
 import { encodeDocument } from '../../server/reports/document.ts';
@@ -23,18 +22,15 @@ import { DAY_MS, dayOf } from '../../server/reports/statistics.ts';
 import { FILTERINGS, MAPPINGS, natTypeOf } from '../../shared/nat/behaviour.ts';
 import type { ReportDatabase } from '../../server/reports/tables.ts';
 import { Random } from '../sim/random.ts';
+import { FLAG, number, readArguments } from '../support/arguments.ts';
 import { fillPostgres } from './reports-postgres.ts';
 import { newReport } from '../unit/server/reports/reports.ts';
 
-const { values } = parseArgs({
-  options: {
-    reports: { type: 'string', default: '1000000' },
-    runs: { type: 'string', default: '15' },
-    database: { type: 'boolean', default: false },
-  },
+const { reports, runs, database } = readArguments('bench:reports', {
+  reports: number(1_000_000, { least: 1000 }),
+  runs: number(15, { least: 1 }),
+  database: FLAG,
 });
-const reports = Number(values.reports);
-const runs = Number(values.runs);
 
 const LIMIT_MS = 100;
 const DAYS = 90;
@@ -66,7 +62,7 @@ const SUMMARIES: readonly ReportFilter[] = [
 ];
 
 const startedAt = performance.now();
-const filled = values.database ? await openInPostgres() : await openInDirectory();
+const filled = database ? await openInPostgres() : await openInDirectory();
 try {
   const seconds = (performance.now() - startedAt) / 1000;
   console.log(

@@ -8,11 +8,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { configureServer } from '../../server/config.ts';
 import { startServer } from '../../server/server.ts';
+import { number, readArguments } from '../support/arguments.ts';
 import { findFreePorts } from '../unit/server/loopback.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const runs = Number(process.argv[2] ?? 15);
-if (!Number.isInteger(runs) || runs < 1) throw new RangeError('RUNS is a whole number from 1');
+const { runs } = readArguments('bench:startup', { runs: number(15, { least: 1 }) }, ['runs']);
 
 /** Of the help, to a bare node; and of a verdict's whole process, in milliseconds. */
 const HELP_TARGET = 2.5;

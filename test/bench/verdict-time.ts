@@ -3,23 +3,22 @@
  * time, held against 3 round trips + 100 ms (blocked: 1 s + 3 TCP round trips). Ends in 1 if one is
  * late or not right.
  *
- *     node test/bench/verdict-time.ts [--runs 20] [--seed 1] [--rtt 20,100,600]
+ *     npm run bench:time -- [--runs 20] [--seed 1] [--rtt 20,100,600]
  */
-import { parseArgs } from 'node:util';
 import { BLOCKED, PASSING } from '../sim/cells.ts';
 import { classifyIn, markRun } from '../sim/classify.ts';
+import { list, number, readArguments } from '../support/arguments.ts';
 import { buildWorld, type Scenario } from '../sim/scenario.ts';
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: 'string', default: '20' },
-    seed: { type: 'string', default: '1' },
-    rtt: { type: 'string', default: '20,100,600' },
-  },
+const {
+  runs,
+  seed: firstSeed,
+  rtt: rttsMs,
+} = readArguments('bench:time', {
+  runs: number(20, { least: 1 }),
+  seed: number(1, { least: 0 }),
+  rtt: list('20,100,600', number(20, { least: 0, step: 0 })),
 });
-const runs = Number(values.runs);
-const firstSeed = Number(values.seed);
-const rttsMs = values.rtt.split(',').map(Number);
 
 /** What one scenario came to at one round trip. */
 interface Cell {
