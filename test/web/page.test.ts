@@ -12,6 +12,11 @@ interface Selectable {
   matches(selector: string): boolean;
 }
 
+/** Hands each text of the line that tells how far it is to `tell`. */
+const TELL_STEPS = `addEventListener('DOMContentLoaded', () => {
+  const step = document.getElementById('step');
+  new MutationObserver(() => tell(step.textContent)).observe(step, { childList: true });
+});`;
 const PHONE = { width: 390, height: 844 };
 
 describeIf(chromiumMissing())('the page at /', () => {
@@ -89,6 +94,7 @@ describeIf(chromiumMissing())('the page at /', () => {
   const failures: [string, string, string][] = [
     ['ERR_BROWSER_SESSIONS', 'The server is busy', '429'],
     ['ERR_NOT_READY', 'The server can’t measure now', '503'],
+    ['ERR_NO_BROWSER_SESSION', 'The server took too long', '404'],
   ];
   it.each(failures)('says what %s means', async (code, headline, status) => {
     const problem = { code, detail: 'the detail', remedy: 'the remedy' };
@@ -100,6 +106,49 @@ describeIf(chromiumMissing())('the page at /', () => {
     });
     expect(await verdictOn(page)).toEqual({ error: code });
     expect(await page.textContent('#verdict')).toBe(headline);
+    await close();
+  });
+
+  it('speaks again where the server asks it to, and says so meanwhile', async () => {
+    const steps: string[] = [];
+    let asked = 0;
+    const { page, complaints, close } = await stage.open('/', {
+      prepare: async (opened) => {
+        await opened.exposeFunction('tell', (step: string) => steps.push(step));
+        await opened.addInitScript(TELL_STEPS);
+        await pretendNat(opened, PORT_RESTRICTED);
+        await opened.route('**/classify/browser/x', (route) => {
+          asked++;
+          return asked <= 2
+            ? route.fulfill({ status: 202, json: { id: 'x', awaits: 'pair' } })
+            : route.fallback();
+        });
+      },
+    });
+    expect(await verdictOn(page)).toMatchObject({ type: 'port-restricted-cone' });
+    expect(asked).toBe(3);
+    expect(steps).toContain('The server is slow to answer, and is waited for …');
+    expect(await page.textContent('#step')).toBe('');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  it('waits for a server that does not answer, says so, and gives up after twenty seconds', async () => {
+    const { page, close } = await stage.open('/', {
+      prepare: async (opened) => {
+        await pretendNat(opened, PORT_RESTRICTED);
+        await opened.route('**/classify/browser/x', () => undefined);
+        await opened.clock.install();
+      },
+    });
+    await page.getByText('Judging what came through …').waitFor();
+    await page.clock.runFor(2000);
+    await page.getByText('The server is slow to answer').waitFor();
+    expect(await page.getAttribute('#result', 'data-state')).toBe('running');
+    await page.clock.runFor(18_000);
+    expect(await verdictOn(page)).toEqual({ error: 'unfinished' });
+    expect(await page.textContent('#verdict')).toBe('The server took too long');
+    expect(await page.textContent('#explanation')).toContain('Measure again');
     await close();
   });
 

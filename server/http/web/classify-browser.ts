@@ -15,8 +15,8 @@ export interface ClassifyBrowserOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Making offers and sending them; connectivity checks both ways; the server's judgement. */
-export type BrowserStep = 'asking' | 'checking' | 'judging';
+/** Making offers and sending them; connectivity checks both ways; the server's judgement; a server that is late. */
+export type BrowserStep = 'asking' | 'checking' | 'judging' | 'waiting';
 
 export interface BrowserClassification {
   readonly id: string;
@@ -31,7 +31,7 @@ export interface BrowserClassification {
   >;
 }
 
-/** Why there is no verdict: a stable code (`webrtc-missing`, or the server's ERR_…) and a sentence. */
+/** Why there is no verdict: a stable code (`webrtc-missing`, `unfinished`, or the server's ERR_…) and a sentence. */
 export class ClassifyBrowserError extends Error {
   readonly code: string;
 
@@ -47,6 +47,12 @@ const MAPPING_CONNECTIONS = 2;
 /** How often the browser is asked whether a pair has succeeded, and for how long. */
 const POLL_MS = 25;
 const GIVE_UP_MS = 1900;
+/** The same once the server has asked again: it stood still, and what it has sent since is on its way. */
+const PAUSE_MS = 100;
+const AGAIN_MS = 500;
+/** A server that takes longer over an answer is late, and after the other is waited for no more. */
+const LATE_MS = 1500;
+const LONGEST_MS = 20_000;
 
 /** Rejects with ClassifyBrowserError, or with the signal's reason. */
 export async function classifyBrowser({
@@ -55,29 +61,54 @@ export async function classifyBrowser({
 }: ClassifyBrowserOptions = {}): Promise<BrowserClassification> {
   if (typeof RTCPeerConnection === 'undefined')
     throw new ClassifyBrowserError('webrtc-missing', 'This browser has no WebRTC, or it is switched off.');
-  onProgress?.('asking');
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal?.reason);
+  if (signal?.aborted === true) onAbort();
+  signal?.addEventListener('abort', onAbort);
+  const bound = setTimeout(() => end.abort(new ClassifyBrowserError('unfinished', UNFINISHED)), LONGEST_MS);
   // No STUN server is named: Chromium swallows whatever comes from one that is.
   const connections = Array.from(
     { length: 1 + MAPPING_CONNECTIONS },
     () => new RTCPeerConnection({ iceServers: [] }),
   );
   try {
-    const offers = await Promise.all(connections.map(makeOffer));
-    const begun = await post<Answers>('/classify/browser', bySort(offers), signal);
-    onProgress?.('checking');
-    await Promise.all(
-      [begun.filtering, ...begun.mapping].map((sdp, index) =>
-        connections[index]!.setRemoteDescription({ type: 'answer', sdp }),
-      ),
-    );
-    const [filtering, ...mapping] = connections as [RTCPeerConnection, ...RTCPeerConnection[]];
-    const succeeded = await pairSucceeds(filtering, signal);
-    onProgress?.('judging');
-    const stats = [succeeded, ...(await Promise.all(mapping.map(readStats)))];
-    const path = `/classify/browser/${encodeURIComponent(begun.id)}`;
-    return await post<BrowserClassification>(path, bySort(stats), signal);
+    return await measure(connections, { onProgress: (step) => onProgress?.(step), signal: end.signal });
+  } catch (error) {
+    // Not every browser passes the reason on.
+    throw end.signal.aborted ? end.signal.reason : error;
   } finally {
+    clearTimeout(bound);
+    signal?.removeEventListener('abort', onAbort);
     for (const connection of connections) connection.close();
+  }
+}
+
+const UNFINISHED = `The server has not finished within ${LONGEST_MS / 1000} seconds.`;
+
+async function measure(
+  connections: readonly RTCPeerConnection[],
+  options: Required<ClassifyBrowserOptions>,
+): Promise<BrowserClassification> {
+  const { onProgress, signal } = options;
+  onProgress('asking');
+  const offers = await Promise.all(connections.map(makeOffer));
+  const begun = await post<Answers>('/classify/browser', bySort(offers), options);
+  onProgress('checking');
+  await Promise.all(
+    [begun.filtering, ...begun.mapping].map((sdp, index) =>
+      connections[index]!.setRemoteDescription({ type: 'answer', sdp }),
+    ),
+  );
+  const [filtering, ...mapping] = connections as [RTCPeerConnection, ...RTCPeerConnection[]];
+  const path = `/classify/browser/${encodeURIComponent(begun.id)}`;
+  for (let giveUpMs = GIVE_UP_MS; ; giveUpMs = AGAIN_MS) {
+    const succeeded = await pairSucceeds(filtering, giveUpMs, signal);
+    if (giveUpMs === GIVE_UP_MS) onProgress('judging');
+    const stats = [succeeded, ...(await Promise.all(mapping.map(readStats)))];
+    const answer = await post<BrowserClassification | Unfinished>(path, bySort(stats), options);
+    if (!('awaits' in answer)) return answer;
+    onProgress('waiting');
+    await passMs(PAUSE_MS);
   }
 }
 
@@ -85,6 +116,12 @@ interface Answers {
   readonly id: string;
   readonly filtering: string;
   readonly mapping: readonly string[];
+}
+
+/** The server wants newer statistics. */
+interface Unfinished {
+  readonly id: string;
+  readonly awaits: 'pair';
 }
 
 /** As the server takes them: the first is the filtering connection's. */
@@ -105,14 +142,22 @@ async function makeOffer(connection: RTCPeerConnection): Promise<string> {
  * They aren't read again: Chromium takes the success back with each further check of the pair until that
  * is answered.
  */
-async function pairSucceeds(connection: RTCPeerConnection, signal?: AbortSignal): Promise<IceBrowserStats> {
-  const until = performance.now() + GIVE_UP_MS;
+async function pairSucceeds(
+  connection: RTCPeerConnection,
+  giveUpMs: number,
+  signal: AbortSignal,
+): Promise<IceBrowserStats> {
+  const until = performance.now() + giveUpMs;
   for (;;) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     const stats = await readStats(connection);
     if (stats.localType !== undefined || performance.now() >= until) return stats;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await passMs(POLL_MS);
   }
+}
+
+function passMs(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** What of the browser's statistics is looked at; libraries differ in what they declare. */
@@ -155,15 +200,24 @@ function isLocalType(type: string | undefined): type is NonNullable<IceBrowserSt
   return type === 'host' || type === 'srflx' || type === 'prflx' || type === 'relay';
 }
 
-async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  const response = await fetch(path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json' },
-    body: JSON.stringify(body),
-    ...(signal && { signal }),
-  });
-  const answer: unknown = await response.json();
-  if (response.ok) return answer as T;
-  const { code, detail, remedy } = answer as { code: string; detail: string; remedy: string };
-  throw new ClassifyBrowserError(code, `${detail}; ${remedy}`);
+async function post<T>(
+  path: string,
+  body: unknown,
+  { onProgress, signal }: Required<ClassifyBrowserOptions>,
+): Promise<T> {
+  const late = setTimeout(() => onProgress('waiting'), LATE_MS);
+  try {
+    const response = await fetch(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify(body),
+      signal,
+    });
+    const answer: unknown = await response.json();
+    if (response.ok) return answer as T;
+    const { code, detail, remedy } = answer as { code: string; detail: string; remedy: string };
+    throw new ClassifyBrowserError(code, `${detail}; ${remedy}`);
+  } finally {
+    clearTimeout(late);
+  }
 }

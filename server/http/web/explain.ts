@@ -32,6 +32,12 @@ export function explainFailure(error: unknown): Explanation {
         headline: 'WebRTC is off in this browser',
         text: `Without it a page can’t send over UDP. Switch it on, or try another browser. ${TERMINAL}`,
       };
+    case 'unfinished':
+    case 'ERR_NO_BROWSER_SESSION':
+      return {
+        headline: 'The server took too long',
+        text: `It was asked and has not finished: it is busier than it can bear, or has been started anew meanwhile. Measure again in some seconds. ${TERMINAL}`,
+      };
     case 'ERR_BROWSER_SESSIONS':
     case 'ERR_TOO_MANY_REQUESTS':
       return {

@@ -18,6 +18,7 @@ const STEPS: Readonly<Record<BrowserStep, string>> = {
   asking: 'Asking the server …',
   checking: 'Sending packets both ways …',
   judging: 'Judging what came through …',
+  waiting: 'The server is slow to answer, and is waited for …',
 };
 
 const result = elementOf('result');
