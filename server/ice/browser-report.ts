@@ -4,6 +4,10 @@ import type { Evidence, RunEvidence } from '../../shared/nat/evidence.ts';
 import { judge } from '../../shared/nat/judge.ts';
 import { buildReport, type FamilyOutcome, type Report } from '../../shared/report/report.ts';
 
+/** What came of a page's word; or it is to speak again, since its browser may know more by now. */
+export type BrowserOutcome =
+  { readonly kind: 'measured'; readonly report: Report } | { readonly kind: 'ask-again' };
+
 /** Throws TypeError for evidence without its run. */
 export function reportBrowser(evidence: readonly Evidence[], startedAt: Date): Report {
   const { verdict, endpoints, rttMs } = judge(evidence);

@@ -20,6 +20,7 @@ import type { IceBrowserStats } from '../../shared/nat/ice-evidence.ts';
 import { observe } from '../../shared/nat/observations.ts';
 import { AA, PP, type ServerRole } from '../../shared/role.ts';
 import type { StunMessage, TransactionId } from '../../shared/stun/message.ts';
+import { AwakeClock } from './awake-clock.ts';
 import type { OwnCheck, PeerConnection } from './peer-connection.ts';
 
 export type SessionInput =
@@ -30,7 +31,7 @@ export type SessionInput =
       readonly source: Endpoint;
       readonly message: StunMessage;
     }
-  /** What the page found out, by connection; its last word. */
+  /** What the page found out, by connection; its last word, unless it is asked again. */
   | { readonly kind: 'browser'; readonly stats: Readonly<Record<string, IceBrowserStats>> };
 
 /** One datagram. */
@@ -43,9 +44,12 @@ export interface SessionAction {
 }
 
 export type SessionEvent =
-  { readonly kind: 'measured'; readonly evidence: readonly Evidence[] } | { readonly kind: 'expired' };
+  | { readonly kind: 'measured'; readonly evidence: readonly Evidence[] }
+  /** The browser may know more by now than its page said: it is to speak again. */
+  | { readonly kind: 'ask-again' }
+  | { readonly kind: 'expired' };
 
-/** A session lives no longer, whatever happens. */
+/** A session lives no longer, whatever happens; this and what follows is time in which the server was awake. */
 export const SESSION_MS = 10_000;
 /** UDP is blocked if no check has come by then. */
 export const FIRST_CHECK_MS = 2000;
@@ -61,6 +65,8 @@ const TEST_SENDS = 5;
 /** Controls go beside them, twice as often. */
 const CONTROL_PACE_MS = TEST_PACE_MS / 2;
 const CONTROLS_BESIDE_TESTS = 16;
+/** Some are left for that, however many checks were waiting when the server went on after it had stood still. */
+const MOST_UNPROVEN_CONTROLS = 40;
 /**
  * If those prove nothing when the wait is over, tests and controls go on side by side, up to so many. At a
  * loss of 20 % each way a silence is proven by about a dozen.
@@ -70,6 +76,10 @@ export const MOST_CONTROLS = 120;
 /** Until one was answered, further checks at the other address draw one each. */
 const PATH_CHECKS = 5;
 export const MOST_PATH_CHECKS = 20;
+/** How often a page is asked again that gave up before its browser heard from the server. */
+export const MOST_ASKED_AGAIN = 4;
+/** While the server waits for packets it is woken at least so often, to see whether it stood still. */
+const WATCH_MS = 100;
 /** Errors of an ICE agent: they tell that a check came in (RFC 8445 §7.3). */
 const AGENT_ERRORS: ReadonlySet<number> = new Set([400, 401, 487]);
 
@@ -91,18 +101,21 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   private readonly actions: SessionAction[] = [];
   private event: SessionEvent | undefined;
   private ended = false;
+  private readonly clock: AwakeClock;
   private heardBrowser = false;
+  private askedAgain = 0;
   /** The one source that the filtering connection is measured at. */
   private source: Endpoint | undefined;
-  private firstCheckAt: number | undefined;
+  /** Of the clock, as `provenMs` is. */
+  private firstCheckMs: number | undefined;
   private awaitingResponse: TransactionId | undefined;
   private controls = 0;
-  private provenAt: number | undefined;
-  private roundTripMs = 0;
+  private provenMs: number | undefined;
+  private roundTripMs = Infinity;
   private readonly tests: OwnCheck[] = [];
   private ticks = 0;
   private nextTickAt = 0;
-  private advancedAt = -Infinity;
+  private advancedAt: number;
   private lastTestAt = 0;
   /** How often each test is sent, unless it is heard: the first round, or all. */
   private testSends = TEST_SENDS;
@@ -114,12 +127,15 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
 
   constructor(options: BrowserSessionOptions) {
     this.options = options;
+    this.clock = new AwakeClock(options.startedAt);
+    this.advancedAt = options.startedAt;
     this.filtering = options.filtering;
     this.connections = [options.filtering, ...options.mapping];
   }
 
   handleInput(input: SessionInput, now: number): void {
     if (this.ended) return;
+    this.noteWake(now);
     if (input.kind === 'browser') this.takeStats(input.stats);
     else if (input.message.class === 'request') this.handleCheck(input, now);
     else this.handleAnswer(input, now);
@@ -127,7 +143,9 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   }
 
   handleTimeout(now: number): void {
-    if (!this.ended) this.advance(now);
+    if (this.ended) return;
+    this.noteWake(now);
+    this.advance(now);
   }
 
   pollAction(): SessionAction | undefined {
@@ -136,16 +154,21 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
 
   pollTimeout(): number | undefined {
     if (this.ended) return undefined;
-    const deadline = this.options.startedAt + SESSION_MS;
-    const next = this.nextStepAt();
+    const deadline = this.clock.timeAt(SESSION_MS);
+    const next = Math.max(this.nextStepAt(), this.clock.settledAt);
     // What is past and awaits the page's word is no reason to wake.
-    return next <= this.advancedAt ? deadline : Math.min(next, deadline);
+    return next <= this.advancedAt ? deadline : Math.min(next, this.advancedAt + WATCH_MS, deadline);
   }
 
   pollEvent(): SessionEvent | undefined {
     const { event } = this;
     this.event = undefined;
     return event;
+  }
+
+  private noteWake(now: number): void {
+    const due = this.pollTimeout();
+    if (due !== undefined) this.clock.noteWake(due, now);
   }
 
   private takeStats(stats: Readonly<Record<string, IceBrowserStats>>): void {
@@ -166,7 +189,7 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
       return;
     }
     connection.recordArrival(role, source, check.priority, this.elapsed(now));
-    const mostCredits = this.provenAt === undefined || this.isPathProven ? PATH_CHECKS : MOST_PATH_CHECKS;
+    const mostCredits = this.provenMs === undefined || this.isPathProven ? PATH_CHECKS : MOST_PATH_CHECKS;
     if (role !== AA || this.credits.length >= mostCredits) return;
     this.credits.push({ connection, source });
     this.checkPath(now);
@@ -174,13 +197,15 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
 
   private answerFilteringCheck(source: Endpoint, transactionId: TransactionId, now: number): void {
     this.source ??= source;
-    this.firstCheckAt ??= now;
-    if (this.provenAt !== undefined) {
+    const awakeMs = this.clock.awakeMs(now);
+    this.firstCheckMs ??= awakeMs;
+    if (this.provenMs !== undefined) {
       this.actions.push({ role: PP, to: source, bytes: this.filtering.respond(transactionId, source) });
       return;
     }
     this.awaitingResponse = transactionId;
-    if (now < this.firstCheckAt + CONTROL_MS) this.sendControl(source, now);
+    if (awakeMs < this.firstCheckMs + CONTROL_MS && this.controls < MOST_UNPROVEN_CONTROLS)
+      this.sendControl(source, now);
   }
 
   private handleAnswer({ role, source, message }: SessionInput & { kind: 'datagram' }, now: number): void {
@@ -203,10 +228,11 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
 
   /** `source` has answered what only it can have heard. */
   private proveRoundTrip(control: OwnCheck, now: number): void {
-    if (this.provenAt !== undefined || this.source === undefined) return;
-    this.provenAt = now;
+    // The shortest: others may have waited to be read.
+    this.roundTripMs = Math.min(this.roundTripMs, this.elapsed(now) - control.sentMs[0]!);
+    if (this.provenMs !== undefined || this.source === undefined) return;
+    this.provenMs = this.clock.awakeMs(now);
     this.nextTickAt = now;
-    this.roundTripMs = this.elapsed(now) - control.sentMs[0]!;
     if (this.awaitingResponse !== undefined) {
       const bytes = this.filtering.respond(this.awaitingResponse, this.source);
       this.actions.push({ role: PP, to: this.source, bytes });
@@ -218,19 +244,30 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   /** Sends what is due, and tells if there is no more to learn. */
   private advance(now: number): void {
     this.advancedAt = now;
-    if (this.provenAt !== undefined && !this.filteringDone && now >= this.nextTickAt) this.tick(now);
+    if (this.provenMs !== undefined && !this.filteringDone && now >= this.nextTickAt) this.tick(now);
     if (this.isMeasured(now) && this.heardBrowser && this.isStillDone(now)) {
+      if (this.asksAgain()) return;
       this.ended = true;
       this.event = { kind: 'measured', evidence: this.evidenceAt(now) };
-    } else if (now >= this.options.startedAt + SESSION_MS) {
+    } else if (now >= this.clock.timeAt(SESSION_MS)) {
       this.ended = true;
       this.event = { kind: 'expired' };
     }
   }
 
+  /** Whether the page has given up on what its browser must have learnt since: that a pair succeeded, and of which kind. */
+  private asksAgain(): boolean {
+    const isTold = this.provenMs === undefined || this.filtering.browser?.localType !== undefined;
+    if (isTold || this.askedAgain === MOST_ASKED_AGAIN) return false;
+    this.askedAgain++;
+    this.heardBrowser = false;
+    this.event = { kind: 'ask-again' };
+    return true;
+  }
+
   /** Controls that were on their way when the filtering was done may be lost by now: then it is not, and goes on. */
   private isStillDone(now: number): boolean {
-    if (this.provenAt === undefined || this.isFilteringDone(now)) return true;
+    if (this.provenMs === undefined || this.isFilteringDone(now)) return true;
     this.filteringDone = false;
     this.tick(now);
     return false;
@@ -264,13 +301,14 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
 
   /** Whether what was sent last would have been answered. */
   private hasWaited(now: number): boolean {
-    return now >= this.lastTestAt + iceWaitMs(this.roundTripMs);
+    return now >= Math.max(this.clock.settledAt, this.lastTestAt + iceWaitMs(this.roundTripMs));
   }
 
   private isFilteringDone(now: number): boolean {
     if (this.tests.every((test) => this.isHeard(test))) return true;
     if (this.tests.some((test) => test.role === AA && this.isHeard(test))) return true;
-    if (now >= this.options.startedAt + FILTERING_MS) return true;
+    if (now < this.clock.settledAt) return false;
+    if (this.clock.awakeMs(now) >= FILTERING_MS) return true;
     const isOver = this.hasSentTests() && this.hasWaited(now);
     if (this.testSends === TEST_SENDS && !isOver) return false;
     if (this.testSends === MOST_TEST_SENDS && isOver) return true;
@@ -278,18 +316,21 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
   }
 
   private isMeasured(now: number): boolean {
-    const { startedAt, mapping } = this.options;
-    if (this.firstCheckAt === undefined) return now >= startedAt + FIRST_CHECK_MS;
-    if (this.provenAt === undefined) return now >= this.firstCheckAt + CONTROL_MS;
+    if (now < this.clock.settledAt) return false;
+    const { mapping } = this.options;
+    const awakeMs = this.clock.awakeMs(now);
+    if (this.firstCheckMs === undefined) return awakeMs >= FIRST_CHECK_MS;
+    if (this.provenMs === undefined) return awakeMs >= this.firstCheckMs + CONTROL_MS;
     if (!this.filteringDone) return false;
-    return mapping.every((connection) => connection.hasReachedAll()) || now >= this.provenAt + MAPPING_MS;
+    return mapping.every((connection) => connection.hasReachedAll()) || awakeMs >= this.provenMs + MAPPING_MS;
   }
 
   /** When something is due next if no packet comes. */
   private nextStepAt(): number {
-    if (this.firstCheckAt === undefined) return this.options.startedAt + FIRST_CHECK_MS;
-    if (this.provenAt === undefined) return this.firstCheckAt + CONTROL_MS;
-    return this.filteringDone ? this.provenAt + MAPPING_MS : this.nextTickAt;
+    const { clock } = this;
+    if (this.firstCheckMs === undefined) return clock.timeAt(FIRST_CHECK_MS);
+    if (this.provenMs === undefined) return clock.timeAt(this.firstCheckMs + CONTROL_MS);
+    return this.filteringDone ? clock.timeAt(this.provenMs + MAPPING_MS) : this.nextTickAt;
   }
 
   private sendControl(to: Endpoint, now: number): void {
@@ -303,7 +344,7 @@ export class BrowserSession implements Machine<SessionInput, SessionAction, Sess
    * browser has sent to it from, which no NAT keeps out.
    */
   private checkPath(now: number): void {
-    if (this.provenAt === undefined) return;
+    if (this.provenMs === undefined) return;
     for (const { connection, source } of this.credits.slice(this.pathChecks)) {
       this.pathChecks++;
       if (source.address !== this.source!.address) continue;

@@ -50,7 +50,7 @@ interface LiveSession {
   readonly transactions: TransactionId[];
 }
 
-/** The event of one session, which then is no more. */
+/** The event of one session, which then is no more unless its page is asked again. */
 export interface TableEvent {
   readonly id: string;
   readonly event: SessionEvent;
@@ -178,6 +178,7 @@ export class BrowserSessions {
     const event = live.session.pollEvent();
     if (event === undefined) return;
     this.events.push({ id: live.id, event });
+    if (event.kind === 'ask-again') return;
     this.sessions.delete(live.id);
     for (const ufrag of live.ufrags) this.byUfrag.delete(ufrag);
     for (const transactionId of live.transactions) this.byTransaction.delete(transactionId);

@@ -4,10 +4,9 @@ import type { Endpoint } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { Evidence } from '../../shared/nat/evidence.ts';
 import type { IceBrowserStats } from '../../shared/nat/ice-evidence.ts';
-import type { Report } from '../../shared/report/report.ts';
 import type { ServerRole } from '../../shared/role.ts';
 import type { FamilyConfig } from '../config.ts';
-import { reportBrowser } from '../ice/browser-report.ts';
+import { type BrowserOutcome, reportBrowser } from '../ice/browser-report.ts';
 import {
   type BegunSession,
   type BrowserOffers,
@@ -26,7 +25,8 @@ export interface BrowserCounts {
 }
 
 interface Waiting {
-  readonly resolve: (evidence: readonly Evidence[]) => void;
+  /** With undefined the page is asked again. */
+  readonly resolve: (evidence: readonly Evidence[] | undefined) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -65,19 +65,22 @@ export class BrowserClassifier {
   }
 
   /**
-   * The report, once all is known; `stats` is what the page found out, by connection. Rejects with
-   * ERR_NO_BROWSER_SESSION if there is no such session, or it ends without an outcome.
+   * The report, once all is known, unless the page is asked again; `stats` is what it found out, by
+   * connection. Rejects with ERR_NO_BROWSER_SESSION if there is no such session, or it ends without an outcome.
    */
-  async finish(id: string, stats: Readonly<Record<string, IceBrowserStats>>): Promise<Report> {
+  async finish(id: string, stats: Readonly<Record<string, IceBrowserStats>>): Promise<BrowserOutcome> {
     const startedAt = this.begunAt.get(id);
     if (startedAt === undefined || this.waiting.has(id))
       throw new NatprobeError('ERR_NO_BROWSER_SESSION', 'the page');
-    const measured = new Promise<readonly Evidence[]>((resolve, reject) => {
+    const measured = new Promise<readonly Evidence[] | undefined>((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
     });
     this.sessions.handleBrowser(id, stats, performance.now());
     this.drive();
-    return reportBrowser(await measured, startedAt);
+    const evidence = await measured;
+    return evidence === undefined
+      ? { kind: 'ask-again' }
+      : { kind: 'measured', report: reportBrowser(evidence, startedAt) };
   }
 
   /** Whether a live session has taken the datagram. */
@@ -120,10 +123,15 @@ export class BrowserClassifier {
       this.datagrams.sent++;
       this.send?.(action.role, action.to, action.bytes);
     }
-    for (let ended = this.sessions.pollEvent(); ended; ended = this.sessions.pollEvent()) {
-      const evidence = ended.event.kind === 'measured' ? ended.event.evidence : undefined;
+    for (let told = this.sessions.pollEvent(); told; told = this.sessions.pollEvent()) {
+      if (told.event.kind === 'ask-again') {
+        this.waiting.get(told.id)?.resolve(undefined);
+        this.waiting.delete(told.id);
+        continue;
+      }
+      const evidence = told.event.kind === 'measured' ? told.event.evidence : undefined;
       this.outcomes[evidence === undefined ? 'abandoned' : 'measured']++;
-      this.end(ended.id, evidence);
+      this.end(told.id, evidence);
     }
     this.onAwaiting?.(!this.isIdle);
     clearTimeout(this.timer);

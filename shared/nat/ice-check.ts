@@ -18,7 +18,7 @@ export interface IceAssessment {
   readonly reach: Reach;
   readonly mapping: MappingAssessment;
   readonly filtering: FilteringAssessment;
-  /** Mean round trip of the control, in milliseconds; absent if it was never answered. */
+  /** Median round trip of the controls, in milliseconds; absent if none was answered. */
   readonly rttMs?: number;
 }
 
@@ -26,7 +26,7 @@ export interface IceAssessment {
 export const LEAST_WAIT_MS = 150;
 const WAIT_ROUND_TRIPS = 3;
 
-/** How long an answer to a check may take, by the control's mean round trip. */
+/** How long an answer to a check may take, by the controls' median round trip. */
 export function iceWaitMs(rttMs: number): number {
   return Math.max(LEAST_WAIT_MS, WAIT_ROUND_TRIPS * rttMs);
 }
@@ -73,7 +73,8 @@ function countControls({ iceChecks, nowMs }: Observations): Controls {
   }
   if (roundTrips.length === 0)
     return { path: { answered: 0, lost: 0 }, rttMs: undefined, answeredAtMs, addresses };
-  const rttMs = roundTrips.reduce((sum, ms) => sum + ms, 0) / roundTrips.length;
+  // The mean would be that of answers which waited to be read while the server stood still.
+  const rttMs = roundTrips.toSorted((a, b) => a - b)[Math.floor(roundTrips.length / 2)]!;
   const lost = unanswered.filter((ms) => nowMs >= ms + iceWaitMs(rttMs)).length;
   return { path: { answered: roundTrips.length, lost }, rttMs, answeredAtMs, addresses };
 }

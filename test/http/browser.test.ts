@@ -26,6 +26,7 @@ class StandIn implements BrowserMeasurer {
   readonly begun: { readonly offers: BrowserOffers; readonly client: string }[] = [];
   readonly stats: Readonly<Record<string, IceBrowserStats>>[] = [];
   error: Error | undefined;
+  asksAgain = 0;
 
   begin(offers: BrowserOffers, client: string): ReturnType<BrowserMeasurer['begin']> {
     if (this.error !== undefined) throw this.error;
@@ -39,8 +40,10 @@ class StandIn implements BrowserMeasurer {
   ): ReturnType<BrowserMeasurer['finish']> {
     if (id !== 'the-id') return Promise.reject(new NatprobeError('ERR_NO_BROWSER_SESSION', 'the page'));
     this.stats.push(stats);
+    if (this.asksAgain-- > 0) return Promise.resolve({ kind: 'ask-again' });
     const { evidence } = classifyBrowserIn(buildWorld(RESTRICTED, { seed: 1, rttMs: 20 }), 20);
-    return Promise.resolve(reportBrowser(evidence, new Date('2026-01-31T12:00:00Z')));
+    const report = reportBrowser(evidence, new Date('2026-01-31T12:00:00Z'));
+    return Promise.resolve({ kind: 'measured', report });
   }
 }
 
@@ -111,6 +114,16 @@ describe('POST /classify/browser/:id', () => {
       endpointsWitnessed: true,
     });
     expect(stored?.report).toEqual(body.report);
+  });
+
+  it('wants newer statistics where the browser may know more by now, and keeps nothing yet', async () => {
+    browsers.asksAgain = 1;
+    const [before, body] = [await storedReports(running.store), { filtering: STATS, mapping: [STATS] }];
+    const asked = await post(running.app, '/classify/browser/the-id', body);
+    expect([asked.statusCode, asked.json()]).toEqual([202, { id: 'the-id', awaits: 'pair' }]);
+    expect(await storedReports(running.store)).toEqual(before);
+    const ended = await post(running.app, '/classify/browser/the-id', body);
+    expect(ended.statusCode).toBe(201);
   });
 
   it('of a session that is not there is a problem', async () => {

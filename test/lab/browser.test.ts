@@ -3,10 +3,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeIf } from '../support/requirements.ts';
 import { missingPrograms } from '../support/system-programs.ts';
 import { type LabBrowser, startChromium } from './browsers.ts';
-import type { Internet, Site } from './internet.ts';
+import { type Internet, openInternet, type Site } from './internet.ts';
 import { labMissing } from './namespaces.ts';
 import { labNat } from './nats.ts';
-import { BROWSERS, openPageServer, PAGE_NATS, truthOf, visit } from './pages.ts';
+import { BROWSERS, openPageServer, PAGE_NATS, startPageServer, truthOf, visit } from './pages.ts';
 
 /** Done when: the median visitor sees the verdict within this, from the request for the page on. */
 const VERDICT_LIMIT_MS = 1000;
@@ -84,6 +84,49 @@ describeIf(labMissing(), missingPrograms('chromium'))('what is no NAT', () => {
     }
   });
 });
+
+/** Longer than the page waits for its browser, before the first packet. */
+const STALL_MS = 2500;
+
+describeIf(labMissing(), missingPrograms('chromium'))('a natprobed that stands still', () => {
+  it(
+    'from the moment that a browser is to begin is waited for, and the verdict is right',
+    { timeout: 60_000 },
+    async () => {
+      const internet = await openInternet();
+      const natprobed = await startPageServer(internet);
+      const site = await internet.attach(labNat('port-restricted-cone'));
+      const stalls: Promise<void>[] = [];
+      const browser = await startChromium(site.client, [], async (page) => {
+        await page.exposeFunction('standStill', () => {
+          stalls.push(natprobed.standStill(STALL_MS));
+        });
+        await page.addInitScript(STAND_STILL_FIRST);
+      });
+      try {
+        const { shown, verdictMs, reasons } = await visit(browser);
+        expect(stalls).toHaveLength(1);
+        expect(shown, reasons).toEqual(truthOf(site));
+        expect(verdictMs).toBeGreaterThan(STALL_MS);
+      } finally {
+        await Promise.all(stalls);
+        await browser.close();
+        await site.close();
+        await internet.close();
+      }
+    },
+  );
+});
+
+/** The page's first connection gets its answer, and so begins, once `standStill` has been called. */
+const STAND_STILL_FIRST = `{
+  const { setRemoteDescription } = RTCPeerConnection.prototype;
+  let stands;
+  RTCPeerConnection.prototype.setRemoteDescription = async function (answer) {
+    await (stands ??= standStill());
+    return setRemoteDescription.call(this, answer);
+  };
+}`;
 
 /** Every verdict has to be right, and the median of one series quick. */
 async function showsTruth(site: Site, browser: LabBrowser, loss: number): Promise<void> {

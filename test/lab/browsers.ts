@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { chromium, type Page } from 'playwright-core';
 import { CHROMIUM_FLAGS } from '../support/chromium.ts';
 import type { Namespace } from './namespaces.ts';
 
@@ -18,10 +18,11 @@ export interface LabBrowser {
   close(): Promise<void>;
 }
 
-/** Debian's Chromium with an empty profile. */
+/** Debian's Chromium with an empty profile; each window is prepared before anything is loaded. */
 export async function startChromium(
   namespace: Namespace,
   flags: readonly string[] = [],
+  prepare?: (page: Page) => Promise<unknown>,
 ): Promise<LabBrowser> {
   const { folder, remove } = makeFolder();
   // It is driven through pipes that it inherits, so that no network is needed for that.
@@ -39,6 +40,7 @@ export async function startChromium(
         const context = await browser.newContext();
         try {
           const page = await context.newPage();
+          await prepare?.(page);
           await page.goto(url);
           return await page.evaluate<string>(script);
         } finally {

@@ -9,6 +9,8 @@ export interface RunningServer {
   /** What it has printed. */
   log(): string;
   stop(): Promise<void>;
+  /** SIGSTOP and SIGCONT: it is there, and does nothing for that long. */
+  standStill(ms: number): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
 }
@@ -82,6 +84,11 @@ export async function serverOf(
     async stop() {
       child.kill('SIGTERM');
       await ended;
+    },
+    async standStill(ms) {
+      child.kill('SIGSTOP');
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      child.kill('SIGCONT');
     },
     async kill() {
       child.kill('SIGKILL');

@@ -1,7 +1,7 @@
 /** Visits to natprobed's page by real browsers behind kernel NATs. */
 import { type LabBrowser, startChromium, startFirefox } from './browsers.ts';
 import { type Internet, openInternet, SERVER_ADDRESSES, type Site } from './internet.ts';
-import { startNatprobedOn } from './natprobe.ts';
+import { type RunningServer, startNatprobedOn } from './natprobe.ts';
 
 /** One of each kind that the page tells apart. */
 export const PAGE_NATS = [
@@ -54,10 +54,15 @@ const READ_VISIT = `new Promise((resolve) => {
 /** A lab with a natprobed that serves the page. */
 export async function openPageServer(): Promise<Internet> {
   const internet = await openInternet();
+  await startPageServer(internet);
+  return internet;
+}
+
+/** The natprobed of such a lab. */
+export function startPageServer(internet: Internet): Promise<RunningServer> {
   // All visits come from a few addresses.
   const http = ['--http', `${primary}:${HTTP_PORT}`, '--no-rate-limit'];
-  await startNatprobedOn(internet.server, ['--ip', primary, '--alt-ip', alternate], http);
-  return internet;
+  return startNatprobedOn(internet.server, ['--ip', primary, '--alt-ip', alternate], http);
 }
 
 /** One visit. */

@@ -5,8 +5,8 @@ import { decodeOffer, type IceOffer, LONGEST_OFFER } from '../../../shared/ice/s
 import type { NatType } from '../../../shared/nat/behaviour.ts';
 import type { IceBrowserStats } from '../../../shared/nat/ice-evidence.ts';
 import { IceBrowserStatsSchema, ReportSchema, VerdictSchema } from '../../../shared/report/schema.ts';
-import type { Report } from '../../../shared/report/report.ts';
 import { customerKey, SourceAddress } from '../../answer/source-address.ts';
+import type { BrowserOutcome } from '../../ice/browser-report.ts';
 import { type BegunSession, type BrowserOffers, mappingName } from '../../ice/session-table.ts';
 import type { ReportStore } from '../../reports/report-store.ts';
 import { problemResponses } from '../problem.ts';
@@ -16,7 +16,7 @@ import { reportAddress } from '../report-address.ts';
 /** Measures browsers; it rejects and throws as BrowserClassifier does. */
 export interface BrowserMeasurer {
   begin(offers: BrowserOffers, client: string): BegunSession;
-  finish(id: string, stats: Readonly<Record<string, IceBrowserStats>>): Promise<Report>;
+  finish(id: string, stats: Readonly<Record<string, IceBrowserStats>>): Promise<BrowserOutcome>;
 }
 
 export interface BrowserRouteOptions {
@@ -76,6 +76,22 @@ const MeasuredBrowser = Type.Object({
 });
 type MeasuredBrowser = Static<typeof MeasuredBrowser>;
 
+/** What it says instead if the page gave up before its browser heard from a server that was late. */
+const UnfinishedBrowser = Type.Object(
+  {
+    id: Type.String(),
+    awaits: Type.Literal('pair', {
+      description: 'A pair of the filtering connection that succeeded: by now the server has answered',
+    }),
+  },
+  {
+    title: 'Unfinished browser',
+    description:
+      'Send the statistics again, once there is such a pair, or after half a second. It is asked for a few times at most',
+  },
+);
+type UnfinishedBrowser = Static<typeof UnfinishedBrowser>;
+
 /** POST /classify/browser, where a page begins to be measured, and POST /classify/browser/:id, where it ends. */
 export function browserRoutes(app: FastifyInstance, options: BrowserRouteOptions): void {
   app.post<{ Body: Static<typeof Offers>; Reply: Answers }>(
@@ -103,24 +119,38 @@ export function browserRoutes(app: FastifyInstance, options: BrowserRouteOptions
       return { id, ...answers };
     },
   );
-  app.post<{ Params: { id: string }; Body: Static<typeof BrowserStats>; Reply: MeasuredBrowser }>(
+  app.post<{
+    Params: { id: string };
+    Body: Static<typeof BrowserStats>;
+    Reply: MeasuredBrowser | UnfinishedBrowser;
+  }>(
     '/classify/browser/:id',
     {
       schema: {
         summary: 'End measuring a browser',
-        description: 'Answers once the server knows enough; the report is kept as any other.',
+        description:
+          'Answers once the server knows enough; the report is kept as any other. With 202 it wants newer statistics.',
         tags: ['reports'],
         params: Type.Object({ id: Type.String({ description: 'As POST /classify/browser answered' }) }),
         body: BrowserStats,
-        response: { 201: MeasuredBrowser, ...problemResponses(400, 404, 413, 415, 429, 503) },
+        response: {
+          201: MeasuredBrowser,
+          202: UnfinishedBrowser,
+          ...problemResponses(400, 404, 413, 415, 429, 503),
+        },
       },
     },
     async (request, reply) => {
       const { filtering, mapping } = request.body;
-      const report = await options.browsers.finish(request.params.id, {
+      const outcome = await options.browsers.finish(request.params.id, {
         filtering,
         ...Object.fromEntries(mapping.map((stats, index) => [mappingName(index), stats])),
       });
+      if (outcome.kind === 'ask-again') {
+        void reply.code(202).header('cache-control', 'no-store');
+        return { id: request.params.id, awaits: 'pair' as const };
+      }
+      const { report } = outcome;
       const { verdict, family, judgeVersion } = report;
       const { id } = await options.store.add({
         source: 'browser',

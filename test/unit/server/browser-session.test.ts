@@ -1,6 +1,6 @@
 /** One measurement, step by step: which packet draws which, exactly. */
 import { describe, expect, it } from 'vitest';
-import { MOST_TEST_SENDS, SESSION_MS } from '../../../server/ice/browser-session.ts';
+import { MOST_ASKED_AGAIN, MOST_TEST_SENDS, SESSION_MS } from '../../../server/ice/browser-session.ts';
 import type { TableEvent } from '../../../server/ice/session-table.ts';
 import { recogniseIce } from '../../../server/ice/recognise.ts';
 import type { Endpoint } from '../../../shared/endpoint.ts';
@@ -214,6 +214,7 @@ describe('a session ends', () => {
 
   it('as blocked, two seconds after its beginning without a check', () => {
     const page = openPage(1);
+    runUntil(page, 1900, () => false);
     page.sessions.handleBrowser(page.id, { filtering: { ...STATS, localType: 'host' } }, 1900);
     runUntil(page, 2000, () => false);
     const event = eventOf(page);
@@ -222,6 +223,7 @@ describe('a session ends', () => {
 
   it('as a browser’s policy where the browser had nothing to send from', () => {
     const page = openPage(1);
+    runUntil(page, 1900, () => false);
     page.sessions.handleBrowser(page.id, { filtering: { localCandidates: 0, pairs: 0 } }, 1900);
     runUntil(page, 2000, () => false);
     const event = eventOf(page);
@@ -242,6 +244,86 @@ describe('a session ends', () => {
   });
 });
 
+describe('a server that stood still', () => {
+  const unheard = { localCandidates: 1, pairs: 1, checksSent: 40 };
+  const untold = { filtering: unheard, mapping: unheard, 'mapping 2': unheard };
+
+  it('calls UDP blocked only once it has listened for two seconds', () => {
+    const page = openPage(1);
+    runUntil(page, 200, () => false);
+    page.sessions.handleBrowser(page.id, untold, 2100);
+    runUntil(page, 3700, () => false);
+    expect(page.sessions.pollEvent()).toBeUndefined();
+    runUntil(page, 3900, () => false);
+    const event = page.sessions.pollEvent()?.event;
+    expect(event?.kind === 'measured' && judge(event.evidence).verdict.type).toBe('udp-blocked');
+  });
+
+  it('checks a browser back for some of its checks that were waiting, and keeps checks for its tests', () => {
+    const page = openPage(1);
+    for (let count = 0; count < 100; count++)
+      page.sessions.handleDatagram(PP, browserCheck(page, page.connections[0]!), SOURCE, 5000);
+    expect(collect(page).lines).toHaveLength(40);
+  });
+
+  it('reads what was waiting before silence counts', () => {
+    const page = openMappedPage();
+    const [filtering] = page.connections;
+    const tests: ReturnType<typeof collect>['checks'] = [];
+    // Of a path that is slow: all tests are under way, and their answers come while it stands still.
+    for (let due = page.sessions.pollTimeout()!; due <= 300; due = page.sessions.pollTimeout()!) {
+      page.sessions.handleTimeout(due);
+      for (const check of collect(page).checks) {
+        const response = browserResponse(decoded(check.bytes), SERVER_ENDPOINTS[check.role], filtering!);
+        if (check.role === PP) page.sessions.handleDatagram(PP, response, SOURCE, due + 1);
+        else tests.push(check);
+      }
+    }
+    page.sessions.handleBrowser(page.id, { filtering: STATS, mapping: STATS, 'mapping 2': STATS }, 2500);
+    expect(page.sessions.pollEvent()).toBeUndefined();
+    for (const { role, bytes } of tests)
+      page.sessions.handleDatagram(
+        role,
+        browserResponse(decoded(bytes), SERVER_ENDPOINTS[role], filtering!),
+        SOURCE,
+        2510,
+      );
+    runUntil(page, 2700, () => false);
+    const event = page.sessions.pollEvent()?.event;
+    expect(event?.kind === 'measured' && judge(event.evidence).verdict.type).toBe('full-cone');
+  });
+
+  it('asks the page again, whose browser could not know yet, and a few times at most', () => {
+    const page = openPage(1);
+    runUntil(page, 200, () => false);
+    page.sessions.handleBrowser(page.id, untold, 2400);
+    page.sessions.handleDatagram(PP, browserCheck(page, page.connections[0]!), SOURCE, 2401);
+    const [control] = collect(page).checks;
+    const response = browserResponse(decoded(control!.bytes), SERVER_ENDPOINTS[0], page.connections[0]!);
+    page.sessions.handleDatagram(PP, response, SOURCE, 2410);
+    for (let asked = 1; asked <= MOST_ASKED_AGAIN; asked++) {
+      runUntil(page, 4500 + 500 * asked, () => true);
+      expect(page.sessions.pollEvent()?.event).toEqual({ kind: 'ask-again' });
+      expect(page.sessions.size).toBe(1);
+      page.sessions.handleBrowser(page.id, untold, 4500 + 500 * asked);
+    }
+    expect(page.sessions.pollEvent()?.event.kind).toBe('measured');
+    expect(page.sessions.size).toBe(0);
+  });
+
+  it.each([
+    [3000, SESSION_MS + 2900],
+    [60_000, 60_000],
+  ])('for %i ms lets a session last till %i', (stalledMs, endsAt) => {
+    const page = openPage(1);
+    page.sessions.handleTimeout(stalledMs);
+    runUntil(page, endsAt - 1, () => false);
+    expect(page.sessions.size).toBe(stalledMs < endsAt ? 1 : 0);
+    runUntil(page, endsAt, () => false);
+    expect(page.sessions.pollEvent()?.event).toEqual({ kind: 'expired' });
+  });
+});
+
 it('sessions are limited, in all and for one client', () => {
   const { sessions, random } = openSessions(1, { most: 3, mostPerClient: 2 });
   const offer = offerOf(iceCredentials(random.bytes(24)));
@@ -252,7 +334,7 @@ it('sessions are limited, in all and for one client', () => {
   expect(() => begin('a')).toThrow(/for your address/);
   begin('b');
   expect(() => begin('b')).toThrow(/in all/);
-  sessions.handleTimeout(SESSION_MS);
+  for (let now = 0; now <= SESSION_MS; now += 100) sessions.handleTimeout(now);
   expect(sessions.size).toBe(0);
   begin('a');
 });
