@@ -47,7 +47,7 @@ export interface FamilyConfig {
 export interface ServerConfig {
   readonly families: readonly FamilyConfig[];
   readonly http?: HttpConfig;
-  /** What SERVICE names. */
+  /** What SERVICE names, to those whom isServiceAt finds there. */
   readonly service?: Service;
   /** Who may ask over HTTP, and how often; by default as without flags. */
   readonly access?: AccessSettings;
@@ -77,7 +77,8 @@ export interface ServerConfig {
 /** As many as SO_REUSEPORT needs for the cores of large machines. */
 const MOST_LANES = 256;
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
-const FAMILY_LABELS: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
+/** For people. */
+export const FAMILY_LABELS: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
 /** The flag that an endpoint's address, or its port, was given with. */
 export function addressFlag(role: ServerRole): '--ip' | '--alt-ip' {

@@ -46,6 +46,8 @@ export interface ServerParts {
 
 export interface OpenHttp {
   readonly endpoint: Endpoint;
+  /** The addresses that it listens on: `localhost` may be two. */
+  readonly hosts: readonly string[];
   /** Resolves once the requests under way are answered and all is closed. */
   close(): Promise<void>;
 }
@@ -153,7 +155,8 @@ export async function openHttp(
     return undefined;
   }
   const bound = app.server.address() as AddressInfo;
-  return { endpoint: { address: bound.address, port: bound.port }, close };
+  const hosts = app.addresses().flatMap((one) => (typeof one === 'string' ? [] : [one.address]));
+  return { endpoint: { address: bound.address, port: bound.port }, hosts, close };
 }
 
 function describeFamily(

@@ -1,6 +1,6 @@
 /** From flags to a server that runs until a signal: reads the machine, tells people, watches signals. */
 import { formatEndpoint } from '../shared/endpoint.ts';
-import { type FamilyConfig, configureServer, describeEndpoints } from './config.ts';
+import { type FamilyConfig, configureServer, describeEndpoints, FAMILY_LABELS } from './config.ts';
 import type { Log } from './log.ts';
 import { listLocalAddresses } from './machine.ts';
 import type { PairSettings } from './pair/settings.ts';
@@ -53,7 +53,7 @@ function announce(family: FamilyConfig, log: Log, pair: PairSettings | undefined
 }
 
 function labelOf({ family }: FamilyConfig): string {
-  return family === 'ipv4' ? 'IPv4' : 'IPv6';
+  return FAMILY_LABELS[family];
 }
 
 /** The first signal stops the server, the second one ends the process. */

@@ -5,6 +5,7 @@ import { AnswerCore } from './answer/answer-core.ts';
 import { WitnessMaker } from './answer/witness.ts';
 import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts, StreamCounts } from './family-counts.ts';
+import { isServiceAt } from './http/endpoint.ts';
 import { type Log, SILENT_LOG } from './log.ts';
 import * as machine from './machine.ts';
 import { type MachineFacts, MachineWatch } from './machine-watch.ts';
@@ -124,9 +125,16 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       }));
     // Where HTTP could not be had, somebody else may have that port.
     const service = config.http !== undefined && http === undefined ? undefined : config.service;
+    const place = { publicUrl: config.publicUrl, hosts: http?.hosts };
+    const answersOf = (family: FamilyConfig): UdpFamily['answers'] => ({
+      family: family.family,
+      endpoints: family.advertised,
+      bound: family.bound.filter((endpoint) => endpoint !== undefined),
+      ...(service !== undefined && isServiceAt(family.bound[0].address, place) && { service }),
+    });
     const udp = await openUdp(
       {
-        families: config.families.map((family) => ({ config: family, answers: answersOf(family, service) })),
+        families: config.families.map((family) => ({ config: family, answers: answersOf(family) })),
         lanes: config.lanes ?? 0,
         witnessKeys: witnessKeys.keys,
         witness,
@@ -141,14 +149,14 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     laneStatus = () => udp.status();
     const tcpCores: AnswerCore[] = [];
     for (const [index, family] of config.families.entries()) {
-      const tcpCore = new AnswerCore({ ...answersOf(family, service), witness });
+      const tcpCore = new AnswerCore({ ...answersOf(family), witness });
       tcpCores.push(tcpCore);
       const tcp = await openTcpLane(family, tcpCore, tcpLimits);
       open.push(tcp);
       let countTls: (() => StreamCounts) | undefined;
       const tlsFamily = config.tls?.families[index];
       if (tlsFamily !== undefined && certificate !== undefined) {
-        const core = new AnswerCore({ ...answersOf(tlsFamily, service), witness });
+        const core = new AnswerCore({ ...answersOf(tlsFamily), witness });
         const tls = await openTcpLane(tlsFamily, core, tcpLimits, () => certificate.current().context);
         open.push(tls);
         countTls = () => countStream(core, tls);
@@ -200,13 +208,4 @@ function countStream({ counters }: AnswerCore, { counts, dials }: TcpLane): Stre
 /** Pages are measured over one family: one with two addresses, which tells all, and rather IPv4. */
 function familyForBrowsers(families: readonly FamilyConfig[]): FamilyConfig {
   return families.find(({ bound }) => bound[2] !== undefined) ?? families[0]!;
-}
-
-function answersOf(family: FamilyConfig, service: ServerConfig['service']): UdpFamily['answers'] {
-  return {
-    family: family.family,
-    endpoints: family.advertised,
-    bound: family.bound.filter((endpoint) => endpoint !== undefined),
-    ...(service !== undefined && { service }),
-  };
 }

@@ -33,9 +33,7 @@ export async function findServer(
   const resolved = await resolveServers(servers, SERVICE_TIMEOUT_MS);
   for (const { host, addresses } of namedAddresses(servers, resolved)) {
     if (api !== undefined) return { api, addresses };
-    const endpoint = addresses.ipv4 ?? addresses.ipv6;
-    if (endpoint === undefined) continue;
-    const service = await askForService(endpoint, signal);
+    const service = await askForService(addresses, signal);
     if (service !== undefined) return { api: apiUrlOf(host, service), addresses };
   }
   throw noApi(servers);
@@ -63,7 +61,7 @@ export async function findServerAgain(
   if (only !== undefined && places.length === 1) return { api: known, addresses: only.addresses };
   for (let index = 0; index < places.length; index++) {
     const { host, addresses } = places[(turn + index) % places.length]!;
-    const service = await askForService((addresses.ipv4 ?? addresses.ipv6)!, signal);
+    const service = await askForService(addresses, signal);
     if (service !== undefined) return { api: apiUrlOf(host, service), addresses };
   }
   throw noApi(servers);
@@ -87,6 +85,14 @@ export function chooseApi(
   throw noApi(named.map(({ host }) => host));
 }
 
+/** What a server says of its API over one family, or else over the other: HTTP may be in either alone. */
+export async function askForService(
+  { ipv4, ipv6 }: Addresses,
+  signal?: AbortSignal,
+): Promise<GivenService | undefined> {
+  return (ipv4 && (await askOne(ipv4, signal))) ?? (ipv6 && (await askOne(ipv6, signal)));
+}
+
 /** The API on the host as it was named: a host taken from unauthenticated UDP would be a trap. */
 function apiUrlOf({ host }: HostPort, { scheme, port }: Omit<GivenService, 'server'>): URL {
   return new URL(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/`);
@@ -96,7 +102,7 @@ function noApi(servers: readonly HostPort[]): NatprobeError {
   return new NatprobeError('ERR_NO_API', servers.map(({ host }) => host).join(', '));
 }
 
-async function askForService(server: Endpoint, signal?: AbortSignal): Promise<GivenService | undefined> {
+async function askOne(server: Endpoint, signal?: AbortSignal): Promise<GivenService | undefined> {
   const machine = createInquiry(
     {
       family: familyOf(server.address),

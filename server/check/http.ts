@@ -6,9 +6,9 @@ import { formatEndpoint } from '../../shared/endpoint.ts';
 import { doubtful, fine, type Finding, findingOf, wrong } from '../../shared/findings.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
 import { bindError, systemErrorCode } from '../bind-error.ts';
-import type { ServerConfig } from '../config.ts';
+import { FAMILY_LABELS, type ServerConfig } from '../config.ts';
 import { askableHost } from '../default-http.ts';
-import type { HttpConfig } from '../http/endpoint.ts';
+import { type HttpConfig, isServiceAt } from '../http/endpoint.ts';
 import type { Health } from '../http/status.ts';
 import { isLoopback } from '../local-addresses.ts';
 import { tryToBind } from './ports.ts';
@@ -108,14 +108,18 @@ function checkExposure(
         'say --tls-cert and --tls-key, or put a proxy in front',
       ),
     );
-  if (host === '0.0.0.0' && publicUrl === undefined && families.some(({ family }) => family === 'ipv6'))
+  for (const { family, bound } of service === undefined ? [] : families) {
+    if (isServiceAt(bound[0].address, { publicUrl, hosts: [host] })) continue;
     findings.push(
       doubtful(
         'HTTP',
-        'it is on IPv4 alone, and whoever asks over IPv6 is sent to it over IPv6',
-        'say --http [::]:PORT, which takes both',
+        `it is at ${publicUrl ?? host}, so clients that ask over ${FAMILY_LABELS[family]} are not told of it`,
+        publicUrl === undefined
+          ? 'say --http [::]:PORT, which takes both families'
+          : 'give --public-url a name with addresses of both families',
       ),
     );
+  }
   if (publicUrl !== undefined && isLoopback(host) && access?.isTrustedProxy === undefined)
     findings.push(
       doubtful(

@@ -1,9 +1,8 @@
 /** Where HTTP listens, and where clients are told that it is. Pure. */
 import { DEFAULT_HTTP_PORT } from '../../shared/default-ports.ts';
-import { parseHostPort } from '../../shared/endpoint.ts';
+import { canonicalAddress, familyOf, parseHostPort } from '../../shared/endpoint.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
 import { DEFAULT_HTTP_HOST } from '../default-http.ts';
-import { isLoopback } from '../local-addresses.ts';
 
 export interface HttpConfig {
   readonly host: string;
@@ -37,19 +36,43 @@ export interface ServiceSources {
 
 /**
  * What SERVICE names. It says only scheme and port, the host being the one that the client asked; so
- * without --public-url it is given only if HTTP is on the STUN addresses. Throws ERR_URL.
+ * without --public-url it is given only if HTTP is on one of the STUN addresses, to those who ask there:
+ * isServiceAt says to whom. Throws ERR_URL.
  */
 export function readService({ publicUrl, http, scheme, addresses }: ServiceSources): Service | undefined {
   if (publicUrl !== undefined) return serviceOfUrl(publicUrl);
   if (http === undefined) return undefined;
   const { host, port } = http;
-  const sharesHost =
-    host === '0.0.0.0' ||
-    host === '::' ||
-    addresses.includes(host) ||
-    (isLoopback(host) && addresses.every(isLoopback));
-  return sharesHost ? { scheme, port } : undefined;
+  return addresses.some((address) => isReachedAt(address, host)) ? { scheme, port } : undefined;
 }
+
+export interface ServicePlace {
+  readonly publicUrl?: string | undefined;
+  /** Where HTTP listens, each as --http takes it; undefined where it is none of this server's. */
+  readonly hosts?: readonly string[] | undefined;
+}
+
+/**
+ * Whether who asks STUN at `address` finds by SERVICE what listens there, or what the public URL leads to:
+ * one with an address is of that family, one with a name may be of both.
+ */
+export function isServiceAt(address: string, { publicUrl, hosts }: ServicePlace): boolean {
+  if (publicUrl === undefined) return hosts?.some((host) => isReachedAt(address, host)) ?? true;
+  const named = canonicalAddress(new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''));
+  return named === undefined || familyOf(named) === familyOf(address);
+}
+
+/** Whether a connection to `address` reaches a socket on `host`. */
+function isReachedAt(address: string, host: string): boolean {
+  // Node's sockets there take both families.
+  if (host === '::') return true;
+  if (host === '0.0.0.0') return familyOf(address) === 'ipv4';
+  if (host === 'localhost') return LOCALHOST.includes(address);
+  return canonicalAddress(host) === address;
+}
+
+/** RFC 6761 §6.3. */
+const LOCALHOST: readonly string[] = ['127.0.0.1', '::1'];
 
 function serviceOfUrl(text: string): Service {
   const url = parseHttpUrl(text, '--public-url');

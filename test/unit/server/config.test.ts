@@ -114,6 +114,11 @@ describe('HTTP and SERVICE', () => {
     expect(configure(TWO).service).toBeUndefined();
     expect(configure({ ...TWO, http: '192.0.2.1:8080' }).service).toEqual({ scheme: 'http', port: 8080 });
     expect(configure({ ...TWO, http: '0.0.0.0:8080' }).service).toEqual({ scheme: 'http', port: 8080 });
+    expect(configure({ ip: ['2001:db8::1'], http: '0.0.0.0:8080' }).service).toBeUndefined();
+    expect(configure({ ip: ['2001:db8::1'], http: '[::]:8080' }).service).toEqual({
+      scheme: 'http',
+      port: 8080,
+    });
     expect(configure({ ip: ['127.0.0.1'] }).service).toEqual({ scheme: 'http', port: 8478 });
     expect(configure({ ...TWO, http: false }).service).toBeUndefined();
     expect(configure({ ...TWO, publicUrl: 'https://nat.example.org' }).service).toEqual({

@@ -199,10 +199,15 @@ describe('HTTP', () => {
     ]);
     expect(await at('0.0.0.0', { service })).toEqual([
       'it is open to the network without TLS',
-      'it is on IPv4 alone, and whoever asks over IPv6 is sent to it over IPv6',
+      'it is at 0.0.0.0, so clients that ask over IPv6 are not told of it',
     ]);
+    expect(await at('2001:4860::1', { service })).toContain(
+      'it is at 2001:4860::1, so clients that ask over IPv4 are not told of it',
+    );
+    expect(await at('::', { service })).toEqual(['it is open to the network without TLS']);
     const publicUrl = 'http://127.0.0.1:9/';
     expect(await at('127.0.0.1', { service, publicUrl })).toEqual([
+      `it is at ${publicUrl}, so clients that ask over IPv6 are not told of it`,
       'a proxy on this machine is not believed who its clients are, and its limits count as one client’s',
       `${publicUrl} does not lead to natprobed from here: ECONNREFUSED`,
     ]);
