@@ -1,4 +1,5 @@
 /** From flags to a server that runs until a signal: reads the machine, tells people, watches signals. */
+import { isatty } from 'node:tty';
 import { formatEndpoint } from '../shared/endpoint.ts';
 import { type FamilyConfig, configureServer, describeEndpoints, FAMILY_LABELS } from './config.ts';
 import type { Log } from './log.ts';
@@ -9,7 +10,8 @@ import { startServer } from './server.ts';
 
 /** A stop takes no longer, whatever still holds on. Service managers wait for longer before they kill. */
 const STOP_TIMEOUT_MS = 20_000;
-const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+type StopSignal = keyof typeof SIGNAL_EXIT_CODES;
 
 /** Starts the server; rejects with a NatprobeError if it can't. It ends the process on a signal. */
 export async function serve({ json = false, ...flags }: ProgramFlags, log: Log): Promise<void> {
@@ -24,8 +26,12 @@ export async function serve({ json = false, ...flags }: ProgramFlags, log: Log):
     const scheme = config.tls === undefined ? 'http' : 'https';
     log('info', `HTTP on ${scheme}://${formatEndpoint(server.http)}`);
   }
+  const stop = (): Promise<void> => server.stop();
+  stopOnSignal(['SIGTERM', 'SIGINT'], stop, log);
   if (config.tls !== undefined) process.on('SIGHUP', () => void server.reload());
-  stopOnSignal(() => server.stop(), log);
+  // A terminal hangs up as it is closed; a service manager does so to have files read again.
+  else if (isatty(0)) stopOnSignal(['SIGHUP'], stop, log);
+  else process.on('SIGHUP', () => log('info', 'SIGHUP: there is no certificate to read again'));
   const endpoints = server.families.map(({ advertised }) =>
     advertised.flatMap((endpoint) => (endpoint === undefined ? [] : [formatEndpoint(endpoint)])),
   );
@@ -57,9 +63,9 @@ function labelOf({ family }: FamilyConfig): string {
 }
 
 /** The first signal stops the server, the second one ends the process. */
-function stopOnSignal(stop: () => Promise<void>, log: Log): void {
+function stopOnSignal(signals: readonly StopSignal[], stop: () => Promise<void>, log: Log): void {
   let stopping = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of signals) {
     process.on(signal, () => {
       if (stopping) process.exit(SIGNAL_EXIT_CODES[signal]);
       stopping = true;

@@ -276,6 +276,14 @@ describe('the firewall', () => {
     );
     expect(sets).toEqual([STUN_PORTS, TLS_PORTS]);
     expect(rules).toContain(`tcp dport ${DEFAULT_HTTP_PORT} accept`);
+    const [, routes] = /^ *listen: "0\.0\.0\.0:(\d+)"$/m.exec(readDeployFile('nats/cluster.conf'))!;
+    expect(rules).toContain(`tcp dport ${routes} ip saddr @nats_partners accept`);
+    const relay = readDeployFile('coturn/turnserver.conf');
+    const [port, first, last] = ['listening-port', 'min-port', 'max-port'].map(
+      (name) => new RegExp(`^${name}=(\\d+)$`, 'm').exec(relay)![1],
+    );
+    expect(rules).toContain(`th dport ${port} accept`);
+    expect(rules).toContain(`udp dport ${first}-${last} accept`);
   });
 });
 

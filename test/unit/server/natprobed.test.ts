@@ -191,6 +191,19 @@ describe('natprobed', () => {
     directory.remove();
   });
 
+  it('goes on after a SIGHUP without TLS, as after `systemctl reload`', async () => {
+    const [port, alternatePort] = await findFreePorts('127.0.0.1');
+    const running = await startReady(
+      ...['--ip', '127.0.0.1', '--port', `${port}`, '--alt-port', `${alternatePort}`, '--no-http'],
+    );
+    running.child.kill('SIGHUP');
+    while (!running.stderr.includes('SIGHUP: there is no certificate'))
+      await once(running.child.stderr!, 'data');
+    running.child.kill('SIGTERM');
+    expect(await running.exit).toBe(0);
+    expect(running.stderr).toContain('SIGTERM: stopping');
+  });
+
   it('tells its version, and its options with examples', async () => {
     for (const flag of ['-v', '--version']) {
       const version = run(flag);
