@@ -5,6 +5,8 @@ export class SourceAddress {
   family: 4 | 6 = 4;
   /** The first 4 bytes for IPv4, all 16 for IPv6. */
   readonly bytes = new Uint8Array(16);
+  /** The same, four bytes each: to be copied, since their order is the machine's. */
+  readonly words = new Int32Array(this.bytes.buffer);
   port = 0;
 
   /**

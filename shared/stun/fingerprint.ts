@@ -1,18 +1,33 @@
 import { FINGERPRINT_XOR } from './registry.ts';
 
-/** What a byte becomes with no, one, two and three zero bytes after it: four bytes go at once ("slicing by 4"). */
-const [CRC_TABLE, CRC_TABLE_1, CRC_TABLE_2, CRC_TABLE_3] = crcTables();
+/** How many bytes go at once ("slicing by 8"). */
+const SLICE = 8;
+/** For each of 256 bytes what it becomes; then what with one zero byte after it, with two, up to seven. */
+const CRC_TABLE = crcTable();
 
 /** CRC-32 as in ITU V.42 (polynomial 0x04c11db7 reflected) of `bytes` from `start` to `end`; unsigned. */
 export function crc32(bytes: Uint8Array, start: number, end: number): number {
   let crc = -1;
   let i = start;
-  for (; i + 4 <= end; i += 4) {
+  for (; i + SLICE <= end; i += SLICE) {
     crc =
-      CRC_TABLE_3[(crc ^ bytes[i]!) & 0xff]! ^
-      CRC_TABLE_2[((crc >>> 8) ^ bytes[i + 1]!) & 0xff]! ^
-      CRC_TABLE_1[((crc >>> 16) ^ bytes[i + 2]!) & 0xff]! ^
+      CRC_TABLE[0x700 + ((crc ^ bytes[i]!) & 0xff)]! ^
+      CRC_TABLE[0x600 + (((crc >>> 8) ^ bytes[i + 1]!) & 0xff)]! ^
+      CRC_TABLE[0x500 + (((crc >>> 16) ^ bytes[i + 2]!) & 0xff)]! ^
+      CRC_TABLE[0x400 + ((crc >>> 24) ^ bytes[i + 3]!)]! ^
+      CRC_TABLE[0x300 + bytes[i + 4]!]! ^
+      CRC_TABLE[0x200 + bytes[i + 5]!]! ^
+      CRC_TABLE[0x100 + bytes[i + 6]!]! ^
+      CRC_TABLE[bytes[i + 7]!]!;
+  }
+  // What STUN messages, multiples of four bytes, leave.
+  if (i + 4 <= end) {
+    crc =
+      CRC_TABLE[0x300 + ((crc ^ bytes[i]!) & 0xff)]! ^
+      CRC_TABLE[0x200 + (((crc >>> 8) ^ bytes[i + 1]!) & 0xff)]! ^
+      CRC_TABLE[0x100 + (((crc >>> 16) ^ bytes[i + 2]!) & 0xff)]! ^
       CRC_TABLE[(crc >>> 24) ^ bytes[i + 3]!]!;
+    i += 4;
   }
   for (; i < end; i += 1) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]!) & 0xff]!;
   return ~crc >>> 0;
@@ -26,15 +41,16 @@ export function fingerprintOf(bytes: Uint8Array, start: number, end: number): nu
   return (crc32(bytes, start, end) ^ FINGERPRINT_XOR) >>> 0;
 }
 
-function crcTables(): [Int32Array, Int32Array, Int32Array, Int32Array] {
-  const table = new Int32Array(256);
+function crcTable(): Int32Array {
+  const table = new Int32Array(256 * SLICE);
   for (let i = 0; i < 256; i += 1) {
     let entry = i;
     for (let bit = 0; bit < 8; bit += 1) entry = entry & 1 ? (entry >>> 1) ^ 0xedb88320 : entry >>> 1;
     table[i] = entry;
   }
-  const followedByZero = (entry: number): number => (entry >>> 8) ^ table[entry & 0xff]!;
-  const second = table.map(followedByZero);
-  const third = second.map(followedByZero);
-  return [table, second, third, third.map(followedByZero)];
+  for (let i = 256; i < table.length; i += 1) {
+    const before = table[i - 256]!;
+    table[i] = (before >>> 8) ^ table[before & 0xff]!;
+  }
+  return table;
 }

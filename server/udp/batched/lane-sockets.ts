@@ -2,7 +2,12 @@
 import type { Family } from '../../../shared/endpoint.ts';
 import { SERVER_ROLES, type ServerRole } from '../../../shared/role.ts';
 import { MessageWriter } from '../../../shared/stun/writer.ts';
-import { type AnswerCore, LONGEST_DATAGRAM_BYTES, LONGEST_RECEIPT_BYTES } from '../../answer/answer-core.ts';
+import {
+  type AnswerCore,
+  LONGEST_DATAGRAM_BYTES,
+  LONGEST_RECEIPT_BYTES,
+  type OutgoingDatagram,
+} from '../../answer/answer-core.ts';
 import { SourceAddress } from '../../answer/source-address.ts';
 import { SEND } from './lane-state.ts';
 import { MessageVector, Region } from './message-vector.ts';
@@ -65,7 +70,7 @@ export class LaneSockets {
   private readonly region: Region;
   private readonly nameBytes: number;
   private readonly addressOffset: number;
-  private readonly addressBytes: number;
+  private readonly addressWords: number;
   private readonly source = new SourceAddress();
 
   private readonly received: MessageVector;
@@ -97,7 +102,7 @@ export class LaneSockets {
     this.relay = relay;
     this.nameBytes = SOCKADDR_BYTES[family];
     this.addressOffset = SOCKADDR_ADDRESS_OFFSETS[family];
-    this.addressBytes = family === 'ipv4' ? 4 : 16;
+    this.addressWords = family === 'ipv4' ? 1 : 4;
     this.source.family = family === 'ipv4' ? 4 : 6;
     const vectors = SERVER_ROLES.length + 2;
     const region = new Region(
@@ -161,7 +166,7 @@ export class LaneSockets {
     core.respondInto(this.writers[index]!);
     const count = core.answer(bytes, start, end, source, arrival);
     if (count === 0) return;
-    const [{ role, length, port }, receipt] = core.outgoing;
+    const { role, length, port } = core.outgoing[0];
     if (this.sockets[role] === undefined) {
       if (this.relay?.(count, source, arrival) !== true) this.sends[SEND.queueFull]!++;
       return;
@@ -170,16 +175,16 @@ export class LaneSockets {
     const place = this.queued[role]!;
     this.responses[role]!.set(place, to, this.nameBytes, this.outbox + index * SLOT_BYTES, length);
     this.queued[role] = place + 1;
-    if (count === 2) this.queueReceipt(role * BATCH + place, name, receipt.buffer, receipt.length);
+    if (count === 2) this.queueReceipt(role * BATCH + place, name, core.outgoing[1]);
   }
 
   private readSource(name: number): void {
-    const { bytes } = this.region;
+    const { bytes, words } = this.region;
     const { source } = this;
     const port = name + SOCKADDR_PORT_OFFSET;
     source.port = (bytes[port]! << 8) | bytes[port + 1]!;
-    const address = name + this.addressOffset;
-    for (let i = 0; i < this.addressBytes; i++) source.bytes[i] = bytes[address + i]!;
+    const address = (name + this.addressOffset) >> 2;
+    for (let i = 0; i < this.addressWords; i++) source.words[i] = words[address + i]!;
   }
 
   /** A copy of a socket address, with another port. */
@@ -192,10 +197,10 @@ export class LaneSockets {
     return copy;
   }
 
-  private queueReceipt(response: number, name: number, receipt: Uint8Array, length: number): void {
+  private queueReceipt(response: number, name: number, { buffer, length }: OutgoingDatagram): void {
     const place = this.receiptCount++;
     const target = this.receiptBytes + place * LONGEST_RECEIPT_BYTES;
-    this.region.bytes.set(receipt.subarray(0, length), target);
+    this.region.bytes.set(buffer.subarray(0, length), target);
     this.receiptResponses[place] = response;
     this.receiptNames[place] = name;
     this.receiptLengths[place] = length;

@@ -20,7 +20,9 @@ const IOV_LENGTH_FIELD = 8;
 export class Region {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
-  private readonly address: number;
+  /** Where they are: the lower 32 bits, and the ones above. */
+  private readonly addressLow: number;
+  private readonly addressHigh: number;
   private used = 0;
 
   /** Pages that nobody touches take no memory. */
@@ -28,8 +30,9 @@ export class Region {
     const buffer = new ArrayBuffer(byteLength);
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
-    // No process has addresses beyond 2^53.
-    this.address = Number(calls.addressOf(buffer));
+    const address = calls.addressOf(buffer);
+    this.addressLow = Number(address & 0xffff_ffffn);
+    this.addressHigh = Number(address >> 32n);
   }
 
   /** The offset of `byteLength` bytes that are nobody else's. Throws RangeError if there are no more. */
@@ -41,14 +44,14 @@ export class Region {
   }
 
   pointerTo(offset: number): bigint {
-    return BigInt(this.address + offset);
+    return (BigInt(this.addressHigh) << 32n) + BigInt(this.addressLow + offset);
   }
 
   /** Writes where `target` is to `offset`. */
   writePointer(offset: number, target: number): void {
-    const pointer = this.address + target;
-    this.words[offset >> 2] = (pointer % 0x1_0000_0000) | 0;
-    this.words[(offset >> 2) + 1] = Math.floor(pointer / 0x1_0000_0000);
+    const low = this.addressLow + target;
+    this.words[offset >> 2] = low;
+    this.words[(offset >> 2) + 1] = low < 0x1_0000_0000 ? this.addressHigh : this.addressHigh + 1;
   }
 }
 
