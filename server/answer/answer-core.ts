@@ -55,6 +55,8 @@ export interface AnswerConfig {
 
 /** The longest UDP payload over IPv4: bounds what PADDING can make of an answer. */
 export const LONGEST_DATAGRAM_BYTES = 65_507;
+/** The answer to a request that is no longer has room in as many bytes: what isn't asked for with filler takes far fewer. */
+export const SHORT_DATAGRAM_BYTES = 2048;
 export const LONGEST_RECEIPT_BYTES = 128;
 const FINGERPRINT_BYTES = 8;
 const ATTRIBUTE_HEADER_BYTES = 4;
@@ -174,15 +176,7 @@ export class AnswerCore {
     return refusal === undefined || this.reject(refusal);
   }
 
-  /**
-   * Gives outgoing[0] a fresh buffer and leaves the old one to the caller: for a send that is still
-   * under way when the next request comes.
-   */
-  releaseResponseBuffer(): void {
-    this.response.replaceBuffer();
-  }
-
-  /** From now on outgoing[0] is written by `writer`, whose buffer has room for LONGEST_DATAGRAM_BYTES. */
+  /** From now on outgoing[0] is written by `writer`, whose buffer has room for SHORT_DATAGRAM_BYTES and for any request. */
   respondInto(writer: MessageWriter): void {
     this.response.writer = writer;
   }

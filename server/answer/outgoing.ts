@@ -26,9 +26,4 @@ export class Outgoing implements OutgoingDatagram {
   get buffer(): Uint8Array {
     return this.writer.buffer;
   }
-
-  /** Goes on in a new buffer of the same size, and leaves the old one alone. */
-  replaceBuffer(): void {
-    this.writer = new MessageWriter(new Uint8Array(this.writer.buffer.length));
-  }
 }

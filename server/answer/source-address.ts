@@ -15,10 +15,8 @@ export class SourceAddress {
    */
   set(address: string, port: number): boolean {
     this.port = port;
-    if (!address.includes(':')) {
-      this.family = 4;
-      return parseIpv4Into(address, this.bytes, 0);
-    }
+    this.family = 4;
+    if (parseIpv4Into(address, this.bytes, 0)) return true;
     this.family = 6;
     const zone = address.indexOf('%');
     return parseIpv6Into(zone < 0 ? address : address.slice(0, zone), this.bytes, 0);

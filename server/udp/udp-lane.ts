@@ -9,9 +9,10 @@ import type { RelayedAnswer } from '../answer/relayed-answer.ts';
 import { SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
-import { AnswerSender } from './answer-sender.ts';
+import { AnswerSender, BURST } from './answer-sender.ts';
 import { monotonicMs } from './limits.ts';
 import { SOCKET_BUFFER_BYTES } from './socket-buffers.ts';
+import { Turn } from './turn.ts';
 
 /** Sees each datagram before the answer core does. */
 export interface DatagramTap {
@@ -68,17 +69,23 @@ export async function openUdpLane(
   }
   const sender = new AnswerSender(core, sockets, relay && { family: config.family, relay });
   const source = new SourceAddress();
-  for (const [role, socket] of sockets.entries()) {
-    socket?.on('message', (bytes, remote) => {
+  const turn = new Turn(
+    BURST,
+    () => {
+      if (guard !== undefined) guard.now = monotonicMs();
+    },
+    (bytes, remote, role) => {
       const { address, port } = remote;
       if (!source.set(address, port)) return;
-      if (tap?.isIdle === false && tap.handleDatagram(role as ServerRole, bytes, endpointOf(address, port)))
-        return;
-      if (guard !== undefined) guard.now = monotonicMs();
-      sender.prepare();
-      const count = core.answer(bytes, 0, bytes.length, source, role as ServerRole);
-      if (count !== 0) sender.send(count, remote, role as ServerRole);
-    });
+      if (tap?.isIdle === false && tap.handleDatagram(role, bytes, endpointOf(address, port))) return;
+      sender.prepare(bytes.length);
+      const count = core.answer(bytes, 0, bytes.length, source, role);
+      if (count !== 0) sender.send(count, remote, role);
+    },
+    () => sender.flush(),
+  );
+  for (const [role, socket] of sockets.entries()) {
+    socket?.on('message', (bytes, remote) => turn.add(bytes, remote, role as ServerRole));
     // Sends report through their callbacks; a failing receive must not end the server.
     socket?.on('error', () => {
       sender.counts.errors++;

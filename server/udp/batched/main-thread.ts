@@ -44,8 +44,10 @@ export class MainThread implements RelaySender {
     if (this.tap?.handleDatagram(role, bytes, source) === true) return;
     if (!this.source.set(source.address, source.port)) return;
     if (this.guard !== undefined) this.guard.now = monotonicMs();
-    this.sender.prepare();
+    this.sender.prepare(bytes.length);
     const count = this.core.answer(bytes, 0, bytes.length, this.source, role);
-    if (count !== 0) this.sender.send(count, source, role);
+    if (count === 0) return;
+    this.sender.send(count, source, role);
+    this.sender.flush();
   }
 }

@@ -87,11 +87,15 @@ export class LaneSocket implements SendingSocket {
     this.socket = socket;
   }
 
-  send(bytes: Uint8Array, port: number, address: string, onSent: (error: Error | null) => void): void {
+  send(bytes: Uint8Array, port: number, address: string, onSent?: (error: Error | null) => void): void {
     const { calls, socket } = this;
     const to = encodeSockaddr({ address, port });
     const sent = calls.sendto(socket, bytes, bytes.length, MSG_DONTWAIT, to, to.length);
-    onSent(Number(sent) < 0 ? systemError(calls, 'sendto') : null);
+    onSent?.(Number(sent) < 0 ? systemError(calls, 'sendto') : null);
+  }
+
+  getSendQueueCount(): number {
+    return 0;
   }
 }
 

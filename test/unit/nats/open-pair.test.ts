@@ -59,8 +59,9 @@ function addHost(address: string, { key = 1, admits = true, credentialsFile = ''
   const sockets = [0, 1].map((role): SendingSocket => ({
     send(bytes, port, to, onSent) {
       sent.push({ port: role, to: { address: to, port }, bytes: bytes.slice() });
-      onSent(null);
+      onSent?.(null);
     },
+    getSendQueueCount: () => 0,
   }));
   const host: TestHost = { pair, link, logged, sent, partner: undefined };
   const sender = new AnswerSender(createOneAddressCore(), sockets);
