@@ -1,70 +1,20 @@
-/** The library's join() and punch() against a real natprobed on loopback. */
+/** The library's join() and punch() against a real natprobed on loopback: who gets in, stays, and leaves. */
 import { execFile } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
-import { Socket as TcpSocket } from 'node:net';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { join, type JoinOptions, type MembershipEvent, punch } from '../../../probe/index.ts';
 import { formatEndpoint } from '../../../shared/endpoint.ts';
-import {
-  type BrokerPeer,
-  classify,
-  type Hole,
-  join,
-  type JoinOptions,
-  type Membership,
-  type MembershipEvent,
-  type NatprobeError,
-  punch,
-  PunchFailedError,
-  type Report,
-} from '../../../probe/index.ts';
-import { findFreePorts, loopbackConfig, type LoopbackServer, startOnLoopback } from '../server/loopback.ts';
+import { firstHole, startWithService, useRoom } from '../../support/room.ts';
+import { findFreePorts, loopbackConfig, startOnLoopback } from '../server/loopback.ts';
 
-let running: LoopbackServer;
-let report: Report;
-let server: string;
-async function startWithService(): Promise<LoopbackServer> {
-  const [port] = await findFreePorts('127.0.0.1');
-  return startOnLoopback({
-    http: { host: '127.0.0.1', port, required: true },
-    service: { scheme: 'http', port },
-  });
-}
-
-beforeAll(async () => {
-  running = await startWithService();
-  server = formatEndpoint(running.endpoints[0]!);
-  report = await classify({ server, families: ['ipv4'], forPunch: true });
-});
-afterAll(() => running.server.stop());
-
-const members: Membership[] = [];
-afterEach(async () => {
-  await Promise.all(members.splice(0).map((member) => member.leave()));
-});
-
-async function enter(name: string, options: Partial<JoinOptions> = {}): Promise<Membership> {
-  const member = await join({ server, report, name, ...options });
-  members.push(member);
-  return member;
-}
-
-async function firstHole(member: Membership): Promise<Hole<Socket | TcpSocket>> {
-  for await (const hole of member.holes()) return hole;
-  throw new Error('left before a hole');
-}
-
-async function nextMessage(hole: Hole<unknown>): Promise<string> {
-  return new Promise((resolve) => hole.on('message', (bytes) => resolve(Buffer.from(bytes).toString())));
-}
+const room = useRoom();
 
 describe('a member that knows of several servers', () => {
   it('goes on at another one once its own is gone, and is seen by that one', async () => {
     const [gone, other] = await Promise.all([startWithService(), startWithService()]);
     const servers = [gone, other].map(({ endpoints }) => formatEndpoint(endpoints[0]!));
-    const ann = await join({ servers, report, name: 'ann' });
-    const bob = await join({ server: servers[1]!, report, name: 'bob' });
+    const ann = await join({ servers, report: room.report, name: 'ann' });
+    const bob = await join({ server: servers[1]!, report: room.report, name: 'bob' });
     await gone.server.stop();
     await expect
       .poll(async () => (await bob.peers()).map(({ name }) => name), { timeout: 20_000, interval: 300 })
@@ -72,131 +22,6 @@ describe('a member that knows of several servers', () => {
     await Promise.all([ann.leave(), bob.leave()]);
     await other.server.stop();
   }, 40_000);
-});
-
-describe('two members of a room', () => {
-  it('open a hole that carries datagrams both ways', async () => {
-    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
-    expect((await ann.peers()).map(({ name }) => name).sort()).toEqual(['ann', 'bob']);
-    const atBob = firstHole(bob);
-    const here = await ann.punch('bob');
-    const there = await atBob;
-    expect(here.peer).toMatchObject({ name: 'bob', number: bob.number });
-    expect(there.peer).toMatchObject({ name: 'ann', number: ann.number });
-    expect(here.report).toMatchObject({ outcome: 'open', transport: 'udp', attempts: 1 });
-    expect(Buffer.from(here.key)).toEqual(Buffer.from(there.key));
-    expect([here.role, there.role].sort()).toEqual(['controlled', 'controlling']);
-    const [heardHere, heardThere] = [nextMessage(here), nextMessage(there)];
-    here.send(Buffer.from('to bob'));
-    there.send(Buffer.from('to ann'));
-    expect([await heardHere, await heardThere]).toEqual(['to ann', 'to bob']);
-  });
-
-  it('foresee what a punch would promise', async () => {
-    const [ann] = await Promise.all([enter('ann'), enter('bob')]);
-    expect(await ann.foresee('bob')).toMatchObject({
-      peer: { name: 'bob' },
-      prediction: { outcome: 'direct' },
-    });
-  });
-
-  it('whom the first punch is made from the port of choice', async () => {
-    const [port] = await findFreePorts('127.0.0.1');
-    const [ann, bob] = await Promise.all([enter('ann', { localPort: port }), enter('bob')]);
-    expect((await bob.punch('ann')).remote).toEqual({ address: '127.0.0.1', port });
-    // The port is in use: whoever comes next gets another one.
-    const carol = await enter('carol');
-    expect((await carol.punch('ann')).remote.port).not.toBe(port);
-    await ann.leave();
-  });
-
-  it('whose socket is the application’s own, which stays open', async () => {
-    const socket = createSocket('udp4');
-    const bound = once(socket, 'listening');
-    socket.bind(0);
-    await bound;
-    const [, bob] = await Promise.all([enter('ann', { socket }), enter('bob')]);
-    const hole = await bob.punch('ann');
-    expect(hole.remote.port).toBe(socket.address().port);
-    await Promise.all(members.splice(0).map((member) => member.leave()));
-    expect(socket.address().port).toBe(hole.remote.port);
-    socket.close();
-  });
-
-  it('do not meet with different secrets, and are told so', async () => {
-    const [ann] = await Promise.all([enter('ann', { psk: 'one' }), enter('bob', { psk: 'other' })]);
-    const failure = await ann.punch('bob').catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(PunchFailedError);
-    expect(failure).toMatchObject({
-      code: 'ERR_PUNCH_FAILED',
-      report: { outcome: 'failed', code: 'nothing-heard', peer: { name: 'bob' } },
-    });
-  }, 60_000);
-
-  it('do not punch on where one has given up', async () => {
-    const failed = Promise.withResolvers<MembershipEvent>();
-    const onEvent = (event: MembershipEvent): void => {
-      if (event.kind === 'failed') failed.resolve(event);
-    };
-    const [ann] = await Promise.all([enter('ann', { psk: 'one' }), enter('bob', { psk: 'other', onEvent })]);
-    const enough = new AbortController();
-    const punching = ann.punch('bob', { signal: enough.signal });
-    setTimeout(() => enough.abort(), 300);
-    await expect(punching).rejects.toMatchObject({ code: 'ERR_ABORTED' });
-    expect(await failed.promise).toMatchObject({ report: { code: 'given-up', attempts: 1 } });
-  });
-
-  it('do not wait for an attempt that one does not want to make any more', async () => {
-    const failed = Promise.withResolvers<MembershipEvent>();
-    const enough = new AbortController();
-    let calledOffAt = 0;
-    const [ann] = await Promise.all([
-      enter('ann', {
-        psk: 'one',
-        onEvent: ({ kind }) => {
-          if (kind !== 'retrying') return;
-          calledOffAt = performance.now();
-          enough.abort();
-        },
-      }),
-      enter('bob', {
-        psk: 'other',
-        onEvent: (event) => {
-          if (event.kind === 'failed') failed.resolve(event);
-        },
-      }),
-    ]);
-    await expect(ann.punch('bob', { signal: enough.signal })).rejects.toMatchObject({ code: 'ERR_ABORTED' });
-    expect(await failed.promise).toMatchObject({ report: { code: 'given-up', attempts: 1 } });
-    expect(performance.now() - calledOffAt).toBeLessThan(3000);
-  });
-
-  it('ask first where one wants to be asked', async () => {
-    const asked: BrokerPeer[] = [];
-    const consent = 'ask';
-    const onAsk = (peer: BrokerPeer): boolean => asked.push(peer) === 1;
-    const [ann] = await Promise.all([enter('ann'), enter('bob', { consent, onAsk })]);
-    const hole = await ann.punch('bob');
-    expect(asked.map(({ name }) => name)).toEqual(['ann']);
-    const carol = await enter('carol');
-    await expect(carol.punch('bob')).rejects.toMatchObject({ code: 'ERR_PEER_REFUSED' });
-    // Whoever is in gets in again.
-    await ann.punch('bob');
-    expect(asked.map(({ name }) => name)).toEqual(['ann', 'carol']);
-    await hole.close();
-  });
-
-  it('make the same hole again when it is asked for again', async () => {
-    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
-    const atBob = firstHole(bob);
-    const hole = await ann.punch('bob');
-    const reopened = new Promise((resolve) => hole.on('reopened', resolve));
-    expect(await ann.punch('bob')).toBe(hole);
-    await reopened;
-    const heard = nextMessage(await atBob);
-    hole.send(Buffer.from('again'));
-    expect(await heard).toBe('again');
-  });
 });
 
 describe('a member', () => {
@@ -208,18 +33,18 @@ describe('a member', () => {
     ['with nobody to answer questions', { consent: 'ask' }, 'ERR_FLAGS'],
     ['of another API', { api: 'http://127.0.0.1:9/' }, 'ERR_API_UNREACHABLE'],
   ] as const)('%s is told why it does not get in', async (_what, options, code) => {
-    await enter('bob');
-    await expect(join({ server, report, name: 'ann', ...options } as JoinOptions)).rejects.toMatchObject({
+    await room.enter('bob');
+    await expect(join({ ...room.access, name: 'ann', ...options } as JoinOptions)).rejects.toMatchObject({
       code,
     });
   });
 
   it('gives up when it is told to, before and after', async () => {
     const reason = new Error('enough');
-    const early = join({ server, report, signal: AbortSignal.abort(reason) });
+    const early = join({ ...room.access, signal: AbortSignal.abort(reason) });
     await expect(early).rejects.toMatchObject({ code: 'ERR_ABORTED' });
     const later = new AbortController();
-    const ann = await enter('ann', { signal: later.signal });
+    const ann = await room.enter('ann', { signal: later.signal });
     const asking = ann.punch('nobody');
     later.abort(reason);
     await expect(asking).rejects.toMatchObject({
@@ -232,8 +57,8 @@ describe('a member', () => {
 
   it('stops one punch, and stays', async () => {
     const [ann] = await Promise.all([
-      enter('ann'),
-      enter('bob', { consent: 'ask', onAsk: () => new Promise(() => {}) }),
+      room.enter('ann'),
+      room.enter('bob', { consent: 'ask', onAsk: () => new Promise(() => {}) }),
     ]);
     const enough = new AbortController();
     const asking = ann.punch('bob', { signal: enough.signal });
@@ -250,8 +75,8 @@ describe('a member', () => {
     const there = { server: formatEndpoint(first.endpoints[0]!) };
     const events: MembershipEvent[] = [];
     const [ann, bob] = await Promise.all([
-      enter('ann', { ...there, onEvent: (event) => events.push(event) }),
-      enter('bob', there),
+      room.enter('ann', { ...there, onEvent: (event) => events.push(event) }),
+      room.enter('bob', there),
     ]);
     const hole = await ann.punch('bob');
     await first.server.stop();
@@ -276,7 +101,7 @@ describe('a member', () => {
       if (event.kind !== 'hole') return;
       event.hole.on('lost', () => there.push('lost')).on('closed', () => there.push('closed'));
     };
-    const [ann, bob] = await Promise.all([enter('ann'), enter('bob', { onEvent })]);
+    const [ann, bob] = await Promise.all([room.enter('ann'), room.enter('bob', { onEvent })]);
     const all = (async () => {
       const names: string[] = [];
       for await (const hole of bob.holes()) names.push(hole.peer.name);
@@ -294,10 +119,13 @@ describe('a member', () => {
 
 describe('punch()', () => {
   it('joins under a name of its own, and leaves when the hole is closed', async () => {
-    const bob = await enter('bob');
+    const bob = await room.enter('bob');
     const atBob = firstHole(bob);
     const events: MembershipEvent[] = [];
-    const hole = await punch('bob', { server, report, onEvent: (event) => events.push(event) });
+    const hole = await punch('bob', {
+      ...room.access,
+      onEvent: (event) => events.push(event),
+    });
     expect((await atBob).peer.name).toMatch(/^[a-z]+-[a-z]+-\d\d$/);
     await hole.close();
     await expect.poll(() => events.at(-1)?.kind).toBe('left');
@@ -311,7 +139,7 @@ describe('a program that has left', () => {
     const library = new URL('../../../probe/index.ts', import.meta.url).href;
     const program = `
       import { join, punch } from ${JSON.stringify(library)};
-      const room = { server: ${JSON.stringify(server)}, families: ['ipv4'], room: 'attic' };
+      const room = { server: ${JSON.stringify(room.server)}, families: ['ipv4'], room: 'attic' };
       const bob = await join({ ...room, name: 'bob' });
       const hole = await punch('bob', room);
       await hole.close();
@@ -325,80 +153,4 @@ describe('a program that has left', () => {
     );
     expect(stdout).toBe('open\n');
   }, 30_000);
-});
-
-describe('over TCP two members', () => {
-  it('foresee by what each has measured of it on its way in', async () => {
-    const families = ['ipv4'] as const;
-    const [ann] = await Promise.all(
-      ['ann', 'bob'].map(async (name) => {
-        const member = await join({ server, families, name });
-        members.push(member);
-        return member;
-      }),
-    );
-    const { prediction, reasons } = await ann!.foresee('bob', { transport: 'tcp' });
-    expect(prediction).toMatchObject({ outcome: 'direct', probability: 0.999 });
-    expect(reasons.filter(({ code }) => code.startsWith('assumed'))).toEqual([]);
-    // Who was told by a report of UDP alone has to assume it.
-    await enter('carol');
-    const { reasons: others } = await ann!.foresee('carol', { transport: 'tcp' });
-    expect(others.map(({ code }) => code)).toContain('assumed-tcp');
-  });
-
-  it('are connected by a stream that carries both ways, and told when it ends', async () => {
-    const holes: Hole<TcpSocket>[] = [];
-    const onEvent = (event: MembershipEvent): void => {
-      if (event.kind === 'tcp-hole') holes.push(event.hole);
-    };
-    const [ann] = await Promise.all([enter('ann'), enter('bob', { onEvent })]);
-    const here = await ann.punch('bob', { transport: 'tcp' });
-    expect(here.report).toMatchObject({ outcome: 'open', transport: 'tcp', path: 'direct' });
-    await expect.poll(() => holes.length).toBe(1);
-    const [there] = holes as [Hole<TcpSocket>];
-    expect(Buffer.from(here.key)).toEqual(Buffer.from(there.key));
-    expect([here.socket.remotePort, there.socket.remotePort]).toEqual([
-      there.socket.localPort,
-      here.socket.localPort,
-    ]);
-    const heardHere = once(here.socket, 'data');
-    const heardThere = once(there.socket, 'data');
-    here.send(Buffer.from('to bob'));
-    there.send(Buffer.from('to ann'));
-    here.socket.resume();
-    there.socket.resume();
-    expect([String((await heardHere)[0]), String((await heardThere)[0])]).toEqual(['to ann', 'to bob']);
-    const closed = new Promise<unknown>((resolve) => there.on('closed', resolve));
-    await here.close();
-    expect(await closed).toBeUndefined();
-    // And once more, from other ports.
-    const again = await ann.punch('bob', { transport: 'tcp' });
-    expect(again.socket.localPort).not.toBe(here.socket.localPort);
-    await again.close();
-  });
-
-  it('find them among the holes of a member, and hear why one broke', async () => {
-    const [ann, bob] = await Promise.all([enter('ann'), enter('bob')]);
-    const atBob = firstHole(bob);
-    const here = await ann.punch('bob', { transport: 'tcp' });
-    const there = await atBob;
-    expect([there.report.transport, there.socket instanceof TcpSocket]).toEqual(['tcp', true]);
-    const heard = nextMessage(there);
-    here.send(Buffer.from('to bob'));
-    expect(await heard).toBe('to bob');
-    const closed = new Promise<NatprobeError | undefined>((resolve) => there.on('closed', resolve));
-    here.socket.resetAndDestroy();
-    const reason = await closed;
-    expect(reason).toMatchObject({ code: 'ERR_HOLE_LOST' });
-    expect(reason?.message).toContain('ECONNRESET');
-    // What was under way is gone, so that it is not made again by itself: whoever wants one punches anew.
-    const afterwards: string[] = [];
-    there.on('reopened', () => afterwards.push('reopened')).on('message', () => afterwards.push('message'));
-    const atBobAnew = firstHole(bob);
-    const anew = await ann.punch('bob', { transport: 'tcp' });
-    const heardAnew = nextMessage(await atBobAnew);
-    anew.send(Buffer.from('once more'));
-    expect(await heardAnew).toBe('once more');
-    expect([anew.socket === here.socket, afterwards]).toEqual([false, []]);
-  });
 });
