@@ -71,7 +71,8 @@ it('whenever it stands still, up to five seconds, the verdict is right, and as m
 });
 
 it('under loss nothing is said that is not so', () => {
-  const rough = { loss: { kind: 'independent', probability: 0.1 } } as const;
+  // With more of it a silence is chance once in some thousand runs, as the confidence says.
+  const rough = { loss: { kind: 'independent', probability: 0.03 } } as const;
   checkProperty(
     fc.property(cases, (one) => {
       const { judgement, totalMs } = measure(one, rough);
