@@ -8,7 +8,7 @@ import type { ReportedOutcome } from '../broker/io.ts';
 import type { Hole, PunchReport } from '../hole.ts';
 import { type MembershipEvent, PunchFailedError, type PunchCallOptions } from '../join.ts';
 import { agreeKey, type KeyPair } from '../punch/key-agreement.ts';
-import { aborted } from './aborted.ts';
+import { aborted, unlessAborted } from './aborted.ts';
 import type { OpenPunchSocket } from './punch-socket.ts';
 import type { Punching } from './punching.ts';
 import { type PlanSockets, type PunchStart, startPunching } from './start-punching.ts';
@@ -85,35 +85,24 @@ export class PeerPunches<Raw> {
     peer: string | number,
     { transport = 'udp', signal }: PunchCallOptions,
   ): Promise<Hole<Raw | TcpSocket>> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(aborted('the punch', signal));
-        return;
-      }
-      const over = (): void => signal?.removeEventListener('abort', handleAbort);
-      const caller: Caller<Raw> = {
-        resolve: (hole) => {
-          over();
-          resolve(hole);
-        },
-        reject: (error) => {
-          over();
-          this.#callers.delete(request);
-          reject(error);
-        },
-      };
-      const handleAbort = (): void => {
-        this.#options.cancel(request);
-        caller.reject(aborted('the punch', signal));
-        this.#abandon(caller);
-      };
-      signal?.addEventListener('abort', handleAbort, { once: true });
+    return unlessAborted('the punch', signal, (resolve, reject) => {
       const request = this.#options.introduce(
         peer,
         { attempt: 1, transport },
-        { onRefused: (error) => caller.reject(error) },
+        {
+          onRefused: (error) => {
+            this.#callers.delete(request);
+            reject(error);
+          },
+        },
       );
+      const caller = { resolve, reject };
       this.#callers.set(request, caller);
+      return () => {
+        this.#callers.delete(request);
+        this.#options.cancel(request);
+        this.#abandon(caller);
+      };
     });
   }
 

@@ -2,7 +2,7 @@
 import type { NatprobeError } from '../../shared/errors.ts';
 import type { MemberEvent, MemberInput, MemberRequest } from '../broker/io.ts';
 import { leftError } from '../broker/requests.ts';
-import { aborted } from './aborted.ts';
+import { unlessAborted } from './aborted.ts';
 
 export type Answer = Extract<MemberEvent, { kind: 'peers' | 'prediction' }>;
 
@@ -24,27 +24,9 @@ export class RoomRequests {
 
   /** Rejects with what it is refused with, and with ERR_ABORTED. */
   ask(ask: MemberRequest, signal: AbortSignal | undefined): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(aborted('the room', signal));
-        return;
-      }
-      const handleAbort = (): void => {
-        this.cancel(request);
-        reject(aborted('the room', signal));
-      };
-      const over = (): void => signal?.removeEventListener('abort', handleAbort);
-      signal?.addEventListener('abort', handleAbort, { once: true });
-      const request = this.add(ask, {
-        onAnswer: (answer) => {
-          over();
-          resolve(answer);
-        },
-        onRefused: (error) => {
-          over();
-          reject(error);
-        },
-      });
+    return unlessAborted('the room', signal, (resolve, reject) => {
+      const request = this.add(ask, { onAnswer: resolve, onRefused: reject });
+      return () => this.cancel(request);
     });
   }
 
