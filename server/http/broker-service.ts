@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { WebSocket } from '@fastify/websocket';
 import type { Transport } from '../../shared/punch/plan.ts';
+import { errorOf } from '../../shared/thrown.ts';
 import type { Bus } from '../broker/bus/bus.ts';
 import type { PunchEvent } from '../broker/punches.ts';
 import {
@@ -103,7 +104,7 @@ export class BrokerService {
     try {
       this.rendezvous.handleInput(input, performance.now());
     } catch (error) {
-      this.onError(error instanceof Error ? error : new Error(String(error)));
+      this.onError(errorOf(error));
       if ('connection' in input) this.sockets.get(input.connection)?.terminate();
     }
     this.drive();
@@ -139,7 +140,7 @@ export class BrokerService {
     try {
       this.rendezvous.handleTimeout(performance.now());
     } catch (error) {
-      this.onError(error instanceof Error ? error : new Error(String(error)));
+      this.onError(errorOf(error));
     }
     this.drive();
   }

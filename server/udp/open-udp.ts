@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Family } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/thrown.ts';
 import { type AnswerConfig, AnswerCore } from '../answer/answer-core.ts';
 import type { AnswerCounts } from '../answer/answer-counters.ts';
 import { AnswerGuard, type AnswerLimits } from '../answer/answer-guard.ts';
@@ -119,10 +120,9 @@ async function tryLanes(options: UdpOptions, startWorker?: StartWorker): Promise
   } catch (error) {
     // A port in use, say, is so for node:dgram too.
     if (error instanceof NatprobeError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
     log(
       lanes === 'auto' ? 'info' : 'warning',
-      `UDP is answered by node:dgram, not by batched lanes: ${reason}`,
+      `UDP is answered by node:dgram, not by batched lanes: ${messageOf(error)}`,
     );
     return undefined;
   }

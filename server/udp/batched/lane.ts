@@ -1,6 +1,7 @@
 /** One lane as the main thread has it: a worker that is started again if it dies. */
 import { extname } from 'node:path';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { messageOf } from '../../../shared/thrown.ts';
 import type { PartnerEndpoints } from '../../answer/relayed-answer.ts';
 import type { WitnessKey } from '../../witness/witness-keys.ts';
 import type { LaneMessage, LaneOrder, LaneTask } from './lane-task.ts';
@@ -81,7 +82,7 @@ export class Lane {
       } else this.events.onMessage(message);
     });
     worker.on('error', (error) => {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = messageOf(error);
     });
     this.exited = new Promise<void>((resolve) => {
       worker.on('exit', (code) => {

@@ -1,5 +1,6 @@
 /** The system calls that node:dgram doesn't make: many datagrams at once, on Linux, by way of koffi. */
 import { getSystemErrorName } from 'node:util';
+import { messageOf } from '../../../shared/thrown.ts';
 import type koffiModule from 'koffi';
 import type { LibraryHandle } from 'koffi';
 
@@ -95,7 +96,7 @@ async function loadKoffi(): Promise<typeof koffiModule> {
   try {
     return (await import('koffi')).default;
   } catch (error) {
-    const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    const [line = ''] = messageOf(error).split('\n');
     throw new Error(`koffi does not load: ${line}`, { cause: error });
   }
 }
