@@ -89,7 +89,7 @@ export function portFlag(role: ServerRole): '--port' | '--alt-port' {
 }
 
 /**
- * Throws NatprobeError: ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_NATS, ERR_PAIR_NAME, ERR_FLAGS or
+ * Throws NatprobeError: ERR_USAGE, ERR_ADDRESS, ERR_ENDPOINT, ERR_PORT, ERR_NUMBER, ERR_URL, ERR_NATS, ERR_PAIR_NAME, ERR_FLAGS or
  * ERR_ADDRESS_NOT_LOCAL,
  * or as readReportSettings, readAccessSettings and readPeeringSettings.
  */
@@ -106,6 +106,7 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
   const advertise = readAdvertise(flags.advertise ?? [], addresses);
   const families = familiesOn(addresses, advertise, [port, alternatePort]);
   const http = readHttp(flags.http);
+  if (http === undefined) refuseHttpFlags(flags);
   const nats = readNatsSettings(flags);
   const tls = readTlsSettings(flags, [port, alternatePort]);
   const service = readService({
@@ -141,10 +142,32 @@ export function configureServer(flags: ServerFlags, local: readonly LocalAddress
 function readLanes(text: string | undefined): LaneCount {
   if (text === undefined) return 'auto';
   if (!/^\d{1,3}$/.test(text) || Number(text) > MOST_LANES) {
-    const detail = `got ${JSON.stringify(text)}; it takes a number from 0 to ${MOST_LANES}`;
+    const detail = `got ${JSON.stringify(text)}; it takes a whole number from 0 to ${MOST_LANES}`;
     throw new NatprobeError('ERR_NUMBER', '--lanes', detail);
   }
   return Number(text);
+}
+
+/** Those that say nothing where there is no HTTP, but would seem to. */
+function refuseHttpFlags({
+  cors,
+  trustProxy,
+  readRateLimit,
+  tokenFile,
+  metricsPublic,
+  relay,
+}: ServerFlags): void {
+  const given = {
+    '--cors': cors,
+    '--trust-proxy': trustProxy,
+    '--read-rate-limit': readRateLimit,
+    '--token-file': tokenFile,
+    '--metrics-public': metricsPublic,
+    '--relay': relay,
+  };
+  const [flag] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (flag !== undefined)
+    throw new NatprobeError('ERR_FLAGS', flag, 'it is for HTTP, which --no-http turns off');
 }
 
 function familiesOn(
@@ -231,14 +254,10 @@ function readPerFamily(
 function readAddress(text: string, place: string): string {
   const address = canonicalAddress(text);
   if (address === undefined) {
-    throw new NatprobeError('ERR_ENDPOINT', place, `got ${JSON.stringify(text)}; it takes an IP address`);
+    throw new NatprobeError('ERR_ADDRESS', place, `got ${JSON.stringify(text)}`);
   }
   if (/^fe[89ab]/.test(address)) {
-    throw new NatprobeError(
-      'ERR_ENDPOINT',
-      place,
-      `${address} is link-local: give one that others can reach`,
-    );
+    throw new NatprobeError('ERR_ADDRESS', place, `${address} is link-local: give one that others can reach`);
   }
   return address;
 }
@@ -253,8 +272,8 @@ function readAdvertise(
   for (const text of texts) {
     const [privateText = '', publicText] = text.split('=');
     if (publicText === undefined || text.split('=').length !== 2) {
-      const detail = `got ${JSON.stringify(text)}; it takes PRIVATE=PUBLIC`;
-      throw new NatprobeError('ERR_ENDPOINT', '--advertise', detail);
+      const detail = `got ${JSON.stringify(text)}; it takes PRIVATE=PUBLIC, as in 10.0.0.4=192.0.2.1`;
+      throw new NatprobeError('ERR_USAGE', '--advertise', detail);
     }
     const privateAddress = readAddress(privateText, '--advertise');
     const publicAddress = readAddress(publicText, '--advertise');

@@ -1,5 +1,6 @@
 /** natprobed's command line: what it takes and says. Loads nothing else, so that --help is quick. */
 import { Command, CommanderError, Option } from 'commander';
+import { usageErrorOf } from '../shared/command-line.ts';
 import { NatprobeError } from '../shared/errors.ts';
 import { VERSION } from '../shared/version.ts';
 import { FILTERINGS, MAPPINGS, NAT_TYPES } from '../shared/nat/behaviour.ts';
@@ -33,7 +34,7 @@ export type CommandLine =
   /** With the options that the server would be started with. */
   | { readonly command: 'check'; readonly flags: ProgramFlags };
 
-/** Undefined where help or version was all that was wanted. Throws ERR_USAGE. */
+/** Undefined where help or version was all that was wanted. Throws ERR_USAGE or ERR_FLAGS. */
 export function parseCommandLine(args: readonly string[]): CommandLine | undefined {
   let parsed: CommandLine | undefined;
   const program = createProgram((command) => (parsed = command));
@@ -41,11 +42,21 @@ export function parseCommandLine(args: readonly string[]): CommandLine | undefin
     program.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return undefined;
-    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
-    throw new NatprobeError('ERR_USAGE', 'command line', message);
+    const shown = usageErrorOf(error, program);
+    if (shown !== undefined) throw shown;
+    return undefined;
   }
+  if (parsed?.command === 'serve' || parsed?.command === 'check') refuseBoth(args);
   return parsed;
+}
+
+/** commander takes the last of them, whatever was meant. */
+function refuseBoth(args: readonly string[]): void {
+  for (const flag of ['--http', '--rate-limit']) {
+    const none = flag.replace('--', '--no-');
+    if (args.includes(none) && args.some((word) => word === flag || word.startsWith(`${flag}=`)))
+      throw new NatprobeError('ERR_FLAGS', `${flag} and ${none}`, 'choose one of them');
+  }
 }
 
 const HELP_END = `
@@ -145,7 +156,7 @@ function addStunOptions(program: Command): void {
     )
     .option(
       '--amplification <factor>',
-      'at most so many bytes out for each that came in; 1 leaves short requests without an answer',
+      'at most so many bytes out for each that came in; 1 leaves short requests without an answer (default: no such limit)',
     )
     .option(
       '--witness-key-file <file>',

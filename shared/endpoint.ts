@@ -42,6 +42,8 @@ export function canonicalAddress(text: string): string | undefined {
  * Throws ERR_ENDPOINT naming `place` (the flag or field it was given in).
  */
 export function parseHostPort(text: string, place: string): HostPort {
+  // Of a URL the part behind the colon would be taken for a port.
+  if (text.includes('/')) throw endpointError(text, place);
   const bracketed = /^\[([^\]]+)\](?::(.*))?$/.exec(text);
   if (bracketed) {
     const address = canonicalAddress(bracketed[1]!);

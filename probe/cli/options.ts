@@ -1,6 +1,6 @@
 /** Options that several commands share, and how what is given to them is read. */
 import type { Command } from 'commander';
-import { parseHostPort, parsePort } from '../../shared/endpoint.ts';
+import { canonicalAddress, parseHostPort, parsePort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
 
@@ -12,7 +12,11 @@ export function addProbeOptions(command: Command): Command {
     checkHost,
   );
   addFamilyOptions(command)
-    .option('--local-port <port>', 'measure the mapping from this local port, and punch from it', checkPort)
+    .option(
+      '--local-port <port>',
+      'measure the mapping from this local port, and punch from it (default: any free one)',
+      checkPort,
+    )
     .option(
       '--timeout <seconds>',
       'time budget for each address family (default: 10)',
@@ -62,6 +66,11 @@ function checkHost(text: string): string {
 export function checkApi(text: string): string {
   parseHttpUrl(text, '--api');
   return text;
+}
+
+export function checkAddress(text: string): string {
+  if (canonicalAddress(text) !== undefined) return text;
+  throw new NatprobeError('ERR_ADDRESS', '--also', `got ${JSON.stringify(text)}`);
 }
 
 function checkPort(text: string): number {

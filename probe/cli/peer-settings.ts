@@ -1,6 +1,7 @@
 /** The settings of the commands that meet peers: the room, its secrets, and who gets in. */
 import type { Consent, Transport } from '../../shared/broker/messages.ts';
 import { DEFAULT_ROOM } from '../../shared/broker/names.ts';
+import { readName } from '../../shared/broker/read-name.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import type { ProgramFlags } from './hole-program.ts';
 import { readSecret } from './secrets.ts';
@@ -44,9 +45,10 @@ export interface RoomSettings {
   readonly roomToken?: string;
 }
 
-/** Throws ERR_FLAGS, ERR_SECRET. */
+/** Throws ERR_PEER_NAME, ERR_FLAGS, ERR_SECRET. */
 export function settleRoom(flags: RoomFlags, env: NodeJS.ProcessEnv): RoomSettings {
   const { room = DEFAULT_ROOM, roomKey: given, roomKeyFile, roomTokenFile } = flags;
+  readName(room, '--room');
   const roomKey = readSecret(
     {
       fileFlag: '--room-key-file',

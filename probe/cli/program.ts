@@ -1,14 +1,15 @@
 import { Command, CommanderError } from 'commander';
+import { usageErrorOf } from '../../shared/command-line.ts';
 import { parsePort } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/version.ts';
-import { EXIT } from './exit-codes.ts';
 import { helpDetails } from './help-details.ts';
 import {
   addFamilyOptions,
   addOutputOptions,
   addProbeOptions,
   addServerOptions,
+  checkAddress,
   checkApi,
   secondsOf,
 } from './options.ts';
@@ -27,10 +28,11 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     if (error.code !== 'EPIPE') throw error;
     process.exit();
   });
+  const program = createProgram();
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
-    const shown = asShown(error);
+    const shown = error instanceof CommanderError ? usageErrorOf(error, program) : error;
     if (shown !== undefined) process.exitCode = reportError(shown, args.includes('--json'));
   }
   // A pipe takes 64 KiB at once, and what is still to be written goes with the process.
@@ -54,6 +56,7 @@ export function createProgram(): Command {
     .option(
       '--also <address>',
       'as --full, and what two hosts on one port get; a second address of this machine',
+      checkAddress,
     )
     .option('--map-port <port>', 'have the router map this UDP port, and try it from outside', (text) =>
       parsePort(text, '--map-port'),
@@ -124,12 +127,4 @@ function checkCount(text: string): number {
     '--count',
     `got ${JSON.stringify(text)}, wanted a whole number from 1`,
   );
-}
-
-/** What is to be told about an error; undefined where the help or the version was all that was wanted. */
-function asShown(error: unknown): unknown {
-  if (!(error instanceof CommanderError)) return error;
-  if (error.exitCode === EXIT.verdict) return undefined;
-  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
-  return new NatprobeError('ERR_USAGE', 'command line', message);
 }

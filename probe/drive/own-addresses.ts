@@ -3,10 +3,10 @@ import { isBehindNat, scopeOf } from '../../shared/address-scope.ts';
 import { canonicalAddress, type Endpoint, type Family, familyOf } from '../../shared/endpoint.ts';
 import { NatprobeError } from '../../shared/errors.ts';
 
-/** The address as it is written everywhere. Throws ERR_ENDPOINT, or ERR_ADDRESS_NOT_LOCAL if this machine doesn't have it. */
+/** The address as it is written everywhere. Throws ERR_ADDRESS, or ERR_ADDRESS_NOT_LOCAL if this machine doesn't have it. */
 export function checkOwnAddress(text: string, place: string): string {
   const address = canonicalAddress(text);
-  if (address === undefined) throw new NatprobeError('ERR_ENDPOINT', place, `got ${JSON.stringify(text)}`);
+  if (address === undefined) throw new NatprobeError('ERR_ADDRESS', place, `got ${JSON.stringify(text)}`);
   if (ownAddresses().includes(address)) return address;
   throw new NatprobeError('ERR_ADDRESS_NOT_LOCAL', place, `got ${address}`);
 }

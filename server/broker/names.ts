@@ -1,14 +1,6 @@
 /** Names of peers and rooms, as people type them. */
 import { NAME_LENGTH } from '../../shared/broker/messages.ts';
-import { NatprobeError } from '../../shared/errors.ts';
 import { plainLine } from '../../shared/words.ts';
-
-/** Without control characters. Throws ERR_PEER_NAME, which names the place. */
-export function readName(text: string, place: string): string {
-  const name = plainLine(text, NAME_LENGTH + 1).trim();
-  if (name.length === 0 || name.length > NAME_LENGTH) throw new NatprobeError('ERR_PEER_NAME', place);
-  return name;
-}
 
 /** Names that look alike are the same, and have the same key. */
 export function keyOf(name: string): string {

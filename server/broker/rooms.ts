@@ -2,10 +2,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type BrokerPeer, DEFAULT_ROOM, type Hello } from '../../shared/broker/messages.ts';
 import { NatprobeError } from '../../shared/errors.ts';
+import { readName, readOwnName } from '../../shared/broker/read-name.ts';
 import { Allowance } from './allowance.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { NameClaim } from './bus/bus.ts';
-import { keyOf, keyOfPeer, readName } from './names.ts';
+import { keyOf, keyOfPeer } from './names.ts';
 import { PeerSession } from './session.ts';
 
 /** Random bytes, as many as asked for. */
@@ -118,8 +119,7 @@ export class Rooms {
     hello: Hello,
     now: number,
   ): { readonly name: string; readonly roomName: string; readonly admittedUntil: number } {
-    const name = readName(hello.name, 'name');
-    if (/^\p{Nd}+$/u.test(name)) throw new NatprobeError('ERR_PEER_NAME', 'name', 'only digits');
+    const name = readOwnName(hello.name, 'name');
     const roomName = readName(hello.room ?? DEFAULT_ROOM, 'room');
     return { name, roomName, admittedUntil: now + this.checkToken(hello.roomToken, roomName, name) };
   }

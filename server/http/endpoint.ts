@@ -1,6 +1,7 @@
 /** Where HTTP listens, and where clients are told that it is. Pure. */
 import { DEFAULT_HTTP_PORT } from '../../shared/default-ports.ts';
 import { canonicalAddress, familyOf, parseHostPort } from '../../shared/endpoint.ts';
+import { NatprobeError } from '../../shared/errors.ts';
 import { parseHttpUrl } from '../../shared/http-url.ts';
 import { DEFAULT_HTTP_HOST } from '../default-http.ts';
 
@@ -22,6 +23,12 @@ export interface Service {
 export function readHttp(flag: string | false | undefined): HttpConfig | undefined {
   if (flag === false) return undefined;
   if (flag === undefined) return { host: DEFAULT_HTTP_HOST, port: DEFAULT_HTTP_PORT, required: false };
+  if (/^\d+$/.test(flag))
+    throw new NatprobeError(
+      'ERR_ENDPOINT',
+      '--http',
+      `${flag} is a port alone; ${DEFAULT_HTTP_HOST}:${flag}, say`,
+    );
   const { host, port } = parseHostPort(flag, '--http');
   return { host, port: port ?? DEFAULT_HTTP_PORT, required: true };
 }

@@ -5,6 +5,11 @@ export const USAGE_ERRORS = {
     problem: 'not an address or HOST[:PORT]',
     remedy: 'write HOST, HOST:PORT, 192.0.2.1:3478 or [2001:db8::1]:3478',
   },
+  ERR_ADDRESS: {
+    exitCode: 2,
+    problem: 'not an IP address',
+    remedy: 'write it alone, without a port: 192.0.2.1 or 2001:db8::1',
+  },
   ERR_URL: {
     exitCode: 2,
     problem: 'not an http or https URL',
@@ -27,7 +32,7 @@ export const USAGE_ERRORS = {
     remedy: 'give a file that `natprobe --json` wrote',
   },
   ERR_PORT: { exitCode: 2, problem: 'not a port', remedy: 'give a whole number from 1 to 65535' },
-  ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'see --help for its range' },
+  ERR_NUMBER: { exitCode: 2, problem: 'not a number that fits here', remedy: 'give one in that range' },
   ERR_USAGE: { exitCode: 2, problem: 'not understood', remedy: 'see --help' },
   ERR_FLAGS: { exitCode: 2, problem: 'these options do not go together', remedy: 'see --help' },
   ERR_SECRET: {

@@ -13,6 +13,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const ENDPOINT_REMEDY = 'write HOST, HOST:PORT, 192.0.2.1:3478 or [2001:db8::1]:3478';
 const PORT_REMEDY = 'give a whole number from 1 to 65535';
 
+const NAME_REMEDY = 'give one of 1 to 64 characters; that of a peer has to have something else than digits';
+const COMMANDS = 'watch, lifetime, predict, join, peers, punch, preflight, doctor';
+
 const mistakes: { readonly args: string[]; readonly says: string; readonly env?: Record<string, string> }[] =
   [
     {
@@ -28,11 +31,11 @@ const mistakes: { readonly args: string[]; readonly says: string; readonly env?:
     { args: ['--local-port', 'x'], says: `--local-port: not a port (got "x"); ${PORT_REMEDY}` },
     {
       args: ['--timeout', '-1'],
-      says: '--timeout: not a number that fits here (got "-1", wanted seconds, above 0 and up to 3600); see --help for its range',
+      says: '--timeout: not a number that fits here (got "-1", wanted seconds, above 0 and up to 3600); give one in that range',
     },
     {
       args: ['--timeout', '1e3'],
-      says: '--timeout: not a number that fits here (got "1e3", wanted seconds, above 0 and up to 3600); see --help for its range',
+      says: '--timeout: not a number that fits here (got "1e3", wanted seconds, above 0 and up to 3600); give one in that range',
     },
     {
       args: ['-4', '-6'],
@@ -52,7 +55,50 @@ const mistakes: { readonly args: string[]; readonly says: string; readonly env?:
     },
     {
       args: ['stun.example.org'],
-      says: 'command line: not understood (too many arguments. Expected 0 arguments but got 1.); see --help',
+      says: `command line: not understood (there is no command "stun.example.org", only ${COMMANDS}); see --help`,
+    },
+    {
+      args: ['lifetme', '--max', '60'],
+      says: `command line: not understood (there is no command "lifetme", only ${COMMANDS}); see --help`,
+    },
+    {
+      args: ['peers', 'extra'],
+      says: "command line: not understood (too many arguments for 'peers'. Expected 0 arguments but got 1.); see --help",
+    },
+    {
+      args: ['-s', 'http://192.0.2.1'],
+      says: `--server: not an address or HOST[:PORT] (got "http://192.0.2.1"); ${ENDPOINT_REMEDY}`,
+    },
+    {
+      args: ['--also', 'nowhere'],
+      says: '--also: not an IP address (got "nowhere"); write it alone, without a port: 192.0.2.1 or 2001:db8::1',
+    },
+    { args: ['join', ' '], says: `NAME: not a name for a peer or a room; ${NAME_REMEDY}` },
+    { args: ['join', '42'], says: `NAME: not a name for a peer or a room (only digits); ${NAME_REMEDY}` },
+    { args: ['punch', ''], says: `PEER: not a name for a peer or a room; ${NAME_REMEDY}` },
+    {
+      args: ['punch', 'bob', '--as', '7'],
+      says: `--as: not a name for a peer or a room (only digits); ${NAME_REMEDY}`,
+    },
+    {
+      args: ['peers', '-s', '192.0.2.1', '--room', ''],
+      says: `--room: not a name for a peer or a room; ${NAME_REMEDY}`,
+    },
+    {
+      args: ['punch', 'bob', '--exec', ''],
+      says: '--exec: not understood (it takes a command, and this is none); see --help',
+    },
+    {
+      args: ['punch', 'bob', '--bridge', 'localhost'],
+      says: `--bridge: not an address or HOST[:PORT] (localhost has no port: localhost:51820, say); ${ENDPOINT_REMEDY}`,
+    },
+    {
+      args: ['preflight'],
+      says: 'command line: not understood (it takes a PEER, or --peer-report ID in its place); see --help',
+    },
+    {
+      args: ['preflight', 'bob', '--peer-report', 'x'],
+      says: 'PEER: these options do not go together (not with --peer-report, which stands in its place); see --help',
     },
     {
       args: [],

@@ -144,12 +144,12 @@ describe('natprobe preflight', () => {
   });
 
   it.each([
-    [[], 'give either PEER or --peer-report'],
-    [['open', '--peer-report', 'abc'], 'give either PEER or --peer-report'],
+    [[], 'it takes a PEER, or --peer-report ID in its place'],
+    [['open', '--peer-report', 'abc'], 'PEER: these options do not go together'],
     [['--peer-report', '../stats'], 'not the id of a report (got "../stats")'],
     [['--peer-report', 'https://nat.example.org/stats'], 'not the id of a report'],
     [['open', '--api', 'http://192.0.2.1'], '--api: these options do not go together'],
-    [['open', '--room', 'den', '--peer-report', 'abc'], 'give either PEER or --peer-report'],
+    [['open', '--room', 'den', '--peer-report', 'abc'], 'PEER: these options do not go together'],
   ])('refuses %j', async (args, text) => {
     const { stderr, code } = await natprobe(['preflight', ...args, '-s', '127.0.0.9:9']);
     expect(stderr).toContain(text);

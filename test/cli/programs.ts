@@ -62,7 +62,7 @@ export interface LocalServer {
   stop(): Promise<void>;
 }
 
-/** natprobed on free ports of two loopback addresses, or of one; `more` are further options. */
+/** natprobed on free ports of two loopback addresses, or of one; `more` are further options. HTTP is off without --http. */
 export async function startNatprobed(
   addresses: readonly string[] = [PRIMARY, ALTERNATE],
   more: readonly string[] = [],
@@ -70,7 +70,8 @@ export async function startNatprobed(
   const [port, alternatePort] = await findFreePorts(...addresses);
   const [primary = PRIMARY, alternate] = addresses;
   const child = startProgram(NATPROBED, [
-    ...['--ip', primary, '--port', String(port), '--alt-port', String(alternatePort), '--no-http'],
+    ...['--ip', primary, '--port', String(port), '--alt-port', String(alternatePort)],
+    ...(more.includes('--http') ? [] : ['--no-http']),
     ...(alternate === undefined ? [] : ['--alt-ip', alternate]),
     ...more,
   ]);

@@ -1,4 +1,5 @@
 import type { Consent } from '../../../shared/broker/messages.ts';
+import { readOwnName } from '../../../shared/broker/read-name.ts';
 import { joinRoom } from '../../drive/join-room.ts';
 import type { JoinOptions, RoomOptions } from '../../join.ts';
 import { askYesNo, checkTerminal, type Terminal } from '../ask.ts';
@@ -21,6 +22,7 @@ import { createTeller } from './tell-room.ts';
  * after one hole. Returns the exit code. Rejects with a NatprobeError.
  */
 export async function joinCommand(name: string, flags: JoinFlags): Promise<number> {
+  readOwnName(name, 'NAME');
   const consent = settleConsent(flags);
   const program = settleProgram(flags);
   const psk = settlePsk(flags, process.env);

@@ -28,8 +28,10 @@ import { prepareSettings } from './prepare.ts';
  * and returns the exit code. Rejects with a NatprobeError.
  */
 export async function preflightCommand(peer: string | undefined, flags: PreflightFlags): Promise<number> {
-  if ((peer === undefined) === (flags.peerReport === undefined))
-    throw new NatprobeError('ERR_FLAGS', 'PEER', 'give either PEER or --peer-report');
+  if (peer === undefined && flags.peerReport === undefined)
+    throw new NatprobeError('ERR_USAGE', 'command line', 'it takes a PEER, or --peer-report ID in its place');
+  if (peer !== undefined && flags.peerReport !== undefined)
+    throw new NatprobeError('ERR_FLAGS', 'PEER', 'not with --peer-report, which stands in its place');
   if (peer === undefined) {
     const settings = prepareSettings(flags);
     return decideAbout(await fetchSide(flags.peerReport!, settings), settings, transportOf(flags));

@@ -1,3 +1,4 @@
+import { readName, readOwnName } from '../../../shared/broker/read-name.ts';
 import type { Socket as TcpSocket } from 'node:net';
 import { TEXT_LENGTH } from '../../../shared/broker/names.ts';
 import { plainLine } from '../../../shared/words.ts';
@@ -21,6 +22,8 @@ import { prepareRoom } from './prepare-room.ts';
  * returns the exit code. Rejects with a NatprobeError.
  */
 export async function punchCommand(peer: string, flags: PunchFlags): Promise<number> {
+  readName(peer, 'PEER');
+  if (flags.as !== undefined) readOwnName(flags.as, '--as');
   const transport = transportOf(flags);
   const program = settleProgram(flags);
   const psk = settlePsk(flags, process.env);

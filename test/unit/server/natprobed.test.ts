@@ -155,7 +155,7 @@ describe('natprobed', () => {
         ['--frobnicate'],
         /^natprobed: error: command line: not understood \(unknown option '--frobnicate'\); see --help\n$/,
       ],
-      [['serve'], /^natprobed: error: command line: not understood \(too many arguments.*\n$/],
+      [['serve'], /^natprobed: error: command line: not understood \(there is no command "serve".*\n$/],
     ];
     for (const [args, message] of wrong) {
       const running = run(...args);
