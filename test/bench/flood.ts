@@ -9,21 +9,23 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { encodeMessage, transactionIdOf } from '../../shared/stun/message.ts';
 import { openInternet, SERVER_ADDRESSES, type Site } from '../lab/internet.ts';
 import { labMissing, type Namespace } from '../lab/namespaces.ts';
 import { readReport, runNatprobe, serverOf } from '../lab/natprobe.ts';
 import { labNat } from '../lab/nats.ts';
 import { printTable } from '../lab/table.ts';
+import { number, readArguments } from '../support/arguments.ts';
 import { missingPrograms } from '../support/system-programs.ts';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '60' },
-    share: { type: 'string', default: '0.6' },
-    seed: { type: 'string', default: '20260101' },
-  },
+const {
+  seconds: floodSeconds,
+  share,
+  seed,
+} = readArguments('bench:flood', {
+  seconds: number(60, { least: 5 }),
+  share: number(0.6, { least: 0.01, most: 10, step: 0 }),
+  seed: number(20_260_101, { least: 0, most: 2 ** 32 - 1 }),
 });
 const ROOT = new URL('../..', import.meta.url).pathname;
 const PORT = 3478;
@@ -56,13 +58,13 @@ async function main(): Promise<number> {
     const capacity = await measureCapacity(internet.server, attacker.client);
     const server = await startServer(internet.server, []);
     const quiet = await classifyWhile(home, (done) => done < QUIET_RUNS);
-    const rate = Math.round(capacity * Number(values.share));
+    const rate = Math.round(capacity * share);
     const before = residentMb(server.pid);
     const arrivedBefore = await datagramsAt(internet.server);
     const flood = attacker.client.run(
       compile('flood/flood.c'),
-      [primary, `${PORT}`, values.seconds, `${rate}`, values.seed],
-      { timeoutMs: (Number(values.seconds) + 30) * 1000 },
+      [primary, `${PORT}`, `${floodSeconds}`, `${rate}`, `${seed}`],
+      { timeoutMs: (floodSeconds + 30) * 1000 },
     );
     let isOver = false;
     void flood.finally(() => (isOver = true));

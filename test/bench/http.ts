@@ -20,6 +20,7 @@ import {
   startOnHttp,
 } from '../support/http-load.ts';
 import { findFreePorts } from '../unit/server/loopback.ts';
+import { number, readArguments } from '../support/arguments.ts';
 
 const CONNECTIONS = 10;
 const WARM_UP_SECONDS = 2;
@@ -27,8 +28,7 @@ const WARM_UP_SECONDS = 2;
 const KILLED_AFTER = 1000;
 /** A run of natprobe, and one with --full. */
 const BODIES: readonly SampleName[] = ['symmetric', 'port-restricted-cone'];
-const seconds = Number(process.argv[2] ?? 8);
-if (!Number.isInteger(seconds) || seconds < 1) throw new RangeError('SECONDS is a whole number from 1');
+const { seconds } = readArguments('bench:http', { seconds: number(8, { least: 1 }) }, ['seconds']);
 
 const ONE_CORE = ['taskset', '-c', '0'];
 // The load keeps off the core that is measured.

@@ -14,11 +14,12 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import type { Family } from '../../shared/endpoint.ts';
 import { CHANGE_REQUEST } from '../../shared/stun/attributes/behaviour.ts';
 import { encodeMessage, transactionIdOf } from '../../shared/stun/message.ts';
 import { printTable } from '../lab/table.ts';
+import { number, readArguments } from '../support/arguments.ts';
 import { missingPrograms, programPath } from '../support/system-programs.ts';
 import { findFreePorts } from '../unit/server/loopback.ts';
 
@@ -89,10 +90,10 @@ interface Measured {
   readonly serverCpuSeconds: number;
 }
 
-const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '7' }, seconds: { type: 'string', default: '0.5' } },
+const { rounds, seconds } = readArguments('bench:lanes', {
+  rounds: number(7, { least: 1 }),
+  seconds: number(0.5, { least: 0.1, step: 0 }),
 });
-const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), 'natprobe-bench-'));
 const children: ChildProcess[] = [];
 
@@ -236,7 +237,6 @@ async function takeTurns(
   { rate = 0, turns = rounds }: { rate?: number; turns?: number } = {},
 ): Promise<Map<string, Measured[]>> {
   const results = new Map<string, Measured[]>(servers.map(({ name }) => [name, []]));
-  const seconds = Number(values.seconds);
   for (const server of servers) await measure(load, server, { file, seconds: seconds / 2, rate });
   for (let turn = 0; turn < turns; turn++) {
     for (const server of servers) {

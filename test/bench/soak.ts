@@ -8,10 +8,10 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { Endpoint } from '../../shared/endpoint.ts';
 import type { FamilyConfig } from '../../server/config.ts';
 import { openDropReader } from '../../server/udp/kernel-drops.ts';
+import { number, readArguments, text } from '../support/arguments.ts';
 import { batchedLanesMissing } from '../support/batched-lanes.ts';
 import { findFreePorts, loopbackFamily } from '../unit/server/loopback.ts';
 import {
@@ -31,23 +31,18 @@ const LOAD = new URL('soak/load.ts', import.meta.url).pathname;
 /** A line for people after so many seconds. */
 const REPORT_SECONDS = 10;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '30' },
-    rate: { type: 'string', default: '50000' },
-    lanes: { type: 'string', default: '1' },
-    svg: { type: 'string', default: 'soak.svg' },
-  },
+const { minutes, rate, lanes, svg } = readArguments('soak', {
+  minutes: number(30, { least: 0.01, step: 0 }),
+  rate: number(50_000, { least: 1 }),
+  lanes: number(1, { least: 0, most: 256 }),
+  svg: text('the file to draw to', 'soak.svg'),
 });
-const seconds = Number(values.minutes) * 60;
-const rate = Number(values.rate);
+const seconds = minutes * 60;
 const children: ChildProcess[] = [];
 
 async function main(): Promise<number> {
-  if (!(seconds > 0 && rate > 0) || process.platform !== 'linux' || batchedLanesMissing !== undefined) {
-    console.error(
-      `soak cannot run: ${batchedLanesMissing ?? 'it takes --minutes and --rate above 0, and Linux'}`,
-    );
+  if (process.platform !== 'linux' || batchedLanesMissing !== undefined) {
+    console.error(`soak cannot run: ${batchedLanesMissing ?? 'this is not Linux'}`);
     return 2;
   }
   const family = await loopbackFamily('127.0.0.1', '127.0.0.2');
@@ -62,7 +57,7 @@ async function main(): Promise<number> {
 async function startServer({ bound: [pp, pa, ap] }: FamilyConfig, httpPort: number): Promise<ChildProcess> {
   const flags = [
     ...['--ip', pp.address, '--alt-ip', ap!.address, '--port', `${pp.port}`, '--alt-port', `${pa.port}`],
-    ...['--http', `127.0.0.1:${httpPort}`, '--lanes', values.lanes, '--no-rate-limit'],
+    ...['--http', `127.0.0.1:${httpPort}`, '--lanes', `${lanes}`, '--no-rate-limit'],
   ];
   const child = spawn(process.execPath, [MAIN, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
@@ -143,7 +138,7 @@ function report(samples: readonly SoakSample[], queueFull: number): number {
   const settled = samples.filter(({ seconds: at }) => at >= SETTLING_SECONDS);
   const slope = slopeOf(settled.map(({ seconds: at, residentBytes }) => [at, residentBytes]));
   const growth = judgeGrowth(slope);
-  writeFileSync(values.svg, draw(samples));
+  writeFileSync(svg, draw(samples));
   console.log(describe(last));
   const perMinute = (bytes: number): string => ((bytes * 60) / MIB).toFixed(3);
   console.log(
@@ -158,7 +153,7 @@ function report(samples: readonly SoakSample[], queueFull: number): number {
   for (const fault of faults) console.log(`missed: ${fault}`);
   if (faults.length === 0)
     console.log('no answer was wrong, and none lost that the kernel does not report as dropped');
-  console.log(`drawn: ${values.svg}`);
+  console.log(`drawn: ${svg}`);
   if (faults.length > 0) return 1;
   return growth === 'unknown' ? 2 : 0;
 }
@@ -179,7 +174,7 @@ function draw(samples: readonly SoakSample[]): string {
       at > (before?.seconds ?? 0)
         ? (load[name] - (before?.load[name] ?? 0)) / (at - (before?.seconds ?? 0))
         : 0;
-  const title = `natprobed, ${values.lanes} lanes, ${rate} requests a second on loopback`;
+  const title = `natprobed, ${lanes} lanes, ${rate} requests a second on loopback`;
   // The last sample is of what came late, and of no second of its own.
   return plotPanels(
     title,

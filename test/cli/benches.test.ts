@@ -9,10 +9,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
   readonly scripts: Readonly<Record<string, string>>;
 };
-const OTHERWISE = ['bench:flood', 'bench:http', 'bench:lanes'];
-const BENCHES = Object.entries(scripts).filter(
-  ([name]) => name.startsWith('bench:') && !OTHERWISE.includes(name),
-);
+const BENCHES = Object.entries(scripts).filter(([name]) => name.startsWith('bench:') || name === 'soak');
 
 const KNOWN = {
   runs: number(20, { least: 1 }),

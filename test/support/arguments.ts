@@ -62,8 +62,8 @@ export function oneOf<const Name extends string>(
 }
 
 /** Any text, of which `what` says what it is. */
-export function text(what: string): Argument<string> {
-  return { fallback: '', takes: what, read: (given) => given };
+export function text(what: string, fallback = ''): Argument<string> {
+  return { fallback, takes: what, read: (given) => given };
 }
 
 /** Threads to share the work among. */
