@@ -136,8 +136,15 @@ function addServerOptions(command: Command): Command {
 function addStunOptions(program: Command): void {
   program
     .optionsGroup('STUN:')
-    .addOption(repeatable('--ip <address>', 'primary address, once a family'))
-    .addOption(repeatable('--alt-ip <address>', 'second address of the same family'))
+    .addOption(
+      repeatable('--ip <address>', 'primary address, once a family (default: one that others can reach)'),
+    )
+    .addOption(
+      repeatable(
+        '--alt-ip <address>',
+        'second address of the same family (default, without --ip: the next one of that interface)',
+      ),
+    )
     .option('--port <port>', `primary port (default: ${DEFAULT_PORT})`)
     .option('--alt-port <port>', `second port (default: ${DEFAULT_ALTERNATE_PORT})`)
     .addOption(
