@@ -76,7 +76,9 @@ export class AnswerSender {
   private readonly roles = new Uint8Array(BURST);
   private readonly ports = new Uint16Array(BURST);
   private readonly addresses = new Array<string>(BURST).fill('');
-  private readonly receipts = new Map<number, Receipt>();
+  /** No Map: one that is cleared again and again leaves tables to the collector that hold on to one another. */
+  private readonly receipts = new Array<Receipt | undefined>(BURST).fill(undefined);
+  private hasReceipts = false;
   /** By role: whether sends wait for room in its socket. */
   private readonly isFull = SERVER_ROLES.map(() => false);
   /** By role: whether anything has been sent in this burst, the first of which tells what has become of it. */
@@ -123,7 +125,7 @@ export class AnswerSender {
     this.roles[place] = role;
     this.ports[place] = port;
     this.addresses[place] = source.address;
-    if (count === 2) this.receipts.set(place, this.copyReceipt());
+    if (count === 2) this.keepReceipt(place);
   }
 
   /** Sends what there is. */
@@ -134,14 +136,14 @@ export class AnswerSender {
     let unasked = 0;
     for (let i = 0; i < count; i++) {
       const role = roles[i]!;
-      if (this.watched > 0 || hasSent[role] === false || this.receipts.size > 0) this.sendAsking(i);
+      if (this.watched > 0 || hasSent[role] === false || this.hasReceipts) this.sendAsking(i);
       else {
         unasked++;
         sockets[role]!.send(messages[i]!, ports[i]!, addresses[i]!);
       }
     }
     this.counts.responses += unasked;
-    this.receipts.clear();
+    this.hasReceipts = false;
     this.heedFull(count);
   }
 
@@ -174,6 +176,8 @@ export class AnswerSender {
   private sendAsking(place: number): void {
     const role = this.roles[place]!;
     const socket = this.sockets[role]!;
+    const receipt = this.receipts[place];
+    this.receipts[place] = undefined;
     // UDP has no backpressure: what the system can't take now is lost, and counted.
     if (this.isFull[role] === true) {
       if (socket.getSendQueueCount() > 0) {
@@ -184,7 +188,6 @@ export class AnswerSender {
     }
     if (this.watched > 0) this.watched--;
     this.hasSent[role] = true;
-    const receipt = this.receipts.get(place);
     const address = this.addresses[place]!;
     const onSent =
       receipt === undefined
@@ -213,9 +216,10 @@ export class AnswerSender {
     this.messages[place] = buffer;
   }
 
-  private copyReceipt(): Receipt {
+  private keepReceipt(place: number): void {
     const { role, port, buffer, length } = this.core.outgoing[1];
-    return { role, port, bytes: buffer.slice(0, length) };
+    this.receipts[place] = { role, port, bytes: buffer.slice(0, length) };
+    this.hasReceipts = true;
   }
 
   private relayAnswer(count: 1 | 2, { address, port }: Endpoint, role: ServerRole): void {

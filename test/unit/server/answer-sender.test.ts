@@ -192,6 +192,20 @@ describe('a receipt', () => {
     expect(sender.counts).toEqual({ ...NOTHING_SENT, errors: 1, withheldReceipts: 1 });
   });
 
+  it('goes with its response where that is lost, and not with the next one in its place', () => {
+    const { sockets, sender, answer } = startHeld();
+    answer(ASK_RECEIPT);
+    sender.flush();
+    expect(sender.counts).toEqual({ ...NOTHING_SENT, queueFull: 1 });
+    sockets.full.clear();
+    sockets.sends[0]!.finish(null);
+    sockets.sends.length = 0;
+    for (const bytes of [request(), ASK_RECEIPT]) answer(bytes);
+    sender.flush();
+    expect(sockets.sends.map(({ socket }) => socket)).toEqual(['PP', 'AA', 'PP']);
+    expect(sender.counts).toEqual({ ...NOTHING_SENT, responses: 3, receipts: 2, queueFull: 1 });
+  });
+
   it('does not leave after the stop', () => {
     const { sockets, sender } = startHeld();
     sender.close();
