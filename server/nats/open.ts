@@ -1,5 +1,6 @@
 /** The connection to NATS: made when a server of it can be had, and made again for as long as natprobed runs. */
 import { readFileSync } from 'node:fs';
+import { setImmediate as turnEnds } from 'node:timers/promises';
 import {
   type Authenticator,
   connect,
@@ -42,6 +43,9 @@ export function openNats({ servers, credentialsFile }: NatsSettings, log: Log): 
     connected: promise,
     async close() {
       isClosed = true;
+      // What has just been sent is written first: if NATS has ended the connection, its client hears an error
+      // of that, and once it has closed it does not listen any more.
+      await turnEnds();
       await connection?.close();
       await connecting;
     },

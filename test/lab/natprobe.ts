@@ -111,9 +111,14 @@ export function runNatprobe(
 
 /** The report that natprobe printed; throws with all that it printed if there is none. */
 export function readReport({ stdout, stderr, code }: Finished): Report {
+  let report: Partial<Report> | undefined;
   try {
-    return JSON.parse(stdout) as Report;
+    report = JSON.parse(stdout) as Partial<Report>;
   } catch {
-    throw new Error(`natprobe printed no report (exit ${code}):\n${stdout}${stderr}`);
+    // It is shown below.
   }
+  // An error is told as JSON too.
+  if (report?.verdict === undefined)
+    throw new Error(`natprobe printed no report (exit ${code}):\n${stdout}${stderr}`);
+  return report as Report;
 }
