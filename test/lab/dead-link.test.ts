@@ -6,7 +6,7 @@ import { DEFAULT_CONNECTION_LIMITS } from '../../server/tcp/connection-limits.ts
 import { describeIf } from '../support/requirements.ts';
 import { joinBehind } from './links.ts';
 import { labMissing, type Namespace, namespaceMaker } from './namespaces.ts';
-import { type RunningServer, startNatprobedOn } from './natprobe.ts';
+import { readCounters, type RunningServer, startNatprobedOn } from './natprobe.ts';
 
 const AGENT = fileURLToPath(new URL('dead-link-agent.ts', import.meta.url));
 const SERVER = '192.0.2.1';
@@ -68,12 +68,7 @@ describeIf(labMissing())('natprobed whose TCP clients are behind a link that die
   }
 
   async function countTcp(event: string): Promise<number> {
-    const read = `fetch('http://${API}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
-    const { stdout } = await host.run(process.execPath, ['-e', read]);
-    const line = new RegExp(
-      `^natprobed_tcp_events_total\\{.*transport="tcp",event="${event}"\\} (\\d+)$`,
-      'm',
-    );
-    return Number(line.exec(stdout)?.[1]);
+    const counters = await readCounters(host, API);
+    return counters('natprobed_tcp_events_total', `transport="tcp",event="${event}"`);
   }
 });

@@ -122,3 +122,13 @@ export function readReport({ stdout, stderr, code }: Finished): Report {
     throw new Error(`natprobe printed no report (exit ${code}):\n${stdout}${stderr}`);
   return report as Report;
 }
+
+/** Reads counters of the natprobed whose HTTP is at `api` in that namespace: the first line of each that has such labels. */
+export async function readCounters(
+  namespace: Namespace,
+  api: string,
+): Promise<(name: string, labels: string) => number> {
+  const read = `fetch('http://${api}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
+  const { stdout } = await namespace.run(process.execPath, ['-e', read]);
+  return (name, labels) => Number(new RegExp(`^${name}\\{.*${labels}\\} (\\d+)$`, 'm').exec(stdout)?.[1]);
+}

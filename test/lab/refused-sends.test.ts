@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { BURST } from '../../server/udp/answer-sender.ts';
 import { describeIf } from '../support/requirements.ts';
 import { labMissing, type Namespace, namespaceMaker } from './namespaces.ts';
-import { startNatprobedOn } from './natprobe.ts';
+import { readCounters, startNatprobedOn } from './natprobe.ts';
 
 const AGENT = fileURLToPath(new URL('refused-sends-agent.ts', import.meta.url));
 const API = '127.0.0.1:8478';
@@ -64,12 +64,8 @@ describeIf(labMissing())('natprobed whose answers the firewall refuses', () => {
   }
 
   async function readSends(): Promise<Sends> {
-    const read = `fetch('http://${API}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
-    const { stdout } = await host.run(process.execPath, ['-e', read]);
-    const count = (outcome: string): number =>
-      Number(
-        new RegExp(`^natprobed_udp_sends_total\\{.*outcome="${outcome}"\\} (\\d+)$`, 'm').exec(stdout)?.[1],
-      );
+    const counters = await readCounters(host, API);
+    const count = (outcome: string): number => counters('natprobed_udp_sends_total', `outcome="${outcome}"`);
     return { responses: count('responses'), errors: count('errors') };
   }
 });
