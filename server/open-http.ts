@@ -10,6 +10,7 @@ import type { FamilyConfig, ServerConfig } from './config.ts';
 import type { FamilyCounts } from './family-counts.ts';
 import type { HttpConfig } from './http/endpoint.ts';
 import type { FamilyStatus, HealthOfNats, HealthOfPair, UdpStatus } from './http/status.ts';
+import { LISTEN_BACKLOG } from './listen-backlog.ts';
 import type { Log } from './log.ts';
 import { readAccessSettings } from './http/settings.ts';
 import { openTokens } from './http/tokens.ts';
@@ -145,7 +146,7 @@ export async function openHttp(
     await reports.close();
   };
   try {
-    await app.listen({ host, port });
+    await app.listen({ host, port, backlog: LISTEN_BACKLOG });
   } catch (error) {
     await close();
     const endpoint = `TCP ${formatEndpoint({ address: host, port })}`;

@@ -8,6 +8,7 @@ import type { AnswerCore } from '../answer/answer-core.ts';
 import { customerKey, SourceAddress } from '../answer/source-address.ts';
 import { bindError } from '../bind-error.ts';
 import { type FamilyConfig, addressFlag, portFlag } from '../config.ts';
+import { LISTEN_BACKLOG } from '../listen-backlog.ts';
 import { answerMessage } from './answer-message.ts';
 import type { ConnectionCount, ConnectionLimits } from './connection-limits.ts';
 import { DialBacks, type DialCounts, type DialLimits, createDialCounts } from './dial-back.ts';
@@ -116,7 +117,13 @@ async function listen(config: FamilyConfig, role: ServerRole, transport: 'TCP' |
   const endpoint = config.bound[role]!;
   const server = createServer();
   try {
-    server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: true, exclusive: true });
+    server.listen({
+      host: endpoint.address,
+      port: endpoint.port,
+      backlog: LISTEN_BACKLOG,
+      ipv6Only: true,
+      exclusive: true,
+    });
     await once(server, 'listening');
     return server;
   } catch (error) {

@@ -12,6 +12,7 @@ import { findFreePorts, UdpClient } from './loopback.ts';
 
 const MAIN = fileURLToPath(new URL('../../../server/main.ts', import.meta.url));
 const notLinux = process.platform === 'linux' ? undefined : 'only Linux has all of 127.0.0.0/8, and /proc';
+const tooShortQueue = kernelAllowsBacklog() ? undefined : 'needs net.core.somaxconn of at least 1024';
 /** A loaded machine takes long. */
 const PATIENCE = { timeout: 30_000, interval: 100 };
 
@@ -124,6 +125,18 @@ itIf(notLinux)('idle connections beyond the limit are refused, and end in time',
   expect(await countTcp(api, 'accepted')).toBeGreaterThanOrEqual(total);
 });
 
+itIf(notLinux, tooShortQueue)('connections that come while it stands still are all let in', async () => {
+  const { pid, port, api } = await start();
+  const { total } = DEFAULT_CONNECTION_LIMITS;
+  // Its own, with which it tries its endpoints.
+  const before = await countTcp(api, 'accepted');
+  process.kill(pid, 'SIGSTOP');
+  const waiting = openIdle(port, total);
+  await Promise.all(waiting.map((socket) => once(socket, 'connect')));
+  process.kill(pid, 'SIGCONT');
+  await vi.waitFor(async () => expect(await countTcp(api, 'accepted')).toBe(before + total), PATIENCE);
+});
+
 itIf(notLinux)('a storm of resets leaves nothing behind', async () => {
   const { port, api } = await start();
   await answersTcp(port);
@@ -147,6 +160,11 @@ itIf(notLinux)('a storm of resets leaves nothing behind', async () => {
   }, PATIENCE);
   expect((await fetch(`${api}/healthz`)).status).toBe(200);
 });
+
+function kernelAllowsBacklog(): boolean {
+  if (process.platform !== 'linux') return false;
+  return Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8')) >= DEFAULT_CONNECTION_LIMITS.total;
+}
 
 /** Connections by what became of them. */
 async function countTcp(api: string, event: string): Promise<number> {
