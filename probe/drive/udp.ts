@@ -33,9 +33,10 @@ export async function openUdpSocket(
 ): Promise<UdpSocket> {
   const socket = newSocket(family);
   try {
-    const [address] = await Promise.all([
-      localAddress ?? localAddressTowards(towards),
+    // Bound before the other is opened, which might be given the port that is asked for here.
+    const [, address] = await Promise.all([
       bound(socket, port, localAddress),
+      localAddress ?? localAddressTowards(towards),
     ]);
     return attach(socket, { address, port: socket.address().port }, handlers);
   } catch (error) {
