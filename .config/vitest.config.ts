@@ -10,6 +10,7 @@ const PURE = [
 const LAB = ['test/{interop,lab}/**/*.test.ts'];
 /** What holds times that a busy neighbour would exceed. */
 const TIMED = [
+  'test/http/broker-floods.test.ts',
   'test/interop/broker-cluster.test.ts',
   'test/lab/{axes,browser,classify,families,full,layers,pair,tcp}.test.ts',
   'test/unit/server/{graceful-stop,hostile-connections,scrape}.test.ts',

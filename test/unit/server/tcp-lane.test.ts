@@ -176,6 +176,7 @@ describe('closes a connection', () => {
     const stoppedAt = performance.now();
     await server.stop();
     await client.closed;
-    expect(performance.now() - stoppedAt).toBeLessThan(500);
+    // Not for as long as a client may be silent.
+    expect(performance.now() - stoppedAt).toBeLessThan(5000);
   });
 });
