@@ -9,7 +9,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
   readonly scripts: Readonly<Record<string, string>>;
 };
-const BENCHES = Object.entries(scripts).filter(([name]) => name.startsWith('bench:') || name === 'soak');
+const BENCHES = Object.entries(scripts).filter(
+  ([name]) => name.startsWith('bench:') || ['soak', 'fuzz'].includes(name),
+);
 
 const KNOWN = {
   runs: number(20, { least: 1 }),
@@ -28,6 +30,16 @@ it('reads numbers, lists and names, and takes what is usual for the others', () 
   const given = ['--seconds=2.5', '--loss', '20', '--bursts', '--grid', 'full', '1250', '7'];
   expect(readWords(given, KNOWN, ['peers', 'runs'])).toEqual({
     values: { runs: 7, seconds: 2.5, peers: 1250, loss: [20], grid: 'full', only: '', bursts: true },
+  });
+});
+
+it('takes the items of a list in the last place as words of their own', () => {
+  const read = (words: string[]): unknown => readWords(words, KNOWN, ['runs', 'loss']);
+  const { values } = readWords([], KNOWN) as { values: object };
+  expect(read(['7', '0', '20,30', '5'])).toEqual({ values: { ...values, runs: 7, loss: [0, 20, 30, 5] } });
+  expect(read(['7'])).toEqual({ values: { ...values, runs: 7 } });
+  expect(read(['7', '5', 'x'])).toEqual({
+    mistake: 'LOSS: 5,x is not a number from 0 to 100, or several with commas between them',
   });
 });
 

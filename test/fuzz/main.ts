@@ -4,29 +4,26 @@
  * `npm test` tries it ever after. Ends in 1 if one failed.
  */
 import { randomInt } from 'node:crypto';
-import { parseArgs } from 'node:util';
+import { list, number, oneOf, readArguments } from '../support/arguments.ts';
 import { keepInput, readCorpus } from './corpus.ts';
 import { fuzz } from './run.ts';
 import { printAnswerTable } from './answer-table.ts';
 import { ANSWER_FUZZ } from './targets/answers.ts';
 import { openTargets } from './targets.ts';
 
-const { values, positionals } = parseArgs({
-  options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' } },
-  allowPositionals: true,
-});
-const seconds = Number(values.seconds);
-const seed = Number(values.seed ?? randomInt(2 ** 32));
-
 async function main(): Promise<number> {
   const all = await openTargets();
   const names = all.map(({ name }) => name);
-  const unknown = positionals.filter((name) => !names.includes(name));
-  if (unknown.length > 0 || !(seconds > 0) || !Number.isInteger(seed)) {
-    console.error(`usage: npm run fuzz -- [--seconds N] [--seed S] [${names.join(' | ')}]...`);
-    return 2;
-  }
-  const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const { seconds, seed, targets } = readArguments(
+    'fuzz',
+    {
+      targets: list(names.join(','), oneOf('', names)),
+      seconds: number(60, { least: 0.1, step: 0 }),
+      seed: number(randomInt(2 ** 32), { least: 0 }),
+    },
+    ['targets'],
+  );
+  const chosen = all.filter(({ name }) => targets.includes(name));
   console.log(`seed ${seed}`);
   let status = 0;
   for (const target of chosen) {

@@ -1,4 +1,4 @@
-/** What a bench is told on its command line: numbers within bounds, lists of them, names; a mistake ends it with what to give. */
+/** What a bench, or a program like it, is told on its command line: numbers within bounds, lists of them, names; a mistake ends it with what to give. */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
@@ -10,6 +10,7 @@ export interface Argument<Value> {
   readonly takes: string;
   /** Undefined where the text is none of that. */
   readonly read: (text: string) => Value | undefined;
+  readonly isList?: boolean;
 }
 
 export interface Bounds {
@@ -47,6 +48,7 @@ export function list<Value>(fallback: string, { takes, read }: Argument<Value>):
       const values = text.split(',').map(read);
       return values.every((value) => value !== undefined) ? values : undefined;
     },
+    isList: true,
   };
 }
 
@@ -79,7 +81,8 @@ export type ValuesOf<Known extends Arguments> = {
 
 /**
  * What this process was told. A mistake, or what is not `known`, ends it with 2, and `--help` with 0. Those that
- * `inOrder` names are given by their place, not by their name.
+ * `inOrder` names are given by their place, not by their name; if the last of those is a list, its items may also be
+ * words of their own.
  */
 export function readArguments<Known extends Arguments>(
   program: string,
@@ -111,9 +114,12 @@ export function readWords<Known extends Arguments>(
       options: Object.fromEntries(options),
       allowPositionals: true,
     });
-    if (positionals.length > inOrder.length)
-      return { mistake: `${positionals[inOrder.length]}: there is no place for it` };
-    given = { ...values, ...Object.fromEntries(positionals.map((word, at) => [inOrder[at]!, word])) };
+    const placed = isList(known[inOrder.at(-1) ?? ''])
+      ? joinFrom(inOrder.length - 1, positionals)
+      : positionals;
+    if (placed.length > inOrder.length)
+      return { mistake: `${placed[inOrder.length]}: there is no place for it` };
+    given = { ...values, ...Object.fromEntries(placed.map((word, at) => [inOrder[at]!, word])) };
   } catch (error) {
     // Its first sentence says what is wrong, the others how to type words that look like options.
     return { mistake: (error as Error).message.split(/\. |\n/)[0]! };
@@ -131,6 +137,15 @@ export function readWords<Known extends Arguments>(
     values[name] = value;
   }
   return { values: values as ValuesOf<Known> };
+}
+
+function isList(argument: Argument<unknown> | typeof FLAG | undefined): boolean {
+  return argument !== undefined && argument !== FLAG && argument.isList === true;
+}
+
+/** The words from that place on are one. */
+function joinFrom(place: number, words: readonly string[]): readonly string[] {
+  return words.length <= place ? words : [...words.slice(0, place), words.slice(place).join(',')];
 }
 
 function usageOf(program: string, known: Arguments, inOrder: readonly string[]): string {
