@@ -101,7 +101,10 @@ describeIf(portMapperLabMissing())('behind one router with miniupnpd', () => {
       const before = await home().listMappings();
       const options = { localPort: LOCAL_PORT + 10, externalPort: taken, protocol };
       const result = await map(home(), options);
-      expect(result).toMatchObject({ verification: { value: 'reachable' }, removal: 'removed' });
+      expect(result, JSON.stringify(result)).toMatchObject({
+        verification: { value: 'reachable' },
+        removal: 'removed',
+      });
       expect((result as MappedPort).external.port).not.toBe(taken);
       expect(await home().listMappings()).toEqual(before);
     }
