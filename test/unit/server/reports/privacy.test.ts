@@ -200,7 +200,6 @@ describe('a pseudonym', () => {
     const text = '1.'.repeat(100_000) + ':'.repeat(100_000) + '1.1.1.'.repeat(50_000);
     const startedAt = performance.now();
     new AddressPseudonyms('prefix', []).inText(text);
-    // It takes milliseconds; by the square of the length it would be minutes.
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(performance.now() - startedAt).toBeLessThan(1000);
   });
 });
